@@ -1,0 +1,184 @@
+"""What code and which versions made a result.
+
+Snakemake sees changed inputs, parameters and rule text, not an edited module behind a command.
+Each rule therefore carries a :func:`fingerprint` of the code that it runs as a parameter.
+"""
+
+import ast
+import hashlib
+import platform
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import version
+
+from noise2mask.catalogue import path_of
+from noise2mask.config import Dataset, Evaluation, RunSettings, Sampler
+
+# Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
+_OUTSIDE = {"catalogue", "cli", "config", "errors", "progress", "provenance", "storage", "studies"}
+
+
+@cache
+def _tree(module: str) -> ast.Module | None:
+    """A module's syntax tree without docstrings, or None if the package has no such module."""
+    path = path_of(module)
+    if not module or not path.is_file():
+        return None
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+            and isinstance(node.body[0].value, ast.Constant)
+            and isinstance(node.body[0].value.value, str)
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def _defined(statement: ast.stmt) -> set[str]:
+    """Names that a top-level statement binds."""
+    if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        return {statement.name}
+    if isinstance(statement, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name.split(".")[0] for alias in statement.names}
+    stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+    return {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+
+
+@cache
+def _statements(entry: str) -> tuple[ast.stmt, ...]:
+    """Top-level statements behind ``module`` (all) or ``module:function`` (those it needs)."""
+    module, _, function = entry.partition(":")
+    tree = _tree(module)
+    if tree is None:
+        raise ModuleNotFoundError(f"noise2mask has no module '{module}'")
+    if not function:
+        return tuple(tree.body)
+    needed, used = {function}, [False] * len(tree.body)
+    while True:
+        fresh = [
+            index
+            for index, statement in enumerate(tree.body)
+            if not used[index] and _defined(statement) & needed
+        ]
+        if not fresh:
+            break
+        for index in fresh:
+            used[index] = True
+            names = (node for node in ast.walk(tree.body[index]) if isinstance(node, ast.Name))
+            needed |= {node.id for node in names}
+    if not any(used):
+        raise AttributeError(f"noise2mask.{module} has no function '{function}'")
+    return tuple(statement for statement, use in zip(tree.body, used, strict=True) if use)
+
+
+def _imported(statements: Iterable[ast.stmt]) -> set[str]:
+    """Entries that statements import from this package, at any depth."""
+    found = set()
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Import):
+                found |= {_relative(alias.name) for alias in node.names if _ours(alias.name)}
+            elif isinstance(node, ast.ImportFrom) and node.module and _ours(node.module):
+                module = _relative(node.module)
+                for alias in node.names:
+                    inside = f"{module}.{alias.name}".lstrip(".")
+                    found.add(inside if _tree(inside) is not None else f"{module}:{alias.name}")
+    return {
+        entry
+        for entry in found
+        if entry.partition(":")[0] not in _OUTSIDE and _tree(entry.partition(":")[0]) is not None
+    }
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] == "noise2mask"
+
+
+def _relative(module: str) -> str:
+    """A dotted name relative to this package; empty for the package itself."""
+    return module.removeprefix("noise2mask").removeprefix(".")
+
+
+def code_behind(*entries: str) -> tuple[str, ...]:
+    """Sorted entries reached from `entries` by imports within the package, themselves included.
+
+    Args:
+        entries: ``training``, ``networks.segdiff`` (a whole module) or
+            ``diffusion.samplers:ddim`` (one function and what it needs of its module).
+
+    Raises:
+        ModuleNotFoundError: an entry names no module of this package.
+        AttributeError: an entry names no function of its module.
+    """
+    reached: set[str] = set()
+    waiting = list(entries)
+    while waiting:
+        entry = waiting.pop()
+        if entry not in reached:
+            reached.add(entry)
+            waiting.extend(_imported(_statements(entry)))
+    return tuple(sorted(reached))
+
+
+@cache
+def _meaning(entry: str) -> str:
+    return "\n".join(ast.dump(statement) for statement in _statements(entry))
+
+
+@cache
+def fingerprint(*entries: str) -> str:
+    """Short hash over the meaning of `entries` and of the package code that they import.
+
+    Editing a comment or a docstring changes nothing; editing a shared block changes the
+    fingerprint of all that use it, and of nothing else; a new sampler changes no other's.
+    """
+    hasher = hashlib.sha256()
+    for entry in code_behind(*entries):
+        hasher.update(f"{entry}\n{_meaning(entry)}\n".encode())
+    return hasher.hexdigest()[:16]
+
+
+def preparation_code(dataset: Dataset) -> str:
+    """Fingerprint of the code behind a prepared dataset."""
+    return fingerprint("preparing", f"datasets.{dataset.kind}")
+
+
+def training_code(settings: RunSettings) -> str:
+    """Fingerprint of the code behind one training."""
+    return fingerprint(
+        "training",
+        f"networks.{settings.network.architecture}",
+        f"diffusion.modes:{settings.mode}",
+        f"diffusion.schedule:{settings.diffusion.schedule.name}",
+    )
+
+
+def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
+    """Fingerprint of the code behind one sampling."""
+    return fingerprint(
+        "sampling",
+        f"networks.{settings.network.architecture}",
+        f"diffusion.schedule:{settings.diffusion.schedule.name}",
+        f"diffusion.samplers:{sampler.sampler}",
+    )
+
+
+def evaluation_code(evaluation: Evaluation) -> str:
+    """Fingerprint of the code behind the scores."""
+    metrics = [f"metrics:{name}" for name in evaluation.metrics]
+    calibration = [f"calibration:{name}" for name in evaluation.calibration]
+    return fingerprint("evaluation", *metrics, *calibration)
+
+
+def report_code() -> str:
+    """Fingerprint of the code behind tables, figures and text."""
+    return fingerprint("reporting")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide numbers."""
+    names = ("noise2mask", "torch", "numpy", "scipy", "pillow")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}

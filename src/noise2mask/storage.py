@@ -1,0 +1,62 @@
+"""Atomic writing: a file is either the old one, or the new one whole.
+
+Everything the package leaves on disk goes through :func:`writing` or one of the thin functions
+below it, so an interrupted process or a full disk never leaves half a file under a final name.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from noise2mask.errors import UserError
+
+_CAUSES = {
+    errno.ENOSPC: "the disk is full; free some space and run the same command again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same command again",
+    errno.EROFS: "the file system is read-only; choose a folder that can be written",
+    errno.EACCES: "the folder cannot be written; change its permissions or choose another one",
+    errno.EPERM: "the folder cannot be written; change its permissions or choose another one",
+}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that replaces it when the block ends without error.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        cause = _CAUSES.get(error.errno or 0)
+        if cause is None:
+            raise
+        raise UserError(f"{path} could not be saved: {cause}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace `path` by `content` atomically."""
+    with writing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace `path` by `content` (UTF-8) atomically."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace `path` by `content` as indented JSON with a final newline, atomically."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
