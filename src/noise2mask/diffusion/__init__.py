@@ -1,0 +1,1 @@
+"""Diffusion of masks: schedules, targets, training modes and samplers."""

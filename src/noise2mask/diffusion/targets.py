@@ -1,0 +1,169 @@
+"""What a network predicts, and how it becomes an estimate of the mask.
+
+The noisy mask is x_t = signal x_0 + sigma eps with signal = sqrt(A_t) and sigma = sqrt(1 - A_t).
+The two amplitudes are arguments, in place of A_t, because 1 - A_t of a float32 A_t near 1 has lost
+its digits; ``Schedule.amplitudes`` gathers both.
+
+A network may predict
+
+* ``eps``: the noise (Ho et al. 2020, arXiv 2006.11239);
+* ``x_0``: the mask;
+* ``v`` = signal eps - sigma x_0 (Salimans & Ho 2022, arXiv 2202.00512, appendix D);
+* ``logits``: of the probability that a pixel is foreground.
+
+A mask of zeros and ones enters diffusion under a coding: ``signed`` (-1, +1) or ``unit`` (0, 1).
+"""
+
+from typing import Literal, NamedTuple, assert_never
+
+import torch
+from torch import Tensor
+
+Target = Literal["eps", "x_0", "v", "logits"]
+Coding = Literal["signed", "unit"]
+
+
+class Denoised(NamedTuple):
+    """What a sampler gets to know about x_t.
+
+    Attributes:
+        x_0: (B, 1, H, W), estimate of the mask, in the mask's coding.
+        variance_fraction: (B, 1, H, W), the share of log beta in the log variance of a DDPM step,
+            0 for the smallest variance, 1 for the largest (``variance_fraction`` in
+            ``noise2mask.diffusion.variational``); None for a network that does not predict it.
+    """
+
+    x_0: Tensor
+    variance_fraction: Tensor | None = None
+
+
+def level_gap(coding: Coding) -> float:
+    """Difference g of the two levels of a mask: SNR = (g/2)^2 A/(1 - A)."""
+    low, high = clip_range(coding)
+    return high - low
+
+
+def clip_range(coding: Coding) -> tuple[float, float]:
+    """The levels of background and foreground: the range in which x_0 lies."""
+    if coding == "signed":
+        return -1.0, 1.0
+    if coding == "unit":
+        return 0.0, 1.0
+    assert_never(coding)
+
+
+def encode_mask(mask: Tensor, coding: Coding) -> Tensor:
+    """x_0 from a mask (or a probability) in [0, 1]; any shape, floating point."""
+    low, high = clip_range(coding)
+    return mask * (high - low) + low
+
+
+def decode_mask(x_0: Tensor, coding: Coding) -> Tensor:
+    """Probability of foreground, clipped to [0, 1], from x_0; any shape."""
+    low, high = clip_range(coding)
+    return ((x_0 - low) / (high - low)).clamp(0.0, 1.0)
+
+
+def noised(x_0: Tensor, eps: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
+    """x_t = signal x_0 + sigma eps (Ho et al. 2020, eq. 4).
+
+    Args:
+        x_0: (B, ...), the mask in its coding.
+        eps: (B, ...), standard normal noise.
+        signal: broadcastable to x_0, sqrt(A_t).
+        sigma: broadcastable to x_0, sqrt(1 - A_t).
+    """
+    return signal * x_0 + sigma * eps
+
+
+def eps_from_x_0(x_0: Tensor, x_t: Tensor, signal: Tensor, sigma: Tensor) -> Tensor:
+    """The noise that leads from x_0 to x_t; shapes as in :func:`noised`."""
+    return (x_t - signal * x_0) / sigma
+
+
+def x_0_from_output(
+    output: Tensor,
+    x_t: Tensor,
+    signal: Tensor,
+    sigma: Tensor,
+    *,
+    target: Target,
+    coding: Coding,
+) -> Tensor:
+    """x_0_hat from the output of a network that predicts `target`; not clipped.
+
+    Args:
+        output: (B, 1, H, W), one channel of the network's output, of any floating type.
+        x_t: (B, 1, H, W), the noisy mask; the result has its type.
+        signal: broadcastable to x_t, sqrt(A_t).
+        sigma: broadcastable to x_t, sqrt(1 - A_t).
+        target: what `output` is.
+        coding: of the mask; matters for logits only.
+
+    Returns:
+        (B, 1, H, W).
+    """
+    # The division by a signal of down to 0.005 would magnify the rounding of half precision.
+    output = output.to(x_t.dtype)
+    if target == "eps":
+        return (x_t - sigma * output) / signal
+    if target == "x_0":
+        return output
+    if target == "v":
+        return signal * x_t - sigma * output
+    if target == "logits":
+        return encode_mask(torch.sigmoid(output), coding)
+    assert_never(target)
+
+
+def target_from(
+    x_0: Tensor,
+    eps: Tensor,
+    signal: Tensor,
+    sigma: Tensor,
+    *,
+    target: Target,
+    coding: Coding,
+) -> Tensor:
+    """What a network that predicts `target` should have put out.
+
+    For logits this is the foreground probability (the mask itself, in {0, 1}), the target of a
+    cross-entropy or Dice loss.
+
+    Args:
+        x_0: (B, 1, H, W), the mask in its coding.
+        eps: (B, 1, H, W), the noise in x_t.
+        signal: broadcastable to x_0, sqrt(A_t).
+        sigma: broadcastable to x_0, sqrt(1 - A_t).
+        target: what the network predicts.
+        coding: of the mask; matters for logits only.
+
+    Returns:
+        (B, 1, H, W).
+    """
+    if target == "eps":
+        return eps
+    if target == "x_0":
+        return x_0
+    if target == "v":
+        return signal * eps - sigma * x_0
+    if target == "logits":
+        return decode_mask(x_0, coding)
+    assert_never(target)
+
+
+def dynamic_threshold(x_0: Tensor, quantile: float) -> Tensor:
+    """Clip x_0 to +-s and divide it by s, s = max(1, quantile of abs(x_0) in each row).
+
+    Saharia et al. 2022 (Imagen, arXiv 2205.11487), section 2.3; meant for a range of [-1, 1].
+
+    Args:
+        x_0: (B, ...), an estimate of the mask.
+        quantile: in (0, 1], the share of pixels that may stay unclipped; 0.995 is usual.
+
+    Returns:
+        As `x_0`, within [-1, 1].
+    """
+    bound = torch.quantile(x_0.abs().flatten(1), quantile, dim=1).clamp(min=1.0)
+    bound = bound.reshape(-1, *[1] * (x_0.ndim - 1))
+    return x_0.clamp(-bound, bound) / bound
