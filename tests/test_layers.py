@@ -10,16 +10,16 @@ PACKAGE = Path(__file__).parents[1] / "src" / "noise2mask"
 # From the bottom up; a module may import those of lower rows and its own package's shared blocks.
 ROWS = (
     {"errors"},
-    {"rng", "storage", "catalogue", "progress"},
+    {"rng", "storage", "catalogue", "progress", "labels", "splits"},
     {"config", "cases"},
-    {"provenance", "studies", "layout"},
+    {"provenance", "studies", "layout", "declaration", "drawing"},
     {
         "metrics", "reliability", "calibration", "fusion", "transforms",
         "networks.*", "datasets.*", "diffusion.schedule", "diffusion.targets",
         "diffusion.respacing", "diffusion.variational",
     },
-    {"statistics", "figures", "runs", "diffusion.process", "diffusion.samplers"},
-    {"diffusion.losses"},
+    {"statistics", "marks", "markdown", "runs", "diffusion.process", "diffusion.samplers"},
+    {"figures", "diffusion.losses"},
     {"diffusion.modes"},
     {"preparing", "training", "sampling", "evaluation"},
     {"tables", "report"},
@@ -29,7 +29,8 @@ ROWS = (
 TORCH_FREE = {
     "errors", "rng", "storage", "catalogue", "progress", "config", "cases", "provenance",
     "studies", "layout", "metrics", "reliability", "calibration", "fusion", "statistics",
-    "figures", "report", "tables", "evaluation", "preparing", "cli",
+    "figures", "report", "reporting", "tables", "evaluation", "preparing", "splits", "labels",
+    "declaration", "drawing", "marks", "markdown", "cli",
 }  # fmt: skip
 # Parts of one subject in two files, the first built on the second.
 INSIDE = {("calibration", "reliability")}

@@ -237,11 +237,11 @@ def cells(study: Study) -> Iterator[Cell]:
 
 def samplers_of(study: Study, cell: Cell) -> tuple[str, ...]:
     """Names of the samplers that a cell is run with."""
-    return tuple(
-        name
-        for name in study.modes[cell.mode].samplers
-        if study.samplers[name].networks is None or cell.network in study.samplers[name].networks
-    )
+    applicable = {
+        name: entry.networks is None or cell.network in entry.networks
+        for name, entry in study.samplers.items()
+    }
+    return tuple(name for name in study.modes[cell.mode].samplers if applicable[name])
 
 
 def run_settings(study: Study, cell: Cell) -> RunSettings:

@@ -20,7 +20,11 @@ _OUTSIDE = {"catalogue", "cli", "config", "errors", "progress", "provenance", "s
 
 @cache
 def _tree(module: str) -> ast.Module | None:
-    """A module's syntax tree without docstrings, or None if the package has no such module."""
+    """A module's syntax tree, or None if the package has no such module.
+
+    Docstrings are left out, and each imported name gets a statement of its own, so that a
+    function is not charged with what its neighbours import.
+    """
     path = path_of(module)
     if not module or not path.is_file():
         return None
@@ -34,7 +38,14 @@ def _tree(module: str) -> ast.Module | None:
             and isinstance(node.body[0].value.value, str)
         ):
             node.body = node.body[1:] or [ast.Pass()]
+    tree.body = [single for statement in tree.body for single in _single_imports(statement)]
     return tree
+
+
+def _single_imports(statement: ast.stmt) -> list[ast.stmt]:
+    if not isinstance(statement, ast.ImportFrom):
+        return [statement]
+    return [ast.ImportFrom(statement.module, [alias], statement.level) for alias in statement.names]
 
 
 def _defined(statement: ast.stmt) -> set[str]:

@@ -1,0 +1,165 @@
+"""Scoring the draws of one cell, and the best that can be said without looking at the image."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from noise2mask import catalogue
+from noise2mask.cases import Split, open_split
+from noise2mask.config import Cell, Evaluation, Study
+from noise2mask.errors import UserError
+from noise2mask.reliability import boundary_band, reliability_histogram
+from noise2mask.storage import write_text
+
+COLUMNS = (
+    "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case", "metric",
+    "value",
+)  # fmt: skip
+BLIND = ("all_foreground", "mean_mask")
+"""Predictions that do not look at the image: everything, and the mean training mask."""
+
+Probabilities = npt.NDArray[np.float32]
+
+
+def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, data: Path) -> None:
+    """Score the draws of one cell and write ``metrics.csv`` and ``reliability.csv`` beside them.
+
+    Args:
+        study: the study.
+        name: its name.
+        cell: which training.
+        sampler: which sampler.
+        draws: the ``draws.npz`` of the cell.
+        data: folder of the prepared dataset.
+
+    Raises:
+        UserError: the draws are damaged or not those of the prepared test cases.
+    """
+    split = open_split(data, "test", purpose="evaluation")
+    probabilities = _mean_of_draws(draws, split)
+    settings = study.samplers[sampler]
+    where: dict[str, str | int] = {
+        **cell._asdict(),
+        "sampler": sampler,
+        "steps": settings.steps,
+        "draws": settings.draws,
+    }
+    _write(study, name, where, probabilities, split, draws.parent)
+
+
+def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path) -> None:
+    """Score each image-blind prediction on the test cases and write both tables to `out`."""
+    split = open_split(data, "test", purpose="evaluation")
+    train = open_split(data, "train", purpose="evaluation")
+    mean_mask = train.masks.mean(axis=0, dtype=np.float64).astype(np.float32)
+    predictions = {"all_foreground": np.ones_like(mean_mask), "mean_mask": mean_mask}
+    for prediction, probability in predictions.items():
+        where: dict[str, str | int] = {
+            "dataset": dataset, "network": "blind", "mode": "none", "seed": 0,
+            "sampler": prediction, "steps": 0, "draws": 1,
+        }  # fmt: skip
+        probabilities = np.broadcast_to(probability, split.masks.shape)
+        _write(study, name, where, probabilities, split, out / prediction)
+
+
+def _mean_of_draws(path: Path, split: Split) -> Probabilities:
+    """P(foreground) of each test case, (cases, H, W)."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{path} is missing or damaged ({error}); sample this cell again."
+        ) from None
+    if cases != split.ids or draws.shape[2:] != split.masks.shape[1:]:
+        raise UserError(
+            f"{path} holds other cases than the prepared test split ({len(cases)} against "
+            f"{len(split.ids)} cases); sample this cell again."
+        )
+    mean: Probabilities = draws.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def _write(
+    study: Study,
+    name: str,
+    where: dict[str, str | int],
+    probabilities: npt.NDArray[np.float32],
+    split: Split,
+    out: Path,
+) -> None:
+    # A sigmoid has no number of draws; it is clipped as finely as the draws it is compared with.
+    draws = max(sampler.draws for sampler in study.samplers.values())
+    scores = [
+        {"study": name, **where, "case": case, "metric": metric, "value": value}
+        for case, probability, mask in zip(
+            split.ids, probabilities, split.masks.astype(bool), strict=True
+        )
+        for metric, value in score(probability, mask, study.evaluation, draws)
+    ]
+    table = pd.DataFrame(scores, columns=list(COLUMNS))
+    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"))
+    histograms = pd.concat(
+        [
+            _histogram(case, region, probability[pixels], mask[pixels], study.evaluation.bins)
+            for case, probability, mask in zip(
+                split.ids, probabilities, split.masks.astype(bool), strict=True
+            )
+            for region, pixels in _regions(mask, study.evaluation.band)
+        ]
+    )
+    write_text(out / "reliability.csv", histograms.to_csv(index=False, float_format="%.9g"))
+
+
+def score(
+    probability: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.bool_],
+    evaluation: Evaluation,
+    draws: int,
+) -> Iterator[tuple[str, float]]:
+    """Every metric of one case.
+
+    Args:
+        probability: P(foreground), (H, W).
+        mask: the reference, (H, W).
+        evaluation: names and options of the metrics.
+        draws: N in the clipping of likelihoods.
+
+    Yields:
+        Name and value; a calibration metric once over all pixels and once, as ``<name>_band``,
+        over the band about the reference boundary.
+    """
+    prediction = probability > evaluation.threshold
+    for name, options in evaluation.metrics.items():
+        yield name, catalogue.member("metrics", name)(prediction, mask, **options)
+    for region, pixels in _regions(mask, evaluation.band):
+        for name, options in evaluation.calibration.items():
+            given = {"draws": draws, **options} if name == "nll" else options
+            value = catalogue.member("calibration", name)(
+                probability[pixels], mask[pixels], **given
+            )
+            yield (name if region == "all" else f"{name}_{region}"), value
+
+
+def _regions(mask: npt.NDArray[np.bool_], band: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    yield "all", np.ones_like(mask)
+    yield "band", boundary_band(mask, band)
+
+
+def _histogram(
+    case: str,
+    region: str,
+    probability: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.bool_],
+    bins: int,
+) -> pd.DataFrame:
+    counts = reliability_histogram(probability, mask, bins=bins)
+    table = pd.DataFrame(counts, columns=["count", "confidence_sum", "foreground_sum"])
+    table.insert(0, "bin", range(bins))
+    table.insert(0, "region", region)
+    table.insert(0, "case", case)
+    return table

@@ -1,0 +1,238 @@
+"""The tables of a study, gathered from its cells.
+
+Every number of the report is in one of these, and each is a CSV in ``reports/<study>/``.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TypedDict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from noise2mask.cases import read_manifest
+from noise2mask.config import Cell, Study, cells, samplers_of
+from noise2mask.evaluation import BLIND, COLUMNS
+from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
+from noise2mask.reliability import ece_of, reliability_curve
+from noise2mask.statistics import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_statistic,
+    holm,
+    paired_difference,
+)
+from noise2mask.storage import write_text
+
+PLANNED = ("iou", "ece")
+"""Metrics of the planned comparisons, one family for Holm's correction."""
+
+_CELL = ["dataset", "network", "mode", "sampler"]
+_SUMS = ["count", "confidence_sum", "foreground_sum"]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a study; the columns are those of the CSV files."""
+
+    metrics: pd.DataFrame
+    summary: pd.DataFrame
+    comparisons: pd.DataFrame
+    history: pd.DataFrame
+    reliability: pd.DataFrame
+
+    def save(self, folder: Path) -> None:
+        """Write each table to ``<folder>/<name>.csv``."""
+        for field in fields(self):
+            table: pd.DataFrame = getattr(self, field.name)
+            text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+            write_text(folder / f"{field.name}.csv", text)
+
+
+def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
+    """All tables of a study from what its cells have left below `root`, and what is missing.
+
+    Args:
+        study: the study.
+        name: its name.
+        root: folder that holds ``results`` and ``data``.
+
+    Returns:
+        The tables, and one line for each result that is not there.
+    """
+    found, missing = [], []
+    for label, folder in _scored(study, name, root):
+        if (folder / "metrics.csv").exists():
+            found.append((pd.read_csv(folder / "metrics.csv"), _histograms(folder)))
+        else:
+            missing.append(label)
+    if not found:
+        found = [(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=[*_CELL, "region"]))]
+    metrics = pd.concat([table for table, _ in found])
+    histograms = pd.concat([table for _, table in found])
+    groups = _groups(study, name, root)
+    best = _best_blind(metrics)
+    shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
+    histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
+    tables = Tables(
+        metrics.reset_index(drop=True),
+        _summary(shown, histograms, groups, study),
+        _comparisons(shown, groups, study),
+        _history(study, name, root),
+        _reliability(histograms),
+    )
+    return tables, missing
+
+
+def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """Name and folder of everything that is scored."""
+    for dataset in study.datasets:
+        for prediction in BLIND:
+            yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
+    for cell in cells(study):
+        folder = cell_folder(root / RESULTS, name, cell)
+        for sampler in samplers_of(study, cell):
+            label = f"{cell.dataset} {cell.network} {cell.mode} seed {cell.seed} {sampler}"
+            yield label, folder / sampler
+
+
+def _histograms(folder: Path) -> pd.DataFrame:
+    """Reliability histograms of one cell, with the columns that name it."""
+    where = pd.read_csv(folder / "metrics.csv", nrows=1)[[*_CELL, "seed"]]
+    return pd.read_csv(folder / "reliability.csv").merge(where, how="cross")
+
+
+def _groups(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
+    """Group of each (dataset, case)."""
+    groups = {}
+    for dataset in study.datasets:
+        folder = root / prepared(name, dataset)
+        if (folder / "manifest.json").exists():
+            for case in read_manifest(folder).cases:
+                groups[dataset, case.id] = case.group
+    return groups
+
+
+def _best_blind(metrics: pd.DataFrame) -> dict[str, str]:
+    """For each dataset the image-blind prediction with the higher mean Dice."""
+    blind = metrics[(metrics.network == "blind") & (metrics.metric == "dice")]
+    means = blind.groupby(["dataset", "sampler"]).value.mean().unstack()
+    return {str(dataset): str(row.idxmax()) for dataset, row in means.iterrows()}
+
+
+def _is_in(table: pd.DataFrame, best: dict[str, str]) -> pd.Series:
+    return table.sampler == table.dataset.map(best)
+
+
+def _summary(
+    metrics: pd.DataFrame,
+    histograms: pd.DataFrame,
+    groups: dict[tuple[str, str], str],
+    study: Study,
+) -> pd.DataFrame:
+    """Mean over cases (each the mean of its seeds) with interval, per cell and metric."""
+    rows = []
+    means = metrics.groupby([*_CELL, "metric", "case"], sort=False).value.mean().reset_index()
+    for key, cell in means.groupby([*_CELL, "metric"], sort=False):
+        interval = bootstrap_mean(cell.value, groups=_of(cell, groups), **_bootstrap(study))
+        rows.append((*key, *interval))
+    rows += list(_pooled(histograms, groups, study))
+    table = pd.DataFrame(rows, columns=[*_CELL, "metric", *Interval._fields])
+    table["order"] = table.groupby(_CELL, sort=False).ngroup()  # pooled rows beside their cell
+    return table.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
+
+
+def _pooled(
+    histograms: pd.DataFrame, groups: dict[tuple[str, str], str], study: Study
+) -> Iterator[tuple[str | float | int, ...]]:
+    """ECE over the pixels of all cases together, which is not the mean of the cases' ECE."""
+    for key, cell in histograms.groupby([*_CELL, "region"], sort=False):
+        where, region = key[:-1], str(key[-1])
+        summed = cell.groupby(["case", "bin"], sort=False)[_SUMS].sum()
+        names = list(dict.fromkeys(summed.index.get_level_values("case")))
+        arrays = summed.to_numpy(dtype=np.float64).reshape(len(names), -1, len(_SUMS))
+        interval = bootstrap_statistic(
+            arrays,
+            ece_of,
+            groups=[groups.get((str(where[0]), name), name) for name in names],
+            **_bootstrap(study),
+        )
+        metric = "ece_pooled" if region == "all" else f"ece_{region}_pooled"
+        yield (*map(str, where), metric, *interval)
+
+
+class _Bootstrap(TypedDict):
+    resamples: int
+    level: float
+    seed: int
+
+
+def _bootstrap(study: Study) -> _Bootstrap:
+    return {
+        "resamples": study.evaluation.resamples,
+        "level": study.evaluation.level,
+        "seed": 0,
+    }
+
+
+def _of(cell: pd.DataFrame, groups: dict[tuple[str, str], str]) -> list[str]:
+    return [
+        groups.get((dataset, case), case)
+        for dataset, case in zip(cell.dataset, cell.case, strict=True)
+    ]
+
+
+def _comparisons(
+    metrics: pd.DataFrame, groups: dict[tuple[str, str], str], study: Study
+) -> pd.DataFrame:
+    """Diffusion against feed-forward, paired by case, for every architecture and dataset."""
+    columns = [
+        "dataset", "network", "metric", "diffusion", "feed_forward", "difference", "low", "high",
+        "p", "n",
+    ]  # fmt: skip
+    rows = []
+    first = {name: mode.samplers[0] for name, mode in study.modes.items()}
+    chosen = metrics[metrics.sampler == metrics["mode"].map(first)]
+    keys = ["dataset", "network", "metric", "case"]
+    values = chosen.groupby([*keys, "mode"], sort=False).value.mean().unstack("mode")
+    if {"diffusion", "feed_forward"} <= set(values.columns):
+        both = values.dropna(subset=["diffusion", "feed_forward"], how="all").reset_index()
+        for key, pair in both.groupby(keys[:3], sort=False):
+            found = paired_difference(
+                pair.diffusion, pair.feed_forward, groups=_of(pair, groups), **_bootstrap(study),
+            )  # fmt: skip
+            means = pair[["diffusion", "feed_forward"]].mean()
+            rows.append((*key, means.diffusion, means.feed_forward, *found))
+    table = pd.DataFrame(rows, columns=columns)
+    planned = table.metric.isin(PLANNED)
+    adjusted: npt.NDArray[np.float64] = np.full(len(table), np.nan)
+    adjusted[planned] = holm(table.p[planned].to_numpy(dtype=np.float64))
+    table.insert(columns.index("n"), "p_holm", adjusted)
+    return table
+
+
+def _history(study: Study, name: str, root: Path) -> pd.DataFrame:
+    """Every training's history as (step, name, value)."""
+    rows = []
+    for cell in cells(study):
+        path = cell_folder(root / RESULTS, name, cell) / "history.jsonl"
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+            entry = json.loads(line)
+            step = entry.pop("step")
+            rows += [(*cell, step, key, value) for key, value in entry.items()]
+    return pd.DataFrame(rows, columns=[*Cell._fields, "step", "name", "value"])
+
+
+def _reliability(histograms: pd.DataFrame) -> pd.DataFrame:
+    """Reliability curves pooled over cases and seeds."""
+    columns = [*_CELL, "region", "bin", "count", "confidence", "frequency"]
+    rows = []
+    for key, cell in histograms.groupby([*_CELL, "region"], sort=False):
+        sums = cell.groupby("bin")[_SUMS].sum()
+        curve = reliability_curve(sums.to_numpy(dtype=np.float64))
+        values = zip(sums.index, curve.count, curve.confidence, curve.frequency, strict=True)
+        rows += [(*key, *each) for each in values]
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,149 @@
+"""The command line: fast help, one-sentence errors, honest exit codes."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from noise2mask import cli
+
+CELL = [
+    "--dataset",
+    "lesion_phantom",
+    "--network",
+    "ensemdiff",
+    "--mode",
+    "diffusion",
+    "--seed",
+    "0",
+]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with the study `test`."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_help_does_not_import_torch():
+    code = (
+        "import sys\nfrom noise2mask.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for stage in ("check", "prepare", "train", "sample", "evaluate", "report"):
+        assert stage in done.stdout
+
+
+def test_the_stages_of_one_cell(folder, capsys):
+    stages = (
+        ["prepare", "--dataset", "lesion_phantom"],
+        ["blind", "--dataset", "lesion_phantom"],
+        ["train", *CELL],
+        ["sample", *CELL, "--sampler", "ddim2"],
+        ["evaluate", *CELL, "--sampler", "ddim2"],
+        ["report"],
+    )
+    for stage in stages:
+        assert cli.main([*stage, "--study", "test", "--log", "logs/x.log"]) == 0, stage
+    assert "results are missing" in capsys.readouterr().err
+    assert "training lesion_phantom EnsemDiff" not in (folder / "logs/x.log").read_text()
+    cell = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
+    assert {path.name for path in cell.iterdir()} == {
+        "run.json", "model.safetensors", "history.jsonl", "ddim2",
+    }  # fmt: skip
+    assert {path.name for path in (cell / "ddim2").iterdir()} == {
+        "draws.npz", "metrics.csv", "reliability.csv",
+    }  # fmt: skip
+    text = (folder / "reports/test/report.md").read_text()
+    assert "Missing results" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["train", "--dataset", "lesion", *CELL[2:]],
+            "Error: --dataset: unknown dataset 'lesion'; did you mean 'lesion_phantom'? "
+            "Valid: lesion_phantom, nuclei_phantom, tissue_phantom.",
+        ),
+        (
+            ["train", *CELL[:-1], "3"],
+            "Error: --seed 3 is not in this study; its seeds are [0].",
+        ),
+        (
+            ["train", *CELL],
+            "Error: data/prepared/test/lesion_phantom has no manifest.json, so it is no prepared "
+            "dataset; prepare it first.",
+        ),
+        (
+            ["sample", *CELL, "--sampler", "ddim2"],
+            "Error: results/test/lesion_phantom/ensemdiff/diffusion/seed0 holds no finished "
+            "training: train this cell first.",
+        ),
+    ],
+)
+def test_a_users_mistake_is_one_sentence(folder, capsys, arguments, sentence):
+    assert cli.main([*arguments, "--study", "test"]) == 2
+    assert capsys.readouterr().err.strip() == sentence
+
+
+def test_interruption_says_how_to_go_on(folder, capsys, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_check", interrupted)
+    assert cli.main(["check", "--study", "test"]) == 130
+    assert "run the same command again" in capsys.readouterr().err
+
+
+def test_a_resolution_that_the_network_cannot_halve(folder, capsys):
+    path = folder / "config" / "test.yaml"
+    path.write_text(path.read_text().replace("resolution: 16", "resolution: 17"))
+    assert cli.main(["prepare", "--study", "test", "--dataset", "lesion_phantom"]) == 0
+    capsys.readouterr()
+    assert cli.main(["train", *CELL, "--study", "test"]) == 2
+    said = capsys.readouterr().err
+    assert "resolution 17 cannot be halved" in said
+    assert "Traceback" not in said
+
+
+def test_a_read_only_results_folder_is_told_in_one_sentence(folder):
+    """As a user without root's override, where the tests run as root."""
+    assert cli.main(["prepare", "--study", "test", "--dataset", "lesion_phantom"]) == 0
+    results = folder / "results"
+    results.mkdir()
+    (folder / "work").mkdir()
+    results.chmod(stat.S_IRUSR | stat.S_IXUSR | stat.S_IROTH | stat.S_IXOTH)
+    (folder / "work").chmod(0o777)
+    for parent in [folder, *folder.parents]:
+        if parent.owner() == (folder.owner()) and os.access(parent, os.W_OK):
+            parent.chmod(parent.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    code = (
+        "import os, sys\n"
+        "from noise2mask import cli, training, runs, tables\n"  # read before rights are given up
+        "from noise2mask.networks import ensemdiff\n"
+        "import noise2mask.diffusion.modes, noise2mask.cases, torch._dynamo\n"
+        "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
+        "sys.exit(cli.main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", code, "train", *CELL, "--study", "test"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last == (
+        "Error: results/test/lesion_phantom/ensemdiff/diffusion/seed0/model.safetensors could not "
+        "be saved: the folder cannot be written; change its permissions or choose another one."
+    )
+    assert (
+        folder / "work/test/lesion_phantom/ensemdiff/diffusion/seed0/state.safetensors"
+    ).exists()

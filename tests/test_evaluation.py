@@ -1,0 +1,189 @@
+"""Scores of real draws, image-blind predictions, and the tables made of them."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from noise2mask import layout, metrics
+from noise2mask.cases import open_split
+from noise2mask.config import Cell, Evaluation
+from noise2mask.errors import UserError
+from noise2mask.evaluation import COLUMNS, evaluate, evaluate_blind, score
+from noise2mask.tables import gather
+
+CELL = Cell("lesion_phantom", "ensemdiff", "diffusion", 0)
+
+
+def write_draws(path, draws, cases):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, draws=draws.astype(np.float32), cases=np.array(cases))
+    path.write_bytes(buffer.getvalue())
+
+
+def table(folder):
+    return pd.read_csv(folder / "metrics.csv")
+
+
+def test_perfect_draws_score_perfectly(study, prepared, tmp_path):
+    split = open_split(prepared, "test", purpose="evaluation")
+    draws = np.repeat(split.masks[:, None], 2, axis=1)
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+    found = table(tmp_path)
+    assert list(found.columns) == list(COLUMNS)
+    assert set(found.case) == set(split.ids)
+    assert set(found.steps) == {2}
+    assert set(found.draws) == {2}
+    means = found.groupby("metric").value.mean()
+    assert means[["dice", "iou", "nsd"]].tolist() == [1, 1, 1]
+    assert means[["hd95", "ece", "brier", "ece_band"]].tolist() == [0, 0, 0, 0]
+    assert means["nll"] == pytest.approx(-np.log(1 - 1 / 4))  # clipped to 1 - 1/(2N), N = 2
+
+
+def test_the_mean_of_the_draws_is_scored_not_each(study, prepared, tmp_path):
+    split = open_split(prepared, "test", purpose="evaluation")
+    generator = np.random.default_rng(0)
+    draws = generator.random((len(split.ids), 3, 16, 16))
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+    found = table(tmp_path)
+    for row, case in enumerate(split.ids):
+        mean = draws[row].astype(np.float32).mean(axis=0, dtype=np.float64)
+        expected = metrics.dice(mean > 0.5, split.masks[row].astype(bool))
+        value = found[(found.case == case) & (found.metric == "dice")].value.item()
+        assert value == pytest.approx(expected, abs=1e-8)
+
+
+def test_draws_of_other_cases_and_damaged_files_are_refused(study, prepared, tmp_path):
+    split = open_split(prepared, "test", purpose="evaluation")
+    path = tmp_path / "draws.npz"
+    write_draws(path, np.zeros((1, 1, 16, 16)), ["stranger"])
+    with pytest.raises(UserError) as caught:
+        evaluate(study, "test", CELL, "ddim2", path, prepared)
+    assert str(caught.value) == (
+        f"{path} holds other cases than the prepared test split (1 against {len(split.ids)} "
+        "cases); sample this cell again."
+    )
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="is missing or damaged"):
+        evaluate(study, "test", CELL, "ddim2", path, prepared)
+
+
+def test_image_blind_predictions_do_not_look_at_the_image(study, prepared, tmp_path):
+    evaluate_blind(study, "test", "lesion_phantom", prepared, tmp_path)
+    split = open_split(prepared, "test", purpose="evaluation")
+    share = split.masks.mean(axis=(1, 2))
+    everything = table(tmp_path / "all_foreground")
+    found = everything[everything.metric == "dice"].value.to_numpy()
+    np.testing.assert_allclose(found, 2 * share / (1 + share), rtol=1e-6)
+    mean_mask = open_split(prepared, "train", purpose="evaluation").masks.mean(axis=0)
+    average = table(tmp_path / "mean_mask")
+    value = average[(average.case == split.ids[0]) & (average.metric == "brier")].value.item()
+    assert value == pytest.approx(((mean_mask - split.masks[0]) ** 2).mean(), rel=1e-6)
+
+
+def test_every_option_of_a_metric_reaches_it():
+    mask = np.zeros((16, 16), dtype=bool)
+    mask[4:12, 4:12] = True
+    probability = np.roll(mask, 2, axis=1).astype(np.float32)
+    values = {
+        tolerance: dict(
+            score(probability, mask, Evaluation(metrics={"nsd": {"tolerance": tolerance}}), 5)
+        )["nsd"]
+        for tolerance in (0, 1, 2)
+    }
+    assert values[0] < values[1] < values[2] == 1
+
+
+def test_an_empty_band_has_no_calibration():
+    empty = np.zeros((8, 8), dtype=bool)
+    values = dict(score(np.zeros((8, 8), dtype=np.float32), empty, Evaluation(), 5))
+    assert np.isnan(values["ece_band"])
+    assert values["ece"] == 0
+    assert values["dice"] == 1
+
+
+@pytest.fixture
+def results(study, prepared, tmp_path):
+    """Results of two cells and the blind predictions; the rest of the study is missing."""
+    split = open_split(prepared, "test", purpose="evaluation")
+    generator = np.random.default_rng(1)
+    target = tmp_path / layout.prepared("test", "lesion_phantom")
+    target.mkdir(parents=True)
+    for path in prepared.iterdir():
+        (target / path.name).write_bytes(path.read_bytes())
+    evaluate_blind(
+        study, "test", "lesion_phantom", prepared,
+        tmp_path / layout.blind_folder("test", "lesion_phantom"),
+    )  # fmt: skip
+    for mode, sampler, noise in (("diffusion", "ddim2", 0.1), ("feed_forward", "one_pass", 0.4)):
+        cell = CELL._replace(mode=mode)
+        folder = layout.cell_folder(tmp_path / "results", "test", cell) / sampler
+        flips = generator.random((len(split.ids), 1, 16, 16)) < noise
+        write_draws(folder / "draws.npz", flips ^ split.masks[:, None].astype(bool), split.ids)
+        evaluate(study, "test", cell, sampler, folder / "draws.npz", prepared)
+    return tmp_path
+
+
+def test_tables_of_a_study_that_is_half_done(study, results):
+    tables, missing = gather(study, "test", results)
+    assert len(missing) == 21 - 2 + 2 * 2  # samplings, and the blind ones of two datasets
+    assert "nuclei_phantom segdiff diffusion seed 0 ddim2" in missing
+    summary = tables.summary
+    assert list(summary.columns) == [
+        "dataset", "network", "mode", "sampler", "metric", "mean", "low", "high", "n",
+    ]  # fmt: skip
+    blind = summary[summary.network == "blind"]
+    assert len(set(blind.sampler)) == 1  # the better one alone
+    scores = tables.metrics
+    both = scores[(scores.network == "blind") & (scores.metric == "dice")]
+    means = both.groupby("sampler").value.mean()
+    assert set(means.index) == {"all_foreground", "mean_mask"}
+    assert blind.sampler.iloc[0] == means.idxmax()
+    assert blind[blind.metric == "dice"]["mean"].item() == pytest.approx(means.max())
+    cell = summary[(summary["mode"] == "diffusion") & (summary.metric == "dice")].iloc[0]
+    values = scores[(scores["mode"] == "diffusion") & (scores.metric == "dice")].value
+    assert cell["mean"] == pytest.approx(values.mean())
+    assert cell.low <= cell["mean"] <= cell.high
+    assert cell.n == len(values)
+    assert {"ece_pooled", "ece_band_pooled"} <= set(summary.metric)
+
+
+def test_comparisons_are_paired_and_corrected(study, results):
+    tables, _ = gather(study, "test", results)
+    compared = tables.comparisons.set_index("metric")
+    assert compared.loc["dice", "difference"] > 0  # the diffusion cell has less noise
+    assert compared.loc["dice", "difference"] == pytest.approx(
+        compared.loc["dice", "diffusion"] - compared.loc["dice", "feed_forward"]
+    )
+    planned = compared.loc[["iou", "ece"]]
+    assert (planned.p_holm >= planned.p).all()
+    assert compared.drop(["iou", "ece"]).p_holm.isna().all()
+
+
+def test_pooled_calibration_error_is_that_of_all_pixels_together(study, results, prepared):
+    from noise2mask.calibration import ece
+
+    tables, _ = gather(study, "test", results)
+    folder = layout.cell_folder(results / "results", "test", CELL) / "ddim2"
+    with np.load(folder / "draws.npz") as file:
+        probability = file["draws"].mean(axis=1)
+    masks = open_split(prepared, "test", purpose="evaluation").masks.astype(bool)
+    found = tables.summary.set_index(["mode", "metric"]).loc[("diffusion", "ece_pooled"), "mean"]
+    assert found == pytest.approx(ece(probability, masks), rel=1e-6)
+
+
+def test_tables_are_the_same_bytes_twice(study, results):
+    for name in ("one", "two"):
+        gather(study, "test", results)[0].save(results / name)
+    for path in (results / "one").iterdir():
+        assert path.read_bytes() == (results / "two" / path.name).read_bytes()
+
+
+def test_a_study_without_any_result_has_empty_tables(study, tmp_path):
+    tables, missing = gather(study, "test", tmp_path)
+    assert len(missing) == 21 + 6
+    assert len(tables.summary) == len(tables.comparisons) == len(tables.reliability) == 0

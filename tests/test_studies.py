@@ -1,0 +1,218 @@
+"""Everything wrong with a study is told at once, in sentences, before anything runs."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from noise2mask.config import Cell, cells, run_settings, samplers_of
+from noise2mask.errors import UserError
+from noise2mask.studies import check_data, load_study
+
+NAMES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the study `test` with changes given as dotted path and value."""
+
+    def make(**changes):
+        document = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
+        for dotted, value in changes.items():
+            place = document
+            *parents, last = dotted.split("__")
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = value
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump(document, sort_keys=False))
+        return path
+
+    return make
+
+
+def mistakes(path):
+    with pytest.raises(UserError) as caught:
+        load_study(path)
+    return str(caught.value).split("\n  ")
+
+
+def test_the_studies_of_the_project():
+    assert {"test", "quick", "real", "gpu", "paper"} <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_study_is_sound_and_has_the_18_cells(name):
+    study = load_study(ROOT / "config" / f"{name}.yaml", data="somewhere")
+    found = list(cells(study))
+    assert len(found) == 18 * len(study.seeds)
+    for cell in found:
+        settings = run_settings(study, cell)
+        assert settings.digest() == run_settings(study, cell).digest()
+        assert samplers_of(study, cell)
+
+
+@pytest.mark.parametrize("name", ["gpu", "paper"])
+def test_these_studies_keep_the_target_of_the_paper(name):
+    study = load_study(ROOT / "config" / f"{name}.yaml", data="somewhere")
+    for cell in cells(study):
+        diffusion = run_settings(study, cell).diffusion
+        assert diffusion.target == "eps"
+        assert diffusion.schedule.input_scale == 1
+        assert (diffusion.schedule.name, diffusion.schedule.timesteps) == ("linear", 1000)
+
+
+def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
+    path = write(
+        training__steps="many",
+        training__batch=0,
+        resolution=3,
+        extra=1,
+        datasets__lesion_phantom__kind="phantom",
+        datasets__nuclei_phantom__options__famly="nuclei",
+        networks__segdiff__options__width=0,
+        networks__ensemdiff__architecture="ensemdif",
+        modes__diffusion__mode="difusion",
+        modes__feed_forward__samplers=["one_pas"],
+        samplers__ddim2__sampler="dimm",
+        samplers__ddim2__networks=["unet"],
+        diffusion__schedule__name="lin",
+        evaluation__metrics={"dicee": {}},
+        overrides=[{"datasets": ["moon"], "training": {"steps": 3}}],
+    )
+    head, *found = mistakes(path)
+    assert head == f"{path} has 15 mistakes; correct and run again:"
+    assert found == [
+        "datasets.lesion_phantom.kind: unknown kind 'phantom'; did you mean 'phantoms'? "
+        "Valid: folder, phantoms",
+        "datasets.nuclei_phantom.options.famly: unknown field 'famly'; did you mean 'family'? "
+        "Valid: family, count, size, seed, difficulty",
+        "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
+        "Valid: linear, cosine, sigmoid",
+        "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
+        "Valid: dice, iou, nsd, hd95",
+        "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "
+        "networks, modes, samplers, diffusion, training, evaluation, compute, pictures, overrides",
+        "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
+        "Valid: feed_forward, diffusion",
+        "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
+        "Valid: one_pass, calibration, ddim2",
+        "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "
+        "'ensemdiff'? Valid: ensemdiff, medsegdiff, segdiff",
+        "networks.segdiff.options.width: must be greater than or equal to 32, got 0",
+        "overrides.0.datasets: unknown dataset 'moon'; Valid: lesion_phantom, nuclei_phantom, "
+        "tissue_phantom",
+        "resolution: must be greater than or equal to 8, got 3",
+        "samplers.ddim2.networks: unknown network 'unet'; Valid: ensemdiff, segdiff, medsegdiff",
+        "samplers.ddim2.sampler: unknown sampler 'dimm'; did you mean 'ddim'? "
+        "Valid: ddpm, ddim, dpm_solver, one_pass",
+        "training.batch: must be greater than or equal to 1, got 0",
+        "training.steps: must be a valid integer, unable to parse string as an integer, got 'many'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"shares": {"train": 0.5, "val": 0.1, "test": 0.1}},
+            "shares: train, val and test must add up to 1, got 0.7",
+        ),
+        (
+            {"samplers__ddim2__steps": 500},
+            "samplers.ddim2.steps: must be between 1 and 100, got 500",
+        ),
+        (
+            {"overrides": [{"training": {"stepps": 3}}]},
+            "overrides.0.training.stepps: unknown field 'stepps'; did you mean 'steps'? Valid: "
+            "steps, batch, learning_rate, weight_decay, warm_up, decay, clip_norm, ema_decay, "
+            "calibration_weight, validate_every, validation_repeats, checkpoint_every",
+        ),
+        (
+            {"seeds": []},
+            "seeds: Tuple should have at least 1 item after validation, not 0",
+        ),
+        (
+            {"compute__device": "gpu"},
+            "compute.device: must be 'cpu' or 'cuda', got 'gpu'",
+        ),
+        ({"description": None}, "description: must be a valid string, got None"),
+    ],
+)
+def test_single_mistakes(write, changes, sentence):
+    head, *found = mistakes(write(**changes))
+    assert "has 1 mistake; correct" in head
+    assert found == [sentence]
+
+
+def test_a_missing_section_is_told(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: nothing else\n")
+    _, *found = mistakes(path)
+    assert found == [
+        f"{section}: this field is required"
+        for section in ("datasets", "modes", "networks", "resolution", "samplers")
+    ]
+
+
+def test_unreadable_yaml_is_told_with_its_line(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("description: x\ndatasets: [unclosed\n")
+    with pytest.raises(UserError) as caught:
+        load_study(path)
+    assert str(caught.value) == (
+        f"{path}, line 3 is not readable YAML: expected ',' or ']', but got '<stream end>'."
+    )
+
+
+def test_yaml_that_is_no_mapping_and_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("- a\n")
+    with pytest.raises(UserError, match="must hold a mapping of study fields, got \\['a'\\]"):
+        load_study(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UserError, match="a study is a UTF-8 text file"):
+        load_study(path)
+
+
+def test_an_unknown_study_is_told_with_the_nearest():
+    with pytest.raises(UserError, match="unknown study 'quik'; did you mean 'quick'"):
+        load_study(ROOT / "config" / "quik.yaml")
+
+
+def test_a_study_that_needs_a_folder_says_how_to_give_it():
+    study = load_study(ROOT / "config" / "real.yaml")
+    with pytest.raises(UserError) as caught:
+        check_data(study, "real")
+    assert str(caught.value) == (
+        "datasets.lesion of study real takes its data from a folder that was not given; "
+        "run `make reproduce STUDY=real DATA=<folder>`."
+    )
+    check_data(load_study(ROOT / "config" / "real.yaml", data="/data/"), "real")
+
+
+def test_overrides_apply_in_order_and_only_where_they_say(write):
+    path = write(
+        overrides=[
+            {"modes": ["diffusion"], "training": {"steps": 7}},
+            {"networks": ["segdiff"], "modes": ["diffusion"], "training": {"steps": 9}},
+            {"datasets": ["lesion_phantom"], "diffusion": {"schedule": {"input_scale": 0.1}}},
+        ]
+    )
+    study = load_study(path)
+    steps = {
+        (cell.network, cell.mode): run_settings(study, cell).training.steps for cell in cells(study)
+    }
+    assert steps["segdiff", "diffusion"] == 9
+    assert steps["ensemdiff", "diffusion"] == 7
+    assert steps["segdiff", "feed_forward"] == 4
+    lesion = run_settings(study, Cell("lesion_phantom", "segdiff", "diffusion", 0)).diffusion
+    nuclei = run_settings(study, Cell("nuclei_phantom", "segdiff", "diffusion", 0)).diffusion
+    assert (lesion.schedule.input_scale, nuclei.schedule.input_scale) == (0.1, 0.3)
+    assert lesion.schedule.timesteps == 100  # the rest of the schedule stays
+
+
+def test_sampler_settings_are_no_part_of_a_training(write):
+    cell = Cell("lesion_phantom", "segdiff", "diffusion", 0)
+    one = run_settings(load_study(write()), cell)
+    other = run_settings(load_study(write(samplers__ddim2__draws=50)), cell)
+    assert one.digest() == other.digest()
