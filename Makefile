@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 reproduce: setup
 	@snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) \
 	    --config study=$(STUDY) $(if $(DATA),data=$(DATA)) || \
-	  { status=$$?; noise2mask report --study $(STUDY) --partial; exit $$status; }
+	  { status=$$?; noise2mask report --study $(STUDY); exit $$status; }
 	@echo "The report is reports/$(STUDY)/report.md"
 
 setup: .venv/installed

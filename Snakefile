@@ -1,0 +1,27 @@
+# The order of a study: prepare, train, sample, evaluate, report.
+#
+#   snakemake --config study=quick
+#   snakemake --config study=real data=<folder>
+#
+# What a study holds stands in config/<study>.yaml, how a job runs in profiles/.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/sample.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        REPORT,

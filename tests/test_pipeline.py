@@ -1,0 +1,213 @@
+"""The real workflow, run by Snakemake on tiny phantoms in a folder of its own."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT
+
+CORES = "2"
+
+
+class Project:
+    """A copy of the project in which sources and studies may be edited."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        for name in ("Snakefile", "workflow", "profiles", "config", "src"):
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(
+                    source,
+                    folder / name,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+                )
+            else:
+                shutil.copy(source, folder / name)
+        document = yaml.safe_load((folder / "config/test.yaml").read_text())
+        document["datasets"] = {"lesion_phantom": document["datasets"]["lesion_phantom"]}
+        self.write("mini", document)
+
+    def write(self, study: str, document: dict) -> None:
+        text = yaml.safe_dump(document, sort_keys=False)
+        (self.folder / f"config/{study}.yaml").write_text(text)
+
+    def read(self, study: str) -> dict:
+        return yaml.safe_load((self.folder / f"config/{study}.yaml").read_text())
+
+    def snakemake(self, *options: str, study: str = "mini", data: str = "") -> tuple[int, str]:
+        """Exit status and everything printed."""
+        command = [sys.executable, "-m", "snakemake", "--cores", CORES, *options]
+        command += ["--config", f"study={study}", *([f"data={data}"] if data else [])]
+        bin_folder = str(Path(sys.executable).parent)
+        environment = os.environ | {
+            "PYTHONPATH": str(self.folder / "src"),
+            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def planned(self, **given: str) -> dict[str, int]:
+        """Jobs that a dry run would run, by rule; empty if there is nothing to do."""
+        status, text = self.snakemake("-n", **given)
+        assert status == 0, text
+        table = re.search(r"job\s+count\n-[- ]+\n(.*?)\ntotal", text, re.DOTALL)
+        if table is None:
+            assert "Nothing to be done" in text
+            return {}
+        counts = (line.split() for line in table.group(1).splitlines())
+        return {name: int(count) for name, count in counts if name != "all"}
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Project:
+    """A project whose study `mini` (one dataset, six trainings) has run to the end."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    status, text = project.snakemake()
+    assert status == 0, text
+    return project
+
+
+def test_the_study_leaves_what_readers_rely_on(done):
+    for network in ("ensemdiff", "segdiff", "medsegdiff"):
+        for mode, sampler in (("feed_forward", "one_pass"), ("diffusion", "ddim2")):
+            cell = done.folder / f"results/mini/lesion_phantom/{network}/{mode}/seed0"
+            for name in ("run.json", "model.safetensors", "history.jsonl"):
+                assert (cell / name).stat().st_size > 0
+            for name in ("draws.npz", "metrics.csv", "reliability.csv"):
+                assert (cell / sampler / name).stat().st_size > 0
+    report = done.folder / "reports/mini"
+    summary = pd.read_csv(report / "summary.csv")
+    assert set(summary.network) == {"ensemdiff", "segdiff", "medsegdiff", "blind"}
+    assert set(summary[summary.network == "medsegdiff"].sampler) == {
+        "one_pass", "calibration", "ddim2",
+    }  # fmt: skip
+    metrics = pd.read_csv(report / "metrics.csv")
+    assert list(metrics.columns) == [
+        "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case",
+        "metric", "value",
+    ]  # fmt: skip
+    text = (report / "report.md").read_text()
+    assert "Missing results" not in text
+    for picture in re.findall(r"\((figures/[^)]+)\)", text):
+        assert (report / picture).stat().st_size > 0
+    logs = {path.name for path in (done.folder / "logs/mini").iterdir()}
+    assert "lesion_phantom.segdiff.diffusion.seed0.train.log" in logs
+    assert "lesion_phantom.segdiff.diffusion.seed0.train.benchmark.tsv" in logs
+    assert not list((done.folder / "work").rglob("*.safetensors"))
+
+
+def test_a_second_call_has_nothing_to_do_in_seconds(done):
+    start = time.monotonic()
+    status, text = done.snakemake()
+    assert status == 0
+    assert "Nothing to be done" in text
+    assert time.monotonic() - start < 30
+
+
+def test_new_times_of_unchanged_files_rerun_nothing(done):
+    for path in sorted(done.folder.glob("data/prepared/**/*"), reverse=True):
+        os.utime(path)
+    assert done.planned() == {}
+
+
+@pytest.fixture
+def restored(done):
+    """The finished project; sources and studies are put back afterwards."""
+    kept = {path: path.read_bytes() for path in done.folder.glob("src/**/*.py")}
+    kept |= {path: path.read_bytes() for path in done.folder.glob("config/*.yaml")}
+    yield done
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def edit(project: Project, module: str, old: str, new: str) -> None:
+    path = project.folder / "src/noise2mask" / module
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_a_comment_reruns_nothing(restored):
+    edit(restored, "training.py", "import json", "import json  # a comment")
+    assert restored.planned() == {}
+
+
+def test_an_edited_network_reruns_its_own_cells_only(restored):
+    edit(restored, "networks/segdiff.py", "0.2", "0.25")
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+
+
+def test_an_edited_metric_scores_again_and_trains_nothing(restored):
+    edit(restored, "metrics.py", "(way, 95)", "(way, 96)")
+    assert restored.planned() == {"evaluate": 7, "blind": 1, "report": 1}
+
+
+def test_a_new_sampler_never_retrains(restored):
+    study = restored.read("mini")
+    study["samplers"]["ddpm3"] = {"sampler": "ddpm", "steps": 3, "draws": 2}
+    study["modes"]["diffusion"]["samplers"].append("ddpm3")
+    restored.write("mini", study)
+    assert restored.planned() == {"sample": 3, "evaluate": 3, "report": 1}
+
+
+def test_one_changed_field_retrains_the_cells_that_it_touches(restored):
+    study = restored.read("mini")
+    study["overrides"] = [{"networks": ["segdiff"], "training": {"learning_rate": 0.002}}]
+    restored.write("mini", study)
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+
+
+def test_a_failing_cell_does_not_stop_the_others(restored):
+    study = restored.read("mini")
+    study["networks"] = {
+        "ensemdiff": study["networks"]["ensemdiff"],
+        # Eight pixels of stride ask for a resolution that 16 is not: 16 = 8 * 2, not 8 * 8 * k.
+        "segdiff": study["networks"]["segdiff"]
+        | {"options": {**study["networks"]["segdiff"]["options"], "multipliers": [1] * 7}},
+    }
+    study["samplers"].pop("calibration")
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    restored.write("half", study)
+    status, text = restored.snakemake(study="half")
+    assert status != 0
+    assert "cannot be halved" in text
+    finished = restored.folder / "results/half/lesion_phantom/ensemdiff/diffusion/seed0/ddim2"
+    assert (finished / "metrics.csv").exists()
+
+
+def test_a_typo_stops_at_parse_time_in_one_message(restored):
+    study = restored.read("mini")
+    study["networks"]["segdiff"]["architecture"] = "segdif"
+    restored.write("mini", study)
+    status, text = restored.snakemake("-n")
+    assert status != 0
+    assert "networks.segdiff.architecture: unknown architecture 'segdif'" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("study", ["test", "quick", "real", "gpu", "paper"])
+@pytest.mark.parametrize("profile", [(), ("--profile", "profiles/slurm")])
+def test_every_study_dry_runs_here_and_on_a_cluster(done, study, profile):
+    (done.folder / "somewhere").mkdir(exist_ok=True)
+    status, text = done.snakemake("-n", *profile, study=study, data="somewhere")
+    assert status == 0, text
+    assert re.search(r"^train\s+18$", text, re.MULTILINE)
+
+
+def test_rules_follow_the_house():
+    """What keeps a clone from recomputing: shell rules, files between rules, checksums of all."""
+    rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert "script:" not in rules
+    assert "run:" not in rules
+    assert "directory(" not in rules
+    assert "max-checksum-file-size: 1TB" in (ROOT / "profiles/default/profile.yaml").read_text()

@@ -1,0 +1,62 @@
+# The study, checked before anything runs, and the functions that rules ask for their parameters.
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from noise2mask import layout, provenance
+from noise2mask.config import Cell, cells, digest, run_settings, samplers_of
+from noise2mask.errors import UserError
+from noise2mask.studies import check_data, load_study
+
+STUDY_FILE = layout.study_file(str(config.get("study", "quick")))
+NAME = STUDY_FILE.stem
+DATA = str(config["data"]) if config.get("data") else None
+
+try:
+    STUDY = load_study(STUDY_FILE, DATA)
+    check_data(STUDY, NAME)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+CELLS = list(cells(STUDY))
+PREPARED = str(layout.prepared(NAME, "{dataset}"))
+CELL = f"{layout.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
+JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
+BLIND = str(layout.blind_folder(NAME, "{dataset}"))
+REPORT = f"{layout.REPORTS}/{NAME}/report.md"
+# Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
+ENVIRONMENT = "../../envs/core.yaml"
+GPU = int(STUDY.compute.device == "cuda")
+
+
+wildcard_constraints:
+    dataset="[a-z0-9_]+",
+    network="[a-z0-9_]+",
+    mode="[a-z0-9_]+",
+    seed="[0-9]+",
+    sampler="[a-z0-9_]+",
+
+
+def cell_of(wildcards):
+    return Cell(
+        wildcards.dataset, wildcards.network, wildcards.mode, int(wildcards.seed)
+    )
+
+
+def settings_of(wildcards):
+    return run_settings(STUDY, cell_of(wildcards))
+
+
+def raw_files(wildcards):
+    """Every file of a raw dataset that lies in a folder, so that a changed one is noticed."""
+    root = STUDY.datasets[wildcards.dataset].options.get("root")
+    return sorted(map(str, Path(root).rglob("*.*"))) if root else []
+
+
+def scored(file):
+    """`file` of every cell and sampler of the study."""
+    return [
+        str(layout.cell_folder(layout.RESULTS, NAME, cell) / sampler / file)
+        for cell in CELLS
+        for sampler in samplers_of(STUDY, cell)
+    ]

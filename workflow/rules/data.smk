@@ -1,0 +1,36 @@
+# Raw data to cases: one folder for each dataset of the study.
+
+
+rule prepare:
+    input:
+        raw_files,
+    output:
+        manifest=f"{PREPARED}/manifest.json",
+        train=[f"{PREPARED}/train.images.npy", f"{PREPARED}/train.masks.npy"],
+        val=[f"{PREPARED}/val.images.npy", f"{PREPARED}/val.masks.npy"],
+        test=[f"{PREPARED}/test.images.npy", f"{PREPARED}/test.masks.npy"],
+    log:
+        f"logs/{NAME}/{{dataset}}.prepare.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.prepare.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: provenance.preparation_code(
+            STUDY.datasets[wildcards.dataset]
+        ),
+        settings=lambda wildcards: digest(
+            [
+                STUDY.datasets[wildcards.dataset].model_dump(
+                    mode="json", include={"kind", "tile", "options"}
+                ),
+                STUDY.resolution,
+                STUDY.shares.model_dump(),
+            ]
+        ),
+    shell:
+        "noise2mask prepare --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --processes {threads} --log {log}"

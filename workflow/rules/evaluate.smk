@@ -1,0 +1,48 @@
+# Scores, case by case: of draws, and of what can be said without looking at the image.
+
+
+rule evaluate:
+    input:
+        rules.sample.output,
+        rules.prepare.output.manifest,
+        rules.prepare.output.test,
+    output:
+        f"{CELL}/{{sampler}}/metrics.csv",
+        f"{CELL}/{{sampler}}/reliability.csv",
+    log:
+        f"{JOB}.{{sampler}}.evaluate.log",
+    benchmark:
+        f"{JOB}.{{sampler}}.evaluate.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        code=provenance.evaluation_code(STUDY.evaluation),
+        settings=digest(STUDY.evaluation.model_dump(mode="json")),
+    shell:
+        "noise2mask evaluate --study {params.study} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
+        " --sampler {wildcards.sampler} --log {log}"
+
+
+rule blind:
+    input:
+        rules.prepare.output,
+    output:
+        [
+            f"{BLIND}/{prediction}/{table}.csv"
+            for prediction in ("all_foreground", "mean_mask")
+            for table in ("metrics", "reliability")
+        ],
+    log:
+        f"logs/{NAME}/{{dataset}}.blind.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.blind.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        code=provenance.evaluation_code(STUDY.evaluation),
+        settings=digest(STUDY.evaluation.model_dump(mode="json")),
+    shell:
+        "noise2mask blind --study {params.study} --dataset {wildcards.dataset} --log {log}"

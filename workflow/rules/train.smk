@@ -1,0 +1,30 @@
+# One training: a network, a dataset, a mode, a seed. The test split is not among its inputs.
+
+
+rule train:
+    input:
+        rules.prepare.output.manifest,
+        rules.prepare.output.train,
+        rules.prepare.output.val,
+    output:
+        run=f"{CELL}/run.json",
+        model=f"{CELL}/model.safetensors",
+        history=f"{CELL}/history.jsonl",
+    log:
+        f"{JOB}.train.log",
+    benchmark:
+        f"{JOB}.train.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: STUDY.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000 if GPU else 4000,
+        runtime=2880 if GPU else 240,
+    params:
+        study=STUDY_FILE,
+        code=lambda wildcards: provenance.training_code(settings_of(wildcards)),
+        settings=lambda wildcards: settings_of(wildcards).digest(),
+    shell:
+        "noise2mask train --study {params.study} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed} --log {log}"
