@@ -1,0 +1,97 @@
+"""From a study's results to its report: gather the tables, choose the examples, write."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from noise2mask import layout
+from noise2mask.cases import Split, open_split
+from noise2mask.config import Cell, Study
+from noise2mask.declaration import datasets_of, departures_of, labels_of, settings_of
+from noise2mask.figures import Example
+from noise2mask.labels import Labels
+from noise2mask.provenance import versions
+from noise2mask.report import ReportInput, write_report
+from noise2mask.tables import gather
+
+Shown = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating] | None]
+"""Mean and, where there are several draws, standard deviation of the draws of one case."""
+
+
+def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
+    """Write the tables, figures and text of a study to `folder`.
+
+    Args:
+        study: the study.
+        name: its name.
+        root: folder that holds ``results`` and ``data``.
+        folder: of the report.
+
+    Returns:
+        One line for each result that is missing; the report lists them too.
+    """
+    tables, missing = gather(study, name, root)
+    tables.save(folder)
+    write_report(
+        ReportInput(
+            name=name,
+            description=study.description,
+            command=_command(study, name),
+            settings=settings_of(study),
+            departures=departures_of(study),
+            datasets=datasets_of(study),
+            labels=labels_of(study),
+            summary=tables.summary,
+            metrics=tables.metrics,
+            comparisons=tables.comparisons,
+            history=tables.history,
+            reliability=tables.reliability,
+            examples=list(_examples(study, name, root)) if study.pictures.examples else None,
+            missing=missing,
+            versions=versions(),
+        ),
+        folder,
+    )
+    return missing
+
+
+def _command(study: Study, name: str) -> str:
+    needs_data = any("{data}" in str(entry.options) for entry in study.datasets.values())
+    return f"make reproduce STUDY={name}" + (" DATA=<folder>" if needs_data else "")
+
+
+def _examples(study: Study, name: str, root: Path) -> Iterator[Example]:
+    """The first test cases of each dataset, as the study's first network sees them."""
+    for dataset in study.datasets:
+        data = root / layout.prepared(name, dataset)
+        if not (data / "manifest.json").exists():
+            continue
+        split = open_split(data, "test", purpose="evaluation")
+        for row in range(min(study.pictures.examples, len(split.ids))):
+            predictions = dict(_predictions(study, name, root, dataset, row))
+            if predictions:
+                yield _example(dataset, split, row, predictions)
+
+
+def _example(dataset: str, split: Split, row: int, predictions: dict[str, Shown]) -> Example:
+    image = np.broadcast_to(split.images[row], (*split.images.shape[1:3], 3))
+    return Example(dataset, split.ids[row], image, split.masks[row].astype(bool), predictions)
+
+
+def _predictions(
+    study: Study, name: str, root: Path, dataset: str, row: int
+) -> Iterator[tuple[str, Shown]]:
+    """Mean and spread of the draws of one case, for each mode, with the study's first network."""
+    labels: Labels = labels_of(study)
+    network = next(iter(study.networks))
+    for mode, entry in study.modes.items():
+        cell = Cell(dataset, network, mode, study.seeds[0])
+        folder = layout.cell_folder(root / layout.RESULTS, name, cell)
+        path = folder / entry.samplers[0] / "draws.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                draws = file["draws"][row]
+            spread = draws.std(axis=0) if len(draws) > 1 else None
+            yield f"{labels.network(network)}, {labels.mode(mode)}", (draws.mean(axis=0), spread)
