@@ -1,21 +1,20 @@
 # make reproduce [STUDY=quick] [DATA=<folder>] [CORES=all] [PROFILE=<folder>]   a study, whole
-# make test | lint | format | lock | clean
+# make test | lint | format | lock | readme | clean
 STUDY ?= quick
 DATA ?=
 CORES ?= all
 PROFILE ?=
 PYTHON ?= python3
 BIN := .venv/bin
+# The README shows the table of this study.
+SHOWN := quick
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: reproduce setup test lint format lock clean
+.PHONY: reproduce readme setup test lint format lock clean
 
-# A cell that fails does not stop the others; the report then lists what is missing.
 reproduce: setup
-	@snakemake $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) \
-	    --config study=$(STUDY) $(if $(DATA),data=$(DATA)) || \
-	  { status=$$?; noise2mask report --study $(STUDY); exit $$status; }
-	@echo "The report is reports/$(STUDY)/report.md"
+	@noise2mask reproduce --study $(STUDY) $(if $(DATA),--data $(DATA)) \
+	    $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES))
 
 setup: .venv/installed
 
@@ -27,6 +26,9 @@ setup: .venv/installed
 	$(BIN)/pip install -r envs/core.txt -c envs/torch.txt
 	$(BIN)/pip install --no-deps -e .
 	touch $@
+
+readme: setup
+	noise2mask report --study $(SHOWN) --readme README.md
 
 test: setup
 	pytest

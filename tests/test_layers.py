@@ -23,14 +23,14 @@ ROWS = (
     {"diffusion.modes"},
     {"preparing", "training", "sampling", "evaluation"},
     {"tables", "report"},
-    {"reporting"},
+    {"reporting", "reproducing"},
     {"cli"},
 )  # fmt: skip
 TORCH_FREE = {
     "errors", "rng", "storage", "catalogue", "progress", "config", "cases", "provenance",
     "studies", "layout", "metrics", "reliability", "calibration", "fusion", "statistics",
-    "figures", "report", "reporting", "tables", "evaluation", "preparing", "splits", "labels",
-    "declaration", "drawing", "marks", "markdown", "cli",
+    "figures", "report", "reporting", "reproducing", "tables", "evaluation", "preparing",
+    "splits", "labels", "declaration", "drawing", "marks", "markdown", "cli",
 }  # fmt: skip
 # Parts of one subject in two files, the first built on the second.
 INSIDE = {("calibration", "reliability")}

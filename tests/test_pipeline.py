@@ -1,8 +1,10 @@
 """The real workflow, run by Snakemake on tiny phantoms in a folder of its own."""
 
+import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -46,15 +48,18 @@ class Project:
         """Exit status and everything printed."""
         command = [sys.executable, "-m", "snakemake", "--cores", CORES, *options]
         command += ["--config", f"study={study}", *([f"data={data}"] if data else [])]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def environment(self) -> dict[str, str]:
+        """With this project's sources and this Python's commands first."""
         bin_folder = str(Path(sys.executable).parent)
-        environment = os.environ | {
+        return os.environ | {
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
         }
-        done = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True
-        )
-        return done.returncode, done.stdout + done.stderr
 
     def planned(self, **given: str) -> dict[str, int]:
         """Jobs that a dry run would run, by rule; empty if there is nothing to do."""
@@ -167,22 +172,71 @@ def test_one_changed_field_retrains_the_cells_that_it_touches(restored):
     assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
 
 
+def test_killed_in_the_middle_the_same_command_goes_on(restored):
+    """SIGKILL to the whole process group, as when the power fails; Snakemake leaves its lock."""
+    study = restored.read("mini")
+    study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
+    study["samplers"].pop("calibration")
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    study["training"] |= {"steps": 60, "checkpoint_every": 5, "validate_every": 30}
+    restored.write("killed", study)
+    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "killed"]
+    where = {"cwd": restored.folder, "env": restored.environment()}
+    process = subprocess.Popen(
+        command, **where, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    work = restored.folder / "work/killed"
+    deadline = time.monotonic() + 120
+    while not list(work.rglob("state.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(work.rglob("state.safetensors")), "the study ended before it was killed"
+    assert list((restored.folder / ".snakemake/locks").iterdir())
+
+    done = subprocess.run(command, **where, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "An earlier run was killed; going on where it was." in done.stderr
+    assert "goes on at" in done.stderr
+    assert "The report is reports/killed/report.md" in done.stderr
+
+
+def test_two_studies_at_once_in_one_folder_are_refused(done):
+    with (done.folder / ".snakemake/noise2mask.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "mini"]
+        found = subprocess.run(
+            command, cwd=done.folder, env=done.environment(), capture_output=True, text=True
+        )
+    assert found.returncode == 2
+    assert found.stderr.strip() == (
+        f"Error: another process is running a study in {done.folder}; wait for its end."
+    )
+
+
 def test_a_failing_cell_does_not_stop_the_others(restored):
     study = restored.read("mini")
     study["networks"] = {
         "ensemdiff": study["networks"]["ensemdiff"],
-        # Eight pixels of stride ask for a resolution that 16 is not: 16 = 8 * 2, not 8 * 8 * k.
+        # Seven levels halve six times, which 16 pixels do not allow.
         "segdiff": study["networks"]["segdiff"]
         | {"options": {**study["networks"]["segdiff"]["options"], "multipliers": [1] * 7}},
     }
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
     restored.write("half", study)
-    status, text = restored.snakemake(study="half")
-    assert status != 0
-    assert "cannot be halved" in text
+    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "half"]
+    done = subprocess.run(
+        command, cwd=restored.folder, env=restored.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "cannot be halved" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
     finished = restored.folder / "results/half/lesion_phantom/ensemdiff/diffusion/seed0/ddim2"
     assert (finished / "metrics.csv").exists()
+    report = (restored.folder / "reports/half/report.md").read_text()
+    assert "* lesion_phantom segdiff diffusion seed 0 ddim2" in report
 
 
 def test_a_typo_stops_at_parse_time_in_one_message(restored):

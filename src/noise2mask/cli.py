@@ -22,16 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _start_log(options.log)
     try:
-        options.run(options)
+        status = options.run(options)
     except UserError as error:
         LOG.error("Error: %s", error)
         return 2
     except KeyboardInterrupt:
         LOG.error("Interrupted; run the same command again to go on.")
         return 130
-    except BrokenPipeError:
-        return 1
-    return 0
+    return status or 0
 
 
 def _start_log(path: Path | None) -> None:
@@ -46,10 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="noise2mask",
         description="A reproducible laboratory for diffusion segmentation of medical images.",
-        epilog="`make reproduce` runs all stages of a study; these commands run one each.",
+        epilog="`make reproduce` is `noise2mask reproduce`; the other commands run one stage each.",
     )
     parser.add_argument("--version", action="version", version=f"noise2mask {__version__}")
     stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    _stage(stages, "reproduce", _reproduce, "run all stages of a study")
     _stage(stages, "check", _check, "read a study and say what it would do")
     _stage(stages, "prepare", _prepare, "turn a raw dataset into prepared cases", "dataset")
     _stage(stages, "train", _train, "train one network", *Cell._fields)
@@ -63,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(
     stages: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
-    run: Callable[[argparse.Namespace], None],
+    run: Callable[[argparse.Namespace], int | None],
     description: str,
     *needed: str,
 ) -> None:
@@ -74,6 +73,14 @@ def _stage(
     for option in needed:
         kind = int if option == "seed" else str
         parser.add_argument(f"--{option}", required=True, type=kind, help="as named in the study")
+    if name == "reproduce":
+        parser.add_argument("--cores", default="all", help="of this machine; default: all")
+        parser.add_argument("--profile", help="folder of a Snakemake profile, for a cluster")
+        parser.add_argument(
+            "options", nargs=argparse.REMAINDER, help="after --, further options of Snakemake"
+        )
+    if name == "report":
+        parser.add_argument("--readme", type=Path, help="file whose table is brought up to date")
     if name == "prepare":
         parser.add_argument("--processes", type=int, default=1, help="that decode and resize")
     parser.set_defaults(run=run)
@@ -103,6 +110,17 @@ def _cell(options: argparse.Namespace, study: Study) -> Cell:
             f"--seed {options.seed} is not in this study; its seeds are {list(study.seeds)}."
         )
     return Cell(options.dataset, options.network, options.mode, options.seed)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from noise2mask.reproducing import reproduce
+
+    further = [option for option in options.options if option != "--"]
+    status = reproduce(options.study, options.data, options.cores, options.profile, further)
+    if status == 0 and "-n" not in further:
+        name = layout.study_file(options.study).stem
+        LOG.info("The report is %s/%s/report.md", layout.REPORTS, name)
+    return status
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -186,10 +204,12 @@ def _blind(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from noise2mask.reporting import report
+    from noise2mask.reporting import report, update_readme
 
     study, name = _study(options)
     missing = report(study, name, Path(), layout.REPORTS / name)
+    if options.readme is not None:
+        update_readme(study, layout.REPORTS / name, options.readme)
     if missing:
         LOG.warning(
             "%d results are missing; %s/%s/report.md lists them.",

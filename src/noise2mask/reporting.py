@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from noise2mask import layout
 from noise2mask.cases import Split, open_split
@@ -12,8 +13,10 @@ from noise2mask.config import Cell, Study
 from noise2mask.declaration import datasets_of, departures_of, labels_of, settings_of
 from noise2mask.figures import Example
 from noise2mask.labels import Labels
+from noise2mask.markdown import readme_block, update_between_markers
 from noise2mask.provenance import versions
 from noise2mask.report import ReportInput, write_report
+from noise2mask.storage import write_text
 from noise2mask.tables import gather
 
 Shown = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating] | None]
@@ -55,6 +58,14 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
         folder,
     )
     return missing
+
+
+def update_readme(study: Study, folder: Path, readme: Path) -> None:
+    """Put the main table of the report in `folder` between the markers ``results`` of a file."""
+    summary = pd.read_csv(folder / "summary.csv")
+    block = readme_block(summary, labels_of(study))
+    text = update_between_markers(readme.read_text(encoding="utf-8"), "results", block)
+    write_text(readme, text)
 
 
 def _command(study: Study, name: str) -> str:

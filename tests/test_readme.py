@@ -1,0 +1,65 @@
+"""The README says what is true: its table, its code, its commands."""
+
+import re
+from itertools import chain
+
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+from noise2mask.declaration import labels_of
+from noise2mask.markdown import readme_block, update_between_markers
+from noise2mask.studies import load_study
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_table_is_that_of_the_committed_report():
+    summary = pd.read_csv(ROOT / "reports/quick/summary.csv")
+    block = readme_block(summary, labels_of(load_study(ROOT / "config/quick.yaml")))
+    assert update_between_markers(README, "results", block) == README
+
+
+def test_its_example_runs():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict = {}
+    exec(code, names)
+    assert names["mask"].shape == (1, 1, 64, 64)
+    assert names["mask"].abs().max() <= 1
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_its_links_lead_somewhere(target):
+    assert (ROOT / target).exists()
+
+
+def test_its_make_targets_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"^make (\w+)", README, re.MULTILINE)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_its_studies_are_those_of_the_project():
+    told = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert told == {path.stem for path in (ROOT / "config").glob("*.yaml")}
+
+
+def test_the_lock_satisfies_the_project_and_names_no_address():
+    """Every dependency is locked at a version that pyproject.toml allows; torch stands apart."""
+    import tomllib
+
+    from packaging.requirements import Requirement
+
+    lines = (ROOT / "envs/core.txt").read_text().splitlines()
+    torch_lines = (ROOT / "envs/torch.txt").read_text().splitlines()
+    assert not [line for line in lines + torch_lines if "://" in line or line.startswith("-")]
+    assert not [line for line in lines if re.match(r"(torch|triton|nvidia-|cuda-)", line)]
+    locked: dict[str, list[str]] = {}
+    for line in lines + torch_lines:
+        name, version = re.match(r"([\w.-]+)==([^\s;]+)", line).groups()
+        locked.setdefault(name.lower().replace("_", "-"), []).append(version)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = list(chain(project["dependencies"], *project["optional-dependencies"].values()))
+    for requirement in map(Requirement, wanted):
+        versions = locked[requirement.name.lower()]
+        assert all(version in requirement.specifier for version in versions), requirement
