@@ -201,6 +201,17 @@ def test_killed_in_the_middle_the_same_command_goes_on(restored):
     assert "goes on at" in done.stderr
     assert "The report is reports/killed/report.md" in done.stderr
 
+    # The same study on one core and never killed has the same bytes in its tables.
+    restored.write("whole", study)
+    status, text = restored.snakemake("--cores", "1", study="whole")
+    assert status == 0, text
+    for table in ("metrics", "summary", "comparisons", "history", "reliability"):
+        whole, killed = (
+            (restored.folder / f"reports/{name}/{table}.csv").read_text()
+            for name in ("whole", "killed")
+        )
+        assert whole.replace("whole", "killed") == killed, table
+
 
 def test_two_studies_at_once_in_one_folder_are_refused(done):
     with (done.folder / ".snakemake/noise2mask.lock").open("w") as lock:

@@ -1,5 +1,6 @@
 """The real training loop on tiny phantoms: killed, resumed, refused, diverging."""
 
+import errno
 import json
 import math
 import os
@@ -152,6 +153,32 @@ def test_a_loss_that_is_no_number_stops_with_step_rate_and_checkpoint(
     )
     _, record = load_tensors(tmp_path / "work" / "state.safetensors")
     assert record["progress"]["step"] == 2
+
+
+def test_a_disk_that_fills_up_leaves_the_earlier_checkpoint(
+    make_run, prepared, tmp_path, monkeypatch
+):
+    run = make_run(steps=4, checkpoint_every=1, validate_every=4)
+    honest, calls = os.fsync, []
+
+    def filling(descriptor):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        honest(descriptor)
+
+    monkeypatch.setattr(os, "fsync", filling)
+    with pytest.raises(UserError) as caught:
+        train(run, prepared, tmp_path / "work", tmp_path / "out", CPU)
+    state = tmp_path / "work" / "state.safetensors"
+    assert str(caught.value) == (
+        f"{state} could not be saved: the disk is full; "
+        "free some space and run the same command again."
+    )
+    assert load_tensors(state)[1]["progress"]["step"] == 2
+    train(run, prepared, tmp_path / "work", tmp_path / "out", CPU)
+    train(run, prepared, tmp_path / "work2", tmp_path / "whole", CPU)
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
 def test_training_never_opens_the_test_split(make_run, prepared, tmp_path):

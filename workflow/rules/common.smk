@@ -23,6 +23,13 @@ PREPARED = str(layout.prepared(NAME, "{dataset}"))
 CELL = f"{layout.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
 BLIND = str(layout.blind_folder(NAME, "{dataset}"))
+# Likelihoods are clipped by the largest number of draws of the study.
+SCORING = digest(
+    [
+        STUDY.evaluation.model_dump(mode="json"),
+        max(sampler.draws for sampler in STUDY.samplers.values()),
+    ]
+)
 REPORT = f"{layout.REPORTS}/{NAME}/report.md"
 # Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
 ENVIRONMENT = "../../envs/core.yaml"

@@ -18,7 +18,7 @@ rule evaluate:
     params:
         study=STUDY_FILE,
         code=provenance.evaluation_code(STUDY.evaluation),
-        settings=digest(STUDY.evaluation.model_dump(mode="json")),
+        settings=SCORING,
     shell:
         "noise2mask evaluate --study {params.study} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
@@ -43,6 +43,6 @@ rule blind:
     params:
         study=STUDY_FILE,
         code=provenance.evaluation_code(STUDY.evaluation),
-        settings=digest(STUDY.evaluation.model_dump(mode="json")),
+        settings=SCORING,
     shell:
         "noise2mask blind --study {params.study} --dataset {wildcards.dataset} --log {log}"
