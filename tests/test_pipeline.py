@@ -10,10 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
 from conftest import ROOT
+from PIL import Image
 
 CORES = "2"
 
@@ -23,7 +25,7 @@ class Project:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        for name in ("Snakefile", "workflow", "profiles", "config", "src"):
+        for name in ("Snakefile", "workflow", "profiles", "config", "envs", "src"):
             source = ROOT / name
             if source.is_dir():
                 shutil.copytree(
@@ -131,6 +133,8 @@ def restored(done):
     kept = {path: path.read_bytes() for path in done.folder.glob("src/**/*.py")}
     kept |= {path: path.read_bytes() for path in done.folder.glob("config/*.yaml")}
     yield done
+    for path in {*done.folder.glob("src/**/*.py"), *done.folder.glob("config/*.yaml")} - set(kept):
+        path.unlink()
     for path, content in kept.items():
         path.write_bytes(content)
 
@@ -170,6 +174,76 @@ def test_one_changed_field_retrains_the_cells_that_it_touches(restored):
     study["overrides"] = [{"networks": ["segdiff"], "training": {"learning_rate": 0.002}}]
     restored.write("mini", study)
     assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+
+
+NETWORK = """
+import torch
+from noise2mask.networks.contract import Network
+
+
+class Mine(Network):
+    def __init__(self, channels, outputs, width):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(channels + 1, width, 3, padding=1),
+            torch.nn.SiLU(),
+            torch.nn.Conv2d(width, outputs, 1),
+        )
+
+    def forward(self, x_t, image, t, features=None):
+        return self.layers(torch.cat([image, x_t], dim=1))
+
+
+def build(image_channels, output_channels, image_size, *, width: int = 8):
+    return Mine(image_channels, output_channels, width)
+"""
+SAMPLER = """
+
+def twice(denoise, x_t, schedule, timesteps, *, generator=None, scale: float = 1.0):
+    t = torch.full((len(x_t),), timesteps[-1])
+    return denoise(scale * denoise(x_t, t).x_0, t).x_0
+"""
+METRIC = """
+
+def specificity(prediction, mask, *, smooth: float = 0.0):
+    return float(((~prediction & ~mask).sum() + smooth) / ((~mask).sum() + smooth))
+"""
+
+
+def test_a_stranger_adds_a_network_a_sampler_a_metric_and_a_folder(restored):
+    """One file or one function each, and entries in a study; nothing is registered anywhere."""
+    package = restored.folder / "src/noise2mask"
+    (package / "networks/mine.py").write_text(NETWORK)
+    for path, text in (("diffusion/samplers.py", SAMPLER), ("metrics.py", METRIC)):
+        (package / path).write_text((package / path).read_text() + text)
+    generator = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (restored.folder / "scans" / name).mkdir(parents=True)
+    for number in range(12):
+        image = generator.integers(0, 255, (20, 24), dtype=np.uint8)
+        Image.fromarray(image).save(restored.folder / f"scans/images/p{number}.png")
+        mask = ((image > 128) * 255).astype(np.uint8)
+        Image.fromarray(mask).save(restored.folder / f"scans/masks/p{number}.png")
+    study = restored.read("mini")
+    study["datasets"] = {
+        "scans": {"title": "scans", "kind": "folder", "options": {"root": "{data}/scans"}}
+    }
+    study["networks"] = {"mine": {"title": "Mine", "architecture": "mine", "options": {"width": 4}}}
+    study["samplers"] = {
+        "one_pass": {"sampler": "one_pass"},
+        "twice": {"sampler": "twice", "options": {"scale": 0.5}},
+    }
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    study["modes"]["diffusion"]["samplers"] = ["twice"]
+    study["evaluation"]["metrics"] = {"dice": {}, "specificity": {"smooth": 1.0}}
+    restored.write("stranger", study)
+    status, text = restored.snakemake(study="stranger", data=str(restored.folder))
+    assert status == 0, text
+    summary = pd.read_csv(restored.folder / "reports/stranger/summary.csv")
+    found = summary[summary.network == "mine"]
+    assert set(found.sampler) == {"one_pass", "twice"}
+    assert {"dice", "specificity"} <= set(found.metric)
+    assert restored.planned() == {}  # what others had is as it was
 
 
 def test_killed_in_the_middle_the_same_command_goes_on(restored):

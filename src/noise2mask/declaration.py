@@ -4,8 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from noise2mask import catalogue
 from noise2mask.config import Cell, RunSettings, Study, cells, run_settings
-from noise2mask.labels import Labels
+from noise2mask.labels import Labels, metric_of
 
 Runs = Sequence[tuple[Cell, RunSettings]]
 
@@ -66,7 +67,9 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
         ("peak learning rate", across(lambda run: run.training.learning_rate)),
         ("decay of averaged weights", across(lambda run: run.training.ema_decay)),
         ("threshold on the mean of the draws", f"{study.evaluation.threshold:g}"),
-        ("bins of ECE", str(study.evaluation.bins)),
+        *_metric_options(study),
+        ("width of the boundary band", f"{study.evaluation.band} px on either side"),
+        ("bins of reliability diagrams and of pooled ECE", str(study.evaluation.bins)),
         ("compute", f"{study.compute.device}, threads: {study.compute.threads}"),
     )
 
@@ -104,6 +107,15 @@ def departures_of(study: Study) -> tuple[str, ...]:
     if stand_ins:
         found.append(f"Some datasets stand in for those of the paper: {', '.join(stand_ins)}.")
     return tuple(found)
+
+
+def _metric_options(study: Study) -> Iterator[tuple[str, str]]:
+    """Options of the metrics that have any, defaults included."""
+    for module in ("metrics", "calibration"):
+        for name, given in getattr(study.evaluation, module).items():
+            options = catalogue.options(module, name).model_validate(given).model_dump()
+            if options:
+                yield f"metric {metric_of(name).title}", _spoken(options)
 
 
 def _runs(study: Study) -> Runs:

@@ -83,7 +83,9 @@ class Gate(nn.Module):
     The published form multiplies the features x by the two factors, x * space * channel. At
     initialisation these are so small that four gates in a row leave 1e-6 of the features. The
     residual form is x * (1 + space * channel): it starts as the identity, has the same weights and
-    lets the condition through whatever the gate has learned.
+    lets the condition through whatever the gate has learned. Trained, the published form is the
+    better one for the calibration map and about equal for the output, because batch norm restores
+    the scale (measured in benchmarks/README.md); it is the default.
     """
 
     def __init__(self, skip: int, channels: int, size: int, form: GateForm) -> None:
