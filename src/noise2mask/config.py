@@ -215,6 +215,10 @@ class RunSettings(Settings):
     precision: str
     threads: int
 
+    def title(self) -> str:
+        """What messages call the training."""
+        return f"{self.dataset} {self.network.title} {self.mode} seed {self.seed}"
+
     def digest(self) -> str:
         """Short hash of the settings."""
         return digest(self.model_dump(mode="json"))

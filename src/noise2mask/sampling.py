@@ -83,7 +83,7 @@ def sample(
     code = sampling_code(trained.run.settings, sampler)
     parts = work / digest([trained.run.identity(), sampler.model_dump(mode="json"), code])
     at_once = max(1, batch // sampler.draws)
-    progress = Progress(f"sampling {folder.name} of {folder.parent}", len(split.ids))
+    progress = Progress(f"sampling {trained.run.settings.title()}", len(split.ids))
     for first in range(0, len(split.ids), at_once):
         rows = [
             row

@@ -114,7 +114,7 @@ def _loop(
     process = process_of(run.settings)
     losses_of = catalogue.member("diffusion.modes", run.settings.mode)
     network, optimizer = accelerator.prepare(state.network, state.optimizer)
-    progress = Progress(f"training {title(run)}", training.steps, state.step)
+    progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
     while state.step < training.steps:
         step = state.step + 1
         rate = learning_rate(training, step)
@@ -307,15 +307,9 @@ def _not_finite(state: State, run: Run, rate: float, loss: float, work: Path) ->
     else:
         good = "no checkpoint was saved yet"
     return (
-        f"the loss of {title(run)} became {loss} at step {state.step + 1} with learning rate "
-        f"{rate:.3g}; {good}; lower training.learning_rate or training.clip_norm."
+        f"the loss of {run.settings.title()} became {loss} at step {state.step + 1} with learning "
+        f"rate {rate:.3g}; {good}; lower training.learning_rate or training.clip_norm."
     )
-
-
-def title(run: Run) -> str:
-    """A cell's name in messages."""
-    settings = run.settings
-    return f"{settings.dataset} {settings.network.title} {settings.mode} seed {settings.seed}"
 
 
 def _standardised(image: Tensor, run: Run, device: torch.device) -> Tensor:
