@@ -24,4 +24,6 @@ localrules:
 rule all:
     default_target: True
     input:
+        # The scores too: a report that came with a clone does not prove that anything was run.
         REPORT,
+        scored("metrics.csv"),

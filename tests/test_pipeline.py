@@ -121,6 +121,14 @@ def test_a_second_call_has_nothing_to_do_in_seconds(done):
     assert time.monotonic() - start < 30
 
 
+def test_a_report_that_came_with_a_clone_is_no_reason_to_do_nothing(done, tmp_path):
+    clone = Project(tmp_path)
+    shutil.copytree(done.folder / "reports", tmp_path / "reports")
+    assert clone.planned() == {
+        "prepare": 1, "blind": 1, "train": 6, "sample": 7, "evaluate": 7, "report": 1,
+    }  # fmt: skip
+
+
 def test_new_times_of_unchanged_files_rerun_nothing(done):
     for path in sorted(done.folder.glob("data/prepared/**/*"), reverse=True):
         os.utime(path)

@@ -146,12 +146,13 @@ def test_a_loss_that_is_no_number_stops_with_step_rate_and_checkpoint(
     monkeypatch.setattr(modes, "diffusion", diverging)
     with pytest.raises(UserError) as caught:
         train(run, prepared, tmp_path / "work", tmp_path / "out", CPU)
+    state = tmp_path / "work" / "state.safetensors"
     assert str(caught.value) == (
         "the loss of lesion_phantom EnsemDiff diffusion seed 0 became nan at step 3 with learning "
-        f"rate 0.001; the last good checkpoint is {tmp_path}/work/state.safetensors; lower "
-        "training.learning_rate or training.clip_norm."
+        f"rate 0.001; the last good checkpoint is {state}; lower training.learning_rate or "
+        "training.clip_norm."
     )
-    _, record = load_tensors(tmp_path / "work" / "state.safetensors")
+    _, record = load_tensors(state)
     assert record["progress"]["step"] == 2
 
 

@@ -1,6 +1,7 @@
 """What every architecture offers: forward, image features, published checkpoints."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ COUNTER = "num_batches_tracked"  # of batch norm; has no influence at a fixed mo
 # ruff: noqa: ARG002 - what every architecture takes, some ignore
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """A denoising network of one mask channel, conditioned on an image.
 
     Attributes:
@@ -36,6 +37,7 @@ class Network(nn.Module):
         """
         return ()
 
+    @abstractmethod
     def forward(
         self, x_t: Tensor, image: Tensor, t: Tensor, features: tuple[Tensor, ...] | None = None
     ) -> Tensor:
@@ -47,7 +49,6 @@ class Network(nn.Module):
             t: timestep, counted in the unshortened diffusion process.
             features: what :meth:`encode` gave for `image`; computed here if None.
         """
-        raise NotImplementedError
 
     def with_calibration(
         self, x_t: Tensor, image: Tensor, t: Tensor, features: tuple[Tensor, ...] | None = None
