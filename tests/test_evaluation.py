@@ -57,6 +57,22 @@ def test_the_mean_of_the_draws_is_scored_not_each(study, prepared, tmp_path):
         assert value == pytest.approx(expected, abs=1e-8)
 
 
+def test_another_fusion_is_an_option(study, prepared, tmp_path):
+    """The published square of the mean halves what half of the draws call foreground."""
+    split = open_split(prepared, "test", purpose="evaluation")
+    draws = np.full((len(split.ids), 2, 16, 16), 0.6)
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    dice = {}
+    for fusion in ("mean", "squared_mean"):
+        other = study.evaluation.model_copy(update={"fusion": fusion})
+        changed = study.model_copy(update={"evaluation": other})
+        evaluate(changed, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+        found = table(tmp_path)
+        dice[fusion] = found[found.metric == "dice"].value.mean()
+    assert dice["mean"] > 0  # 0.6 is foreground everywhere
+    assert dice["squared_mean"] == 0  # 0.36 is nowhere
+
+
 def test_draws_of_other_cases_and_damaged_files_are_refused(study, prepared, tmp_path):
     split = open_split(prepared, "test", purpose="evaluation")
     path = tmp_path / "draws.npz"

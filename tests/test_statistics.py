@@ -16,7 +16,6 @@ from noise2mask.statistics import (
     bootstrap_statistic,
     holm,
     paired_difference,
-    smallest_resolvable,
 )
 
 BOOTSTRAP = {"resamples": 2000, "level": 0.95, "seed": 0}
@@ -274,22 +273,6 @@ def test_holm_does_not_depend_on_the_order(p, random):
     order = list(range(len(p)))
     random.shuffle(order)
     assert np.array_equal(holm(np.array(p)[order]), holm(p)[order])
-
-
-def test_smallest_resolvable_is_the_half_width_of_the_normal_interval():
-    values = skewed(14)
-    low, high = stats.norm.interval(0.95, values.mean(), stats.sem(values))
-    assert smallest_resolvable(values) == pytest.approx((high - low) / 2)
-    assert smallest_resolvable([*values, math.nan]) == smallest_resolvable(values)
-    assert smallest_resolvable(values, level=0.5) < smallest_resolvable(values)
-    assert math.isnan(smallest_resolvable([1.0]))
-
-
-def test_14_images_resolve_1_7_dice_points():
-    # A spread of 3.2 points between paired cases is what makes 14 images resolve 1.7.
-    differences = stats.norm.ppf((np.arange(14) + 0.5) / 14)
-    differences *= 0.0325 / differences.std(ddof=1)
-    assert smallest_resolvable(differences) == pytest.approx(0.017, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -77,10 +77,11 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         samplers__ddim2__networks=["unet"],
         diffusion__schedule__name="lin",
         evaluation__metrics={"dicee": {}},
+        evaluation__fusion="staple",
         overrides=[{"datasets": ["moon"], "training": {"steps": 3}}],
     )
     head, *found = mistakes(path)
-    assert head == f"{path} has 15 mistakes; correct and run again:"
+    assert head == f"{path} has 16 mistakes; correct and run again:"
     assert found == [
         "datasets.lesion_phantom.kind: unknown kind 'phantom'; did you mean 'phantoms'? "
         "Valid: folder, phantoms",
@@ -88,6 +89,8 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "Valid: family, count, size, seed, difficulty",
         "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
         "Valid: linear, cosine, sigmoid",
+        "evaluation.fusion: unknown fusion 'staple'; "
+        "Valid: mean, mean_threshold, squared_mean, vote",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "

@@ -18,7 +18,6 @@ from noise2mask.diffusion.targets import (
     dynamic_threshold,
     encode_mask,
     eps_from_x_0,
-    level_gap,
     noised,
     target_from,
     x_0_from_output,
@@ -155,7 +154,6 @@ def test_levels_of_the_codings():
     mask = torch.tensor([0.0, 1.0])
     assert encode_mask(mask, "signed").tolist() == [-1.0, 1.0]
     assert encode_mask(mask, "unit").tolist() == [0.0, 1.0]
-    assert (level_gap("signed"), level_gap("unit")) == (2.0, 1.0)
 
 
 def test_probability_is_clipped():

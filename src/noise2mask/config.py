@@ -117,7 +117,8 @@ class Training(Settings):
 class Evaluation(Settings):
     """How draws are scored."""
 
-    threshold: Annotated[float, Field(gt=0, lt=1, description="on the mean of the draws")] = 0.5
+    fusion: Annotated[str, Field(description="of the draws, a function of fusion.py")] = "mean"
+    threshold: Annotated[float, Field(gt=0, lt=1, description="on the fused draws")] = 0.5
     metrics: Annotated[
         dict[str, Options], Field(min_length=1, description="functions of metrics.py: options")
     ] = {"dice": {}, "iou": {}, "nsd": {}, "hd95": {}}

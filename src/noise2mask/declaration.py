@@ -66,7 +66,10 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
         ("batch", across(lambda run: run.training.batch)),
         ("peak learning rate", across(lambda run: run.training.learning_rate)),
         ("decay of averaged weights", across(lambda run: run.training.ema_decay)),
-        ("threshold on the mean of the draws", f"{study.evaluation.threshold:g}"),
+        (
+            "fusion of the draws, threshold on it",
+            f"{study.evaluation.fusion}, {study.evaluation.threshold:g}",
+        ),
         *_metric_options(study),
         ("width of the boundary band", f"{study.evaluation.band} px on either side"),
         ("bins of reliability diagrams and of pooled ECE", str(study.evaluation.bins)),

@@ -40,7 +40,7 @@ def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, dat
         UserError: the draws are damaged or not those of the prepared test cases.
     """
     split = open_split(data, "test", purpose="evaluation")
-    probabilities = _mean_of_draws(draws, split)
+    probabilities = _fused(draws, split, study.evaluation.fusion)
     settings = study.samplers[sampler]
     where: dict[str, str | int] = {
         **cell._asdict(),
@@ -66,8 +66,8 @@ def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path)
         _write(study, name, where, probabilities, split, out / prediction)
 
 
-def _mean_of_draws(path: Path, split: Split) -> Probabilities:
-    """P(foreground) of each test case, (cases, H, W)."""
+def _fused(path: Path, split: Split, fusion: str) -> Probabilities:
+    """P(foreground) of each test case, made of its draws, (cases, H, W)."""
     try:
         with np.load(path, allow_pickle=False) as file:
             draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
@@ -80,8 +80,8 @@ def _mean_of_draws(path: Path, split: Split) -> Probabilities:
             f"{path} holds other cases than the prepared test split ({len(cases)} against "
             f"{len(split.ids)} cases); sample this cell again."
         )
-    mean: Probabilities = draws.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return mean
+    fuse = catalogue.member("fusion", fusion)
+    return np.stack([fuse(case) for case in draws]).astype(np.float32)
 
 
 def _write(

@@ -181,7 +181,7 @@ def evaluation_code(evaluation: Evaluation) -> str:
     """Fingerprint of the code behind the scores."""
     metrics = [f"metrics:{name}" for name in evaluation.metrics]
     calibration = [f"calibration:{name}" for name in evaluation.calibration]
-    return fingerprint("evaluation", *metrics, *calibration)
+    return fingerprint("evaluation", f"fusion:{evaluation.fusion}", *metrics, *calibration)
 
 
 def report_code() -> str:

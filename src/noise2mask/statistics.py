@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm, wilcoxon
+from scipy.stats import wilcoxon
 
 from noise2mask.rng import seed_of
 
@@ -191,19 +191,6 @@ def holm(p_values: ArrayLike) -> Floats:
     adjusted = np.full_like(p, np.nan)
     adjusted[ascending] = np.minimum(raised, 1.0)
     return adjusted
-
-
-def smallest_resolvable(differences: ArrayLike, *, level: float = 0.95) -> float:
-    """Half the width of a normal interval for the mean paired difference: z sd / sqrt(n).
-
-    A mean difference smaller than this cannot be told from 0 with these cases; z = 1.96 for
-    `level` 0.95, sd with n - 1. NaN values are left out; NaN for fewer than two.
-    """
-    values = np.asarray(differences, dtype=np.float64)
-    values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return float("nan")
-    return float(norm.ppf((1 + level) / 2) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _ratio(sums: Floats) -> Floats:

@@ -171,6 +171,10 @@ def _mistakes_in_names(document: Mapping[str, Any]) -> dict[str, str]:
         ):
             found = schedules[entry.get("name", "linear")]
             check_options(f"{place}.options", entry.get("options"), *found)
+    evaluation = document.get("evaluation")
+    if isinstance(evaluation, dict):
+        fusion = evaluation.get("fusion", "mean")
+        check("evaluation.fusion", fusion, "fusion", _by_function("fusion"))
     for place, entry in _entries(document, "evaluation"):
         valid = _by_function(place.split(".")[1])
         for name, given in entry.items():

@@ -37,12 +37,6 @@ class Denoised(NamedTuple):
     variance_fraction: Tensor | None = None
 
 
-def level_gap(coding: Coding) -> float:
-    """Difference g of the two levels of a mask: SNR = (g/2)^2 A/(1 - A)."""
-    low, high = clip_range(coding)
-    return high - low
-
-
 def clip_range(coding: Coding) -> tuple[float, float]:
     """The levels of background and foreground: the range in which x_0 lies."""
     if coding == "signed":
