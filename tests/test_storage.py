@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from noise2mask.errors import UserError
-from noise2mask.storage import write_bytes, write_json, write_text, writing
+from noise2mask.storage import locked, write_bytes, write_json, write_text, writing
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -77,3 +77,13 @@ def test_a_folder_that_cannot_be_written_is_told_in_one_sentence(tmp_path, monke
         f"{tmp_path}/no/file could not be saved: the folder cannot be written; "
         "change its permissions or choose another one."
     )
+
+
+def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path):
+    path = tmp_path / "folder" / "lock"
+    with locked(path, "busy."):
+        with pytest.raises(UserError) as caught, locked(path, "busy."):
+            pass
+        assert str(caught.value) == "busy."
+    with locked(path, "busy."):
+        assert path.exists()

@@ -1,16 +1,15 @@
 """Running a whole study: Snakemake on the project's Snakefile, and a report whatever happens."""
 
-import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from noise2mask import layout
 from noise2mask.errors import UserError
 from noise2mask.progress import LOG
+from noise2mask.storage import locked
 from noise2mask.studies import check_data, load_study
 
 
@@ -43,7 +42,8 @@ def reproduce(
     command = [sys.executable, "-m", "snakemake", *options]
     command += ["--profile", profile] if profile else ["--cores", cores]
     command += ["--config", f"study={study}", *([f"data={data}"] if data else [])]
-    with _alone():
+    busy = f"another process is running a study in {Path.cwd()}; wait for its end."
+    with locked(Path(".snakemake/noise2mask.lock"), busy):
         # Nobody else runs here, so a lock is left over from a process that was killed.
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")
@@ -68,17 +68,3 @@ def _run(command: Sequence[str]) -> int:
 def _report_what_there_is(study: str, data: str | None) -> None:
     command = [sys.executable, "-m", "noise2mask.cli", "report", "--study", study]
     _run([*command, *(["--data", data] if data else [])])
-
-
-@contextmanager
-def _alone() -> Iterator[None]:
-    folder = Path(".snakemake")
-    folder.mkdir(exist_ok=True)
-    with (folder / "noise2mask.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is running a study in {Path.cwd()}; wait for its end."
-            ) from None
-        yield

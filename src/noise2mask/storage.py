@@ -5,6 +5,7 @@ below it, so an interrupted process or a full disk never leaves half a file unde
 """
 
 import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -44,6 +45,22 @@ def writing(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} could not be saved: {cause}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file; the kernel frees it when the process ends, however it ends.
+
+    Raises:
+        UserError: another process holds it; `busy` is the sentence.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(busy) from None
+        yield
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -66,7 +66,8 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     found, missing = [], []
     for label, folder in _scored(study, name, root):
         if (folder / "metrics.csv").exists():
-            found.append((pd.read_csv(folder / "metrics.csv"), _histograms(folder)))
+            table = pd.read_csv(folder / "metrics.csv")
+            found.append((table, _histograms(folder, table)))
         else:
             missing.append(label)
     if not found:
@@ -99,9 +100,9 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
             yield label, folder / sampler
 
 
-def _histograms(folder: Path) -> pd.DataFrame:
+def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     """Reliability histograms of one cell, with the columns that name it."""
-    where = pd.read_csv(folder / "metrics.csv", nrows=1)[[*_CELL, "seed"]]
+    where = metrics[[*_CELL, "seed"]].head(1)
     return pd.read_csv(folder / "reliability.csv").merge(where, how="cross")
 
 

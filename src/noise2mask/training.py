@@ -5,12 +5,12 @@ training is its weights, its optimiser and k. A resumed training on the CPU equa
 uninterrupted one bit for bit.
 """
 
-import fcntl
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from noise2mask.networks.contract import Network
 from noise2mask.progress import LOG, Progress
 from noise2mask.rng import seed_of
 from noise2mask.runs import Run, build_network, load_tensors, refusal, save_tensors
-from noise2mask.storage import write_json, write_text
+from noise2mask.storage import locked, write_json, write_text
 from noise2mask.transforms import augment, standardise
 
 STATE = "state.safetensors"
@@ -181,6 +181,7 @@ def batch_rows(cases: int, batch: int, seed: int, step: int) -> list[int]:
     return rows
 
 
+@lru_cache(maxsize=2)  # a batch may span two epochs
 def _permutation(cases: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
     return np.random.default_rng(seed_of(seed, "epoch", epoch)).permutation(cases)
 
@@ -321,17 +322,12 @@ def _alone(work: Path) -> Iterator[None]:
     """Hold the cell's lock, so that a process left over from a killed workflow is noticed."""
     try:
         work.mkdir(parents=True, exist_ok=True)
-        file = (work / "lock").open("w")
+        (work / "lock").touch()
     except OSError as error:
         raise UserError(
             f"{work} cannot be written ({error.strerror}); "
             "change its permissions or choose another folder."
         ) from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is training in {work}; wait for its end or stop it."
-            ) from None
+    busy = f"another process is training in {work}; wait for its end or stop it."
+    with locked(work / "lock", busy):
         yield
