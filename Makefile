@@ -1,9 +1,11 @@
 # make reproduce [STUDY=quick] [DATA=<folder>] [CORES=all] [PROFILE=<folder>]   a study, whole
+# make reproduce ... COMMIT=1   and record it with DVC
 # make test | lint | format | lock | readme | clean
 STUDY ?= quick
 DATA ?=
 CORES ?= all
 PROFILE ?=
+COMMIT ?=
 PYTHON ?= python3
 BIN := .venv/bin
 # The README shows the table of this study.
@@ -14,7 +16,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 reproduce: setup
 	@noise2mask reproduce --study $(STUDY) $(if $(DATA),--data $(DATA)) \
-	    $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES))
+	    $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(if $(COMMIT),--commit)
 
 setup: .venv/installed
 

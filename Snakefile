@@ -3,6 +3,8 @@
 #   snakemake --config study=quick
 #   snakemake --config study=real data=<folder>
 #
+# `noise2mask reproduce` first compares what lies there with Snakemake's records of it.
+#
 # What a study holds stands in config/<study>.yaml, how a job runs in profiles/.
 from snakemake.utils import min_version
 
@@ -19,6 +21,7 @@ include: "workflow/rules/report.smk"
 
 localrules:
     all,
+    fetch,
 
 
 rule all:

@@ -24,7 +24,19 @@ def write(folder: Path, *, seed: int = 0, channels: int = 3) -> Manifest:
         masks = generator.integers(0, 2, (count, 8, 8), dtype=np.uint8)
         arrays[split] = images, masks
         cases += [
-            Case(f"{split}{row}", split, f"g{row}", 20, 10, "a" * 64, "b" * 64, masks[row].mean())
+            Case(
+                f"{split}{row}",
+                split,
+                f"g{row}",
+                20,
+                10,
+                "a" * 64,
+                "b" * 64,
+                masks[row].mean(),
+                f"{split}{row}",
+                0,
+                0,
+            )
             for row in range(count)
         ]
     return write_dataset(folder, arrays, cases, dataset="d", kind="folder", options={"root": "x"})
@@ -163,6 +175,7 @@ def test_manifest_is_plain_json_with_every_case(tmp_path: Path) -> None:
     assert [case["id"] for case in content["cases"]][:2] == ["train0", "train1"]
     assert set(content["cases"][0]) == {
         "id", "split", "group", "width", "height", "image_sha256", "mask_sha256", "foreground",
+        "image", "top", "left",
     }  # fmt: skip
 
 

@@ -11,7 +11,9 @@ from noise2mask import catalogue
 
 def test_the_names_a_study_may_use():
     assert set(catalogue.files("networks", "build")) == {"ensemdiff", "medsegdiff", "segdiff"}
-    assert set(catalogue.files("datasets", "sources")) == {"folder", "phantoms"}
+    assert set(catalogue.files("datasets", "sources")) == {
+        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "volumes",
+    }  # fmt: skip
     assert set(catalogue.functions("diffusion.samplers")) == {
         "ddpm", "ddim", "dpm_solver", "one_pass",
     }  # fmt: skip

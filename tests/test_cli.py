@@ -101,7 +101,7 @@ def test_interruption_says_how_to_go_on(folder, capsys, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_check", interrupted)
+    monkeypatch.setitem(cli.COMMANDS, "check", interrupted)
     assert cli.main(["check", "--study", "test"]) == 130
     assert "run the same command again" in capsys.readouterr().err
 

@@ -9,8 +9,11 @@ import pytest
 from noise2mask import layout, metrics
 from noise2mask.cases import open_split
 from noise2mask.config import Cell, Evaluation
+from noise2mask.datasets import phantoms
 from noise2mask.errors import UserError
-from noise2mask.evaluation import COLUMNS, evaluate, evaluate_blind, score
+from noise2mask.evaluation import COLUMNS, evaluate, evaluate_blind, score, whole_images
+from noise2mask.preparing import prepare
+from noise2mask.resizing import resize_image, resize_mask
 from noise2mask.tables import gather
 
 CELL = Cell("lesion_phantom", "ensemdiff", "diffusion", 0)
@@ -120,6 +123,80 @@ def test_an_empty_band_has_no_calibration():
     assert np.isnan(values["ece_band"])
     assert values["ece"] == 0
     assert values["dice"] == 1
+
+
+# Tiles ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiled(tmp_path):
+    """Nuclei phantoms as SegDiff has MoNuSeg: shrunk, then cut into four tiles."""
+    shares = {"train": 0.5, "val": 0.2, "test": 0.3}
+    options = {"family": "nuclei", "count": 9, "size": 48}
+    prepare(
+        "phantoms", options, "lesion_phantom", 16, shares, tmp_path / "tiled",
+        shrink=32, tile=16, stride=8,
+    )  # fmt: skip
+    return tmp_path / "tiled"
+
+
+def test_tiles_are_scored_as_the_image_they_were(study, tiled, tmp_path):
+    split = open_split(tiled, "test", purpose="evaluation")
+    images = [id for id, _, _ in whole_images(split, split.masks.astype(np.float32))]
+    assert images == sorted({id.partition("_y")[0] for id in split.ids})
+    assert len(split.ids) == 4 * len(images)
+
+    write_draws(tmp_path / "draws.npz", split.masks[:, None], split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", tiled)
+    found = table(tmp_path)
+    assert list(found.case.unique()) == images
+    assert (found[found.metric == "dice"].value == 1).all()
+    assert (found[found.metric == "hd95"].value == 0).all()
+    histograms = pd.read_csv(tmp_path / "reliability.csv")
+    pixels = histograms[histograms.region == "all"].groupby("case")["count"].sum()
+    assert set(pixels) == {32 * 32}
+
+
+def test_dice_of_an_image_is_not_the_mean_of_its_tiles(study, tiled, tmp_path):
+    """One tile is right and the others are missed, so large nuclei count more than small ones."""
+    split = open_split(tiled, "test", purpose="evaluation")
+    draws = np.zeros_like(split.masks)
+    draws[::4] = split.masks[::4]
+    write_draws(tmp_path / "draws.npz", draws[:, None], split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", tiled)
+    found = table(tmp_path)
+    dice = found[found.metric == "dice"].value.to_numpy()
+    truth = split.masks.astype(bool)
+    tiles = [metrics.dice(draw.astype(bool), mask) for draw, mask in zip(draws, truth, strict=True)]
+    of_tiles = np.reshape(tiles, (-1, 4)).mean(axis=1)
+    share = split.masks.reshape(-1, 4, 16 * 16).sum(axis=2)
+    np.testing.assert_allclose(dice, 2 * share[:, 0] / (share[:, 0] + share.sum(axis=1)), rtol=1e-6)
+    assert (np.abs(dice - of_tiles) > 0.01).any()
+
+
+def test_tiles_come_back_to_their_places(tiled):
+    split = open_split(tiled, "test", purpose="evaluation")
+    source_of = {one.id: one for one in phantoms.sources(family="nuclei", count=9, size=48)}
+    for id, probability, mask in whole_images(split, split.images[..., 0].astype(np.float32)):
+        image, truth = phantoms.load(source_of[id])
+        np.testing.assert_array_equal(probability, resize_image(image, (32, 32))[..., 0])
+        np.testing.assert_array_equal(mask, resize_mask(truth, (32, 32)))
+
+
+def test_image_blind_predictions_of_tiles(study, tiled, tmp_path):
+    evaluate_blind(study, "test", "lesion_phantom", tiled, tmp_path / "blind")
+    split = open_split(tiled, "test", purpose="evaluation")
+    share = split.masks.reshape(-1, 4 * 16 * 16).mean(axis=1)
+    everything = table(tmp_path / "blind" / "all_foreground")
+    found = everything[everything.metric == "dice"].value.to_numpy()
+    np.testing.assert_allclose(found, 2 * share / (1 + share), rtol=1e-6)
+    mean_mask = open_split(tiled, "train", purpose="evaluation").masks.mean(axis=0)
+    average = table(tmp_path / "blind" / "mean_mask")
+    value = average[average.metric == "brier"].value.iloc[0]
+    assert value == pytest.approx(((mean_mask - split.masks[:4]) ** 2).mean(), rel=1e-6)
+
+
+# Tables ---------------------------------------------------------------------------------------
 
 
 @pytest.fixture

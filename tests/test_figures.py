@@ -234,6 +234,50 @@ def test_any_number_of_datasets(count):
     assert len(panels(figures.training_curves(copies(HISTORY)))) == 3 * len(names)
 
 
+LONG = Labels(
+    datasets={
+        "lesion_phantom": "ISIC 2016 skin lesions in dermoscopy",
+        "nuclei_phantom": "nuclei phantom (for MoNuSeg 2018 nuclei in H&E)",
+        "tissue_phantom": "tissue phantom (for HER2 breast tumour tissue)",
+    }
+)
+
+
+@pytest.mark.parametrize("labels", [LABELS, LONG], ids=["short", "long"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda labels: figures.results(SUMMARY, "iou", labels),
+        lambda labels: figures.comparison(COMPARISONS, labels=labels),
+        lambda labels: figures.training_curves(history_table(), labels),
+        lambda labels: figures.reliability(RELIABILITY, labels=labels),
+        lambda labels: figures.examples(example_cases(each=1), labels),
+    ],
+    ids=["results", "comparison", "training", "reliability", "examples"],
+)
+def test_no_title_is_cut_or_meets_another(draw, labels):
+    figure = draw(labels)
+    figure.draw_without_rendering()
+    boxes = []
+    for axis in panels(figure):
+        boxes += [axis.title.get_window_extent(), axis.yaxis.label.get_window_extent()]
+        shown = [label for label in axis.get_yticklabels() if label.get_text()]
+        boxes += [label.get_window_extent() for label in shown if axis.get_ylim()[0] > 1.5]
+    boxes = [box for box in boxes if box.width > 0 and box.height > 0]
+    assert boxes
+    for place, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= -1
+        assert box.x1 <= figure.bbox.x1 + 1
+        assert box.y1 <= figure.bbox.y1 + 1
+        assert not any(box.overlaps(other) for other in boxes[:place])
+
+
+def test_titles_are_folded_before_what_they_stand_for():
+    assert drawing.folded("lesion phantom (for ISIC16)", 27) == "lesion phantom (for ISIC16)"
+    assert drawing.folded("lesion phantom (for ISIC16)", 26) == "lesion phantom\n(for ISIC16)"
+    assert drawing.folded("a long title", 6) == "a long\ntitle"
+
+
 def test_undefined_values_are_left_out():
     table = SUMMARY[SUMMARY.metric == "iou"].copy()
     table.loc[table.network == "segdiff", ["mean", "low", "high"]] = np.nan

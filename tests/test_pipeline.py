@@ -8,71 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from conftest import ROOT
 from PIL import Image
-
-CORES = "2"
-
-
-class Project:
-    """A copy of the project in which sources and studies may be edited."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        for name in ("Snakefile", "workflow", "profiles", "config", "envs", "src"):
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(
-                    source,
-                    folder / name,
-                    ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
-                )
-            else:
-                shutil.copy(source, folder / name)
-        document = yaml.safe_load((folder / "config/test.yaml").read_text())
-        document["datasets"] = {"lesion_phantom": document["datasets"]["lesion_phantom"]}
-        self.write("mini", document)
-
-    def write(self, study: str, document: dict) -> None:
-        text = yaml.safe_dump(document, sort_keys=False)
-        (self.folder / f"config/{study}.yaml").write_text(text)
-
-    def read(self, study: str) -> dict:
-        return yaml.safe_load((self.folder / f"config/{study}.yaml").read_text())
-
-    def snakemake(self, *options: str, study: str = "mini", data: str = "") -> tuple[int, str]:
-        """Exit status and everything printed."""
-        command = [sys.executable, "-m", "snakemake", "--cores", CORES, *options]
-        command += ["--config", f"study={study}", *([f"data={data}"] if data else [])]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True
-        )
-        return done.returncode, done.stdout + done.stderr
-
-    def environment(self) -> dict[str, str]:
-        """With this project's sources and this Python's commands first."""
-        bin_folder = str(Path(sys.executable).parent)
-        return os.environ | {
-            "PYTHONPATH": str(self.folder / "src"),
-            "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
-        }
-
-    def planned(self, **given: str) -> dict[str, int]:
-        """Jobs that a dry run would run, by rule; empty if there is nothing to do."""
-        status, text = self.snakemake("-n", **given)
-        assert status == 0, text
-        table = re.search(r"job\s+count\n-[- ]+\n(.*?)\ntotal", text, re.DOTALL)
-        if table is None:
-            assert "Nothing to be done" in text
-            return {}
-        counts = (line.split() for line in table.group(1).splitlines())
-        return {name: int(count) for name, count in counts if name != "all"}
+from project import Project, edit
 
 
 @pytest.fixture(scope="module")
@@ -145,13 +87,6 @@ def restored(done):
         path.unlink()
     for path, content in kept.items():
         path.write_bytes(content)
-
-
-def edit(project: Project, module: str, old: str, new: str) -> None:
-    path = project.folder / "src/noise2mask" / module
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
 
 
 def test_a_comment_reruns_nothing(restored):
@@ -319,6 +254,10 @@ def test_a_failing_cell_does_not_stop_the_others(restored):
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
     restored.write("half", study)
+    # Scores of other settings, whose jobs will not come to run; they are no results of this study.
+    results = restored.folder / "results"
+    other = "lesion_phantom/segdiff/diffusion/seed0/ddim2"
+    shutil.copytree(results / "mini" / other, results / "half" / other)
     command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "half"]
     done = subprocess.run(
         command, cwd=restored.folder, env=restored.environment(), capture_output=True, text=True
@@ -330,6 +269,8 @@ def test_a_failing_cell_does_not_stop_the_others(restored):
     assert (finished / "metrics.csv").exists()
     report = (restored.folder / "reports/half/report.md").read_text()
     assert "* lesion_phantom segdiff diffusion seed 0 ddim2" in report
+    assert "segdiff" not in (restored.folder / "reports/half/summary.csv").read_text()
+    assert (results / "half" / other / "metrics.csv").exists()
 
 
 def test_a_typo_stops_at_parse_time_in_one_message(restored):

@@ -1,17 +1,16 @@
-"""Preparing: resizing, tiles, and equal bytes whatever the number of processes."""
+"""Preparing: splits, tiles, and equal bytes whatever the number of processes."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from noise2mask.cases import open_split, read_manifest
 from noise2mask.datasets import phantoms
 from noise2mask.errors import UserError
-from noise2mask.preparing import prepare, resize_image, resize_mask
+from noise2mask.preparing import prepare
+from noise2mask.resizing import resize_image, resize_mask
 from noise2mask.splits import SPLITS
 
 SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
@@ -49,7 +48,8 @@ def test_every_case_is_in_one_split(tmp_path: Path) -> None:
     ids = [id for split in SPLITS for id in open_split(tmp_path, split, purpose="evaluation").ids]
     assert sorted(ids) == [f"lesion_{number:05d}" for number in range(20)]
     assert manifest.options == {
-        "family": "lesion", "count": 20, "size": 32, "tile": None, "shares": SHARES,
+        "family": "lesion", "count": 20, "size": 32, "tile": None, "shrink": None, "stride": None,
+        "shares": SHARES,
     }  # fmt: skip
 
 
@@ -103,6 +103,88 @@ def test_tile_larger_than_the_images(tmp_path: Path) -> None:
     assert str(caught.value) == (
         "no train image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
     )
+
+
+def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw", count=8, size=(20, 30))
+    options = {"root": str(root)}
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", tile=8, stride=5)
+    places = {split: set() for split in SPLITS}
+    for case in manifest.cases:
+        places[case.split].add((case.top, case.left))
+        assert case.id == f"{case.image}_y{case.top:03d}x{case.left:03d}"
+        assert (case.group, case.width, case.height) == (case.image, 8, 8)
+    assert places["train"] == {(y, x) for y in (0, 5, 10) for x in (0, 5, 10, 15, 20)}
+    assert places["val"] == places["test"] == {(y, x) for y in (0, 8) for x in (0, 8, 16)}
+    assert manifest.options["stride"] == 5
+    split_of = {}
+    for case in manifest.cases:
+        assert split_of.setdefault(case.image, case.split) == case.split
+
+
+def test_shrinking_comes_before_cutting(tmp_path: Path) -> None:
+    """SegDiff's protocol for MoNuSeg: 1000 to 512 pixels, tiles of 256; here 50 to 32 and 16."""
+    options = {"family": "nuclei", "count": 4, "size": 50}
+    manifest = prepare("phantoms", options, "n", 16, SHARES, tmp_path, shrink=32, tile=16)
+    assert manifest.counts == {"train": 8, "val": 4, "test": 4}
+    source_of = {source.id: source for source in phantoms.sources(**options)}
+    before, after = [], []
+    for split in SPLITS:
+        opened = open_split(tmp_path, split, purpose="evaluation")
+        cases = [case for case in manifest.cases if case.split == split]
+        for row, case in enumerate(cases):
+            image, mask = phantoms.load(source_of[case.image])
+            window = np.s_[case.top : case.top + 16, case.left : case.left + 16]
+            np.testing.assert_array_equal(opened.images[row], resize_image(image, (32, 32))[window])
+            np.testing.assert_array_equal(opened.masks[row], resize_mask(mask, (32, 32))[window])
+            before.append(mask.mean())
+            after.append(case.foreground)
+    assert np.mean(after) == pytest.approx(np.mean(before), rel=0.01)
+
+
+def test_a_case_that_is_not_cut_is_its_own_image(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", shrink=12)
+    for case in manifest.cases:
+        assert (case.image, case.top, case.left) == (case.id, 0, 0)
+        assert (case.width, case.height) == (30, 20)
+
+
+def test_tiles_are_the_same_bytes_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    options = {"family": "nuclei", "count": 9, "size": 48}
+    cutting = {"shrink": 40, "tile": 16, "stride": 7}
+    one = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "one", **cutting)
+    two = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "two", processes=2, **cutting)
+    assert one == two
+    assert one == read_manifest(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("cutting", "sentence"),
+    [
+        (
+            {"stride": 4},
+            "stride 4 of d is the step of its training tiles, so it must be from 1 to `tile`, "
+            "which is not given; change one of them.",
+        ),
+        (
+            {"tile": 8, "stride": 9},
+            "stride 9 of d is the step of its training tiles, so it must be from 1 to `tile`, "
+            "which is 8; change one of them.",
+        ),
+        (
+            {"tile": 16, "shrink": 12},
+            "no train image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 "
+            "pixels; choose a smaller `tile`.",
+        ),
+    ],
+)
+def test_tiles_that_cannot_be_cut(tmp_path: Path, cutting: dict[str, int], sentence: str) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    with pytest.raises(UserError) as caught:
+        prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", **cutting)
+    assert str(caught.value) == sentence
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -166,120 +248,3 @@ def test_grey_datasets_stay_grey(tmp_path: Path) -> None:
     assert manifest.channels == 1
     assert manifest.mean == (50 / 255,)
     assert manifest.std == (0,)
-
-
-# Resizing -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("family", ["lesion", "nuclei", "tissue"])
-@pytest.mark.parametrize("resolution", [32, 48, 64, 200])
-def test_area_is_kept_on_phantoms(family: str, resolution: int) -> None:
-    for source in phantoms.sources(family=family, count=6):
-        _, mask = phantoms.load(source)
-        assert resize_mask(mask, resolution).mean() == pytest.approx(mask.mean(), rel=0.01)
-
-
-@given(
-    height=st.integers(64, 300),
-    width=st.integers(64, 300),
-    axes=st.tuples(st.floats(0.15, 0.45), st.floats(0.15, 0.45)),
-    resolution=st.integers(32, 96),
-)
-@settings(max_examples=40, deadline=None)
-def test_area_and_place_of_an_ellipse_are_kept(
-    height: int, width: int, axes: tuple[float, float], resolution: int
-) -> None:
-    y, x = np.mgrid[:height, :width]
-    y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
-    mask = (y / axes[0]) ** 2 + (x / axes[1]) ** 2 < 1
-    small = resize_mask(mask, resolution)
-    assert small.mean() == pytest.approx(mask.mean(), rel=0.01)
-    middle = [(where.mean() + 0.5) / resolution for where in np.nonzero(small)]
-    np.testing.assert_allclose(middle, 0.5, atol=0.5 / resolution)
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 50), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
-def test_masks_of_any_size_stay_binary_and_keep_what_they_have(
-    height: int, width: int, resolution: int, seed: int
-) -> None:
-    mask = np.random.default_rng(seed).random((height, width)) < 0.3
-    small = resize_mask(mask, resolution)
-    assert small.shape == (resolution, resolution)
-    assert small.dtype == np.uint8
-    assert set(np.unique(small)) <= {0, 1}
-    assert small.any() == mask.any()
-    assert abs(small.sum() - mask.mean() * resolution**2) <= 1
-
-
-@pytest.mark.parametrize("value", [True, False])
-def test_constant_masks_stay_constant(value: bool) -> None:
-    assert (resize_mask(np.full((37, 53), value), 16) == value).all()
-
-
-def test_mask_of_its_own_size_is_unchanged() -> None:
-    mask = np.random.default_rng(0).random((33, 33)) < 0.4
-    np.testing.assert_array_equal(resize_mask(mask, 33), mask)
-
-
-@pytest.mark.parametrize("factor", [2, 3, 5])
-def test_enlarging_by_whole_factors_repeats_pixels(factor: int) -> None:
-    mask = np.random.default_rng(0).random((9, 9)) < 0.4
-    repeated = mask.repeat(factor, axis=0).repeat(factor, axis=1)
-    np.testing.assert_array_equal(resize_mask(mask, 9 * factor), repeated)
-
-
-@given(st.integers(1, 14), st.integers(1, 14), st.integers(1, 14), st.integers(0, 9))
-@settings(max_examples=60, deadline=None)
-def test_no_pixel_left_out_covers_more_foreground_than_one_taken(
-    height: int, width: int, resolution: int, seed: int
-) -> None:
-    mask = np.random.default_rng(seed).random((height, width)) < 0.4
-    fine = mask.repeat(resolution, axis=0).repeat(resolution, axis=1)
-    share = fine.reshape(resolution, height, resolution, width).mean(axis=(1, 3))
-    taken = resize_mask(mask, resolution) == 1
-    assert share[taken].min(initial=1) >= share[~taken].max(initial=0)
-
-
-def test_thin_vessels_are_not_lost() -> None:
-    mask = np.zeros((512, 512), bool)
-    mask[:, 100:103] = True
-    small = resize_mask(mask, 64)  # a share of 3/8 in one column: a threshold of 0.5 loses it
-    assert small.sum() == 24
-    assert set(np.nonzero(small)[1]) == {12}
-
-
-def test_small_nuclei_do_not_grow() -> None:
-    generator = np.random.default_rng(1)
-    mask = np.zeros((256, 256), bool)
-    for row, column in generator.integers(0, 240, (60, 2)):
-        mask[row : row + 9, column : column + 9] = True
-    assert resize_mask(mask, 64).mean() == pytest.approx(mask.mean(), rel=0.01)
-
-
-def test_halving_keeps_straight_edges_straight() -> None:
-    mask = np.zeros((64, 64), bool)
-    mask[11:41, 13:43] = True  # every edge cuts a new pixel in half
-    small = resize_mask(mask, 32)
-    assert small.sum() == 15 * 15
-    assert small[5:20, 6:21].sum() >= 15 * 15 - 1  # the corner, a quarter covered, lies elsewhere
-
-
-def test_image_and_mask_stay_on_each_other() -> None:
-    for source in phantoms.sources(family="lesion", count=4):
-        _, mask = phantoms.load(source)
-        light = resize_image(np.repeat(mask[..., None] * np.uint8(255), 3, axis=2), 50)
-        assert np.mean((light[..., 0] > 127) == resize_mask(mask, 50)) > 0.985
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_resized_images_are_square_and_keep_channels(channels: int) -> None:
-    image = np.random.default_rng(0).integers(0, 256, (30, 70, channels), dtype=np.uint8)
-    assert resize_image(image, 16).shape == (16, 16, channels)
-
-
-def test_fine_texture_is_averaged_not_aliased() -> None:
-    stripes = np.zeros((128, 128, 1), np.uint8)
-    stripes[:, ::2] = 255
-    small = resize_image(stripes, 32)[2:-2, 2:-2]
-    assert np.abs(small.astype(int) - 127).max() <= 6

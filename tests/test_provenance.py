@@ -90,6 +90,17 @@ def test_seeds_rerun_what_draws(package):
     assert found == set(STAGES) - {"dice", "hd95"}
 
 
+def test_the_hash_of_an_entry_is_that_of_itself_alone(package):
+    copy, forget = package
+    entries = ("networks.blocks:time_features", "networks.blocks:zeroed", "networks.segdiff")
+    before = [provenance.entry_hash(entry) for entry in entries]
+    path = copy / "networks/blocks.py"
+    path.write_text(path.read_text().replace("math.log(10_000)", "math.log(20_000)"))
+    forget()
+    after = [provenance.entry_hash(entry) for entry in entries]
+    assert [one == two for one, two in zip(before, after, strict=True)] == [False, True, True]
+
+
 def test_unknown_entries_are_errors():
     with pytest.raises(ModuleNotFoundError, match="no module 'nowhere'"):
         provenance.fingerprint("nowhere")

@@ -26,7 +26,7 @@ from noise2mask.declaration import (
     settings_of,
 )
 from noise2mask.errors import UserError
-from noise2mask.labels import Labels, counted, metric_of, number
+from noise2mask.labels import Labels, counted, metric_of, number, titled
 from noise2mask.markdown import (
     main_table,
     metric_table,
@@ -235,9 +235,23 @@ def test_settings_departures_and_stand_ins_are_told():
     assert "0.086 for N = 5" in TEXT
     assert "A study that never ran." in TEXT
     assert "python 3.11.0, noise2mask 0.1.0" in TEXT
+    assert "`datasets.csv`" in TEXT
+    assert "`provenance.json`" in TEXT
     real = replace(STUDY, datasets=STUDY.datasets[1:], departures=())
     assert "Stand-ins" not in report_text(real)
     assert "knowing that" not in report_text(real)
+
+
+def test_stand_ins_are_told_in_every_table():
+    titles = {QUICK[0]: titled("lesion phantom", "ISIC16"), QUICK[1]: titled("own", None)}
+    text = report_text(replace(STUDY, labels=replace(LABELS, datasets=titles)))
+    header, *_ = table_after(text, "**IoU** (higher")
+    assert header[2:4] == ["lesion phantom (for ISIC16), n = 12", "own (n = 12)"]
+    for heading in ("## Planned comparisons", "**Smallest resolvable difference**"):
+        _, *rows = table_after(text, heading)
+        assert rows[0][0] == "lesion phantom (for ISIC16)"
+    assert "**lesion phantom (for ISIC16)**, all pixels" in text
+    assert "(lesion phantom (for ISIC16): all foreground" not in text  # one kind for all
 
 
 def test_a_title_cannot_break_its_table():
@@ -372,6 +386,8 @@ def test_settings_and_labels_follow_from_the_study():
     assert settings["timesteps T"] == "1000"
     assert settings["sampling, diffusion"] == "many (ddim, steps: 10, draws N: 1)"
     assert datasets_of(two) == (DatasetNote("my data", "", "CC0"),)
+    other = {"kind": "folder", "title": "other", "stands_for": "mine"}
+    assert labels_of(study(datasets={"other": other})).dataset("other") == "other (for mine)"
     labels = labels_of(two)
     assert (labels.dataset("mine"), labels.network("net")) == ("my data", "Net")
     assert labels.drawn(["many"]) == "N = 1"

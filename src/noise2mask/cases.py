@@ -33,9 +33,10 @@ Purpose = Literal["training", "evaluation"]
 class Case:
     """One line of the manifest.
 
-    `width` and `height` are those of the source before resizing; the two digests are SHA-256 of
-    the source's image and mask files (of the raw arrays where there is no file); `foreground` is
-    the foreground's share of the prepared mask.
+    `width` and `height` are those of the source, or of the tile cut from it, before resizing; the
+    two digests are SHA-256 of the source's image and mask files (of the raw arrays where there is
+    no file); `foreground` is the foreground's share of the prepared mask. `image` is the id of the
+    source, which all its tiles share; `top` and `left` are the tile's first row and column in it.
     """
 
     id: str
@@ -46,6 +47,9 @@ class Case:
     image_sha256: str
     mask_sha256: str
     foreground: float
+    image: str
+    top: int
+    left: int
 
 
 @dataclass(frozen=True)

@@ -6,20 +6,25 @@ Modules are imported inside the sub-commands, so that ``--help`` does not wait f
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from noise2mask import __version__, layout
+from noise2mask import layout
+from noise2mask.arguments import Command, parser_of
 from noise2mask.config import Cell, Study, run_settings
 from noise2mask.errors import UserError
 from noise2mask.studies import load_study
+
+if TYPE_CHECKING:
+    from noise2mask.collection import Chosen
 
 LOG = logging.getLogger("noise2mask")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; 0 if it succeeded, 2 for a mistake of the user, 130 if interrupted."""
-    options = _parser().parse_args(arguments)
+    options = parser_of(COMMANDS).parse_args(arguments)
     _start_log(options.log)
     try:
         status = options.run(options)
@@ -40,55 +45,27 @@ def _start_log(path: Path | None) -> None:
         LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="noise2mask",
-        description="A reproducible laboratory for diffusion segmentation of medical images.",
-        epilog="`make reproduce` is `noise2mask reproduce`; the other commands run one stage each.",
-    )
-    parser.add_argument("--version", action="version", version=f"noise2mask {__version__}")
-    stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
-    _stage(stages, "reproduce", _reproduce, "run all stages of a study")
-    _stage(stages, "check", _check, "read a study and say what it would do")
-    _stage(stages, "prepare", _prepare, "turn a raw dataset into prepared cases", "dataset")
-    _stage(stages, "train", _train, "train one network", *Cell._fields)
-    _stage(stages, "sample", _sample, "draw masks for the test cases", *Cell._fields, "sampler")
-    _stage(stages, "evaluate", _evaluate, "score the draws", *Cell._fields, "sampler")
-    _stage(stages, "blind", _blind, "score image-blind predictions", "dataset")
-    _stage(stages, "report", _report, "gather tables, draw figures, write the report")
-    return parser
-
-
-def _stage(
-    stages: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    name: str,
-    run: Callable[[argparse.Namespace], int | None],
-    description: str,
-    *needed: str,
-) -> None:
-    parser = stages.add_parser(name, help=description, description=description)
-    parser.add_argument("--study", required=True, help="a name in config/, or the path of a YAML")
-    parser.add_argument("--data", help="folder that replaces {data} in the study")
-    parser.add_argument("--log", type=Path, help="file that gets a copy of the messages")
-    for option in needed:
-        kind = int if option == "seed" else str
-        parser.add_argument(f"--{option}", required=True, type=kind, help="as named in the study")
-    if name == "reproduce":
-        parser.add_argument("--cores", default="all", help="of this machine; default: all")
-        parser.add_argument("--profile", help="folder of a Snakemake profile, for a cluster")
-        parser.add_argument(
-            "options", nargs=argparse.REMAINDER, help="after --, further options of Snakemake"
-        )
-    if name == "report":
-        parser.add_argument("--readme", type=Path, help="file whose table is brought up to date")
-    if name == "prepare":
-        parser.add_argument("--processes", type=int, default=1, help="that decode and resize")
-    parser.set_defaults(run=run)
-
-
 def _study(options: argparse.Namespace) -> tuple[Study, str]:
     path = layout.study_file(options.study)
     return load_study(path, options.data), path.stem
+
+
+def _chosen(options: argparse.Namespace) -> "list[Chosen]":
+    """The datasets that a data command is about."""
+    from noise2mask import collection
+    from noise2mask.studies import check_data
+
+    if bool(options.names) == bool(options.study):
+        raise UserError(
+            "name datasets (`noise2mask data list` shows them) or folders, or give --study <name>; "
+            f"got {'both' if options.names else 'neither'}."
+        )
+    if options.names:
+        return [collection.by_name(name, options.set) for name in options.names]
+    study, name = _study(options)
+    check_data(study, name)
+    wanted = [_cell(options, study).dataset] if options.dataset else list(study.datasets)
+    return [collection.of_study(study, dataset) for dataset in wanted]
 
 
 def _cell(options: argparse.Namespace, study: Study) -> Cell:
@@ -113,14 +90,24 @@ def _cell(options: argparse.Namespace, study: Study) -> Cell:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from noise2mask.reproducing import reproduce
+    from noise2mask.reproducing import DRY, reproduce
 
     further = [option for option in options.options if option != "--"]
     status = reproduce(options.study, options.data, options.cores, options.profile, further)
-    if status == 0 and "-n" not in further:
+    if status == 0 and DRY.isdisjoint(further):
         name = layout.study_file(options.study).stem
         LOG.info("The report is %s/%s/report.md", layout.REPORTS, name)
+        if options.commit:
+            from noise2mask.recording.versioning import commit
+
+            commit(options.study, options.data)
     return status
+
+
+def _prune(options: argparse.Namespace) -> None:
+    from noise2mask.recording.pruning import prune
+
+    prune(options.study, options.data, dry_run=options.dry_run)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -139,6 +126,10 @@ def _prepare(options: argparse.Namespace) -> None:
     study, name = _study(options)
     check_data(study, name)
     dataset = study.datasets[_cell(options, study).dataset]
+    if dataset.named:
+        from noise2mask.collection import of_study, unpack
+
+        unpack(of_study(study, options.dataset))
     prepare(
         dataset.kind,
         dataset.options,
@@ -147,6 +138,8 @@ def _prepare(options: argparse.Namespace) -> None:
         study.shares.model_dump(),
         layout.prepared(name, options.dataset),
         tile=dataset.tile,
+        shrink=dataset.shrink,
+        stride=dataset.stride,
         processes=options.processes,
     )
 
@@ -207,7 +200,7 @@ def _report(options: argparse.Namespace) -> None:
     from noise2mask.reporting import report, update_readme
 
     study, name = _study(options)
-    missing = report(study, name, Path(), layout.REPORTS / name)
+    missing = report(study, name, options.root, layout.REPORTS / name)
     if options.readme is not None:
         update_readme(study, layout.REPORTS / name, options.readme)
     if missing:
@@ -217,6 +210,65 @@ def _report(options: argparse.Namespace) -> None:
             layout.REPORTS,
             name,
         )
+
+
+def _data_list(_: argparse.Namespace) -> None:
+    from noise2mask.collection import listing
+
+    print(listing())
+
+
+def _data_get(options: argparse.Namespace) -> None:
+    from noise2mask.collection import get
+
+    for chosen in _chosen(options):
+        get(chosen)
+
+
+def _data_check(options: argparse.Namespace) -> None:
+    from noise2mask.collection import inspect, report
+
+    for chosen in _chosen(options):
+        print(report(chosen, inspect(chosen, options.processes, options.sheet)))
+
+
+def _data_show(options: argparse.Namespace) -> None:
+    from noise2mask.collection import facts
+
+    print("\n\n".join(facts(chosen) for chosen in _chosen(options)))
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from noise2mask.comparison.comparing import compare
+    from noise2mask.comparison.revisions import open_reports
+    from noise2mask.comparison.wording import as_markdown, as_text
+    from noise2mask.storage import write_text
+
+    found = compare(*open_reports(options.A, options.B, options.study), options.metric)
+    text = as_markdown(found) if options.markdown else as_text(found)
+    if options.output:
+        write_text(options.output, text)
+    else:
+        print(text, end="")
+    return int(options.exit_code and found.worse)
+
+
+COMMANDS: dict[str, Command] = {
+    "reproduce": _reproduce,
+    "check": _check,
+    "prepare": _prepare,
+    "train": _train,
+    "sample": _sample,
+    "evaluate": _evaluate,
+    "blind": _blind,
+    "report": _report,
+    "prune": _prune,
+    "data list": _data_list,
+    "data get": _data_get,
+    "data check": _data_check,
+    "data show": _data_show,
+    "diff": _diff,
+}
 
 
 if __name__ == "__main__":

@@ -24,13 +24,22 @@ class Settings(BaseModel):
 
 
 class Dataset(Settings):
-    """One dataset: where its cases come from and how they are prepared."""
+    """One dataset: where its cases come from and how they are prepared.
+
+    A study says either all of this, or ``named`` and what shall differ from the table of datasets
+    (:mod:`noise2mask.atlas`); :func:`noise2mask.studies.load_study` fills in the rest.
+    """
 
     kind: Annotated[str, Field(description="a file in datasets/ that defines `sources`")]
     title: Annotated[str, Field(description="how tables and figures call it")]
+    named: Annotated[str | None, Field(description="name in the table of datasets")] = None
     stands_for: Annotated[str | None, Field(description="dataset of the paper it replaces")] = None
     licence: Annotated[str, Field(description="terms under which the data may be used")] = ""
-    tile: Annotated[int | None, Field(ge=16, description="source pixels of a square tile")] = None
+    shrink: Annotated[
+        int | None, Field(ge=16, description="side of the square an image becomes before it is cut")
+    ] = None
+    tile: Annotated[int | None, Field(ge=16, description="side of a square tile, px")] = None
+    stride: Annotated[int | None, Field(ge=1, description="step of training tiles, px")] = None
     options: Annotated[Options, Field(description="options of that kind")] = {}
     augmentation: Annotated[Options, Field(description="options of transforms.augment")] = {}
 

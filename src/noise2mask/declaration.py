@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from noise2mask import catalogue
 from noise2mask.config import Cell, RunSettings, Study, cells, run_settings
-from noise2mask.labels import Labels, metric_of
+from noise2mask.labels import Labels, metric_of, titled
 
 Runs = Sequence[tuple[Cell, RunSettings]]
 
@@ -22,7 +22,9 @@ class DatasetNote(NamedTuple):
 def labels_of(study: Study) -> Labels:
     """Names that the study gives to its datasets and networks, and N of its samplers."""
     return Labels(
-        datasets={name: entry.title for name, entry in study.datasets.items()},
+        datasets={
+            name: titled(entry.title, entry.stands_for) for name, entry in study.datasets.items()
+        },
         networks={name: entry.title for name, entry in study.networks.items()},
         draws={name: entry.draws for name, entry in study.samplers.items()},
         level=study.evaluation.level,

@@ -1,5 +1,6 @@
 """What the figures share: style, panels, legends, and the saving of a figure."""
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -136,6 +137,15 @@ def panels(
     for axis in axes[count:]:
         axis.set_visible(False)
     return figure, axes[:count]
+
+
+def folded(title: str, width: int) -> str:
+    """A title on several lines of at most `width` characters, first broken before ``(for``."""
+    if len(title) <= width:
+        return title
+    head, stands_in, rest = title.partition(" (for ")
+    parts = [head, f"(for {rest}"] if stands_in else [title]
+    return "\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in parts)
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:

@@ -1,7 +1,12 @@
-"""Scoring the draws of one cell, and the best that can be said without looking at the image."""
+"""Scoring the draws of one cell, and the best that can be said without looking at the image.
+
+What is scored is the raw image: where it was cut into tiles, their probabilities and masks are put
+together again first, and ``case`` in the tables is the id of the image.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -88,17 +93,16 @@ def _write(
     study: Study,
     name: str,
     where: dict[str, str | int],
-    probabilities: npt.NDArray[np.float32],
+    probabilities: Probabilities,
     split: Split,
     out: Path,
 ) -> None:
     # A sigmoid has no number of draws; it is clipped as finely as the draws it is compared with.
     draws = max(sampler.draws for sampler in study.samplers.values())
+    images = list(whole_images(split, probabilities))
     scores = [
         {"study": name, **where, "case": case, "metric": metric, "value": value}
-        for case, probability, mask in zip(
-            split.ids, probabilities, split.masks.astype(bool), strict=True
-        )
+        for case, probability, mask in images
         for metric, value in score(probability, mask, study.evaluation, draws)
     ]
     table = pd.DataFrame(scores, columns=list(COLUMNS))
@@ -106,13 +110,45 @@ def _write(
     histograms = pd.concat(
         [
             _histogram(case, region, probability[pixels], mask[pixels], study.evaluation.bins)
-            for case, probability, mask in zip(
-                split.ids, probabilities, split.masks.astype(bool), strict=True
-            )
+            for case, probability, mask in images
             for region, pixels in _regions(mask, study.evaluation.band)
         ]
     )
     write_text(out / "reliability.csv", histograms.to_csv(index=False, float_format="%.9g"))
+
+
+def whole_images(
+    split: Split, probabilities: Probabilities
+) -> Iterator[tuple[str, Probabilities, npt.NDArray[np.bool_]]]:
+    """Put the tiles of each raw image together; an image that was not cut stays as it is.
+
+    Args:
+        split: prepared cases of val or test, whose tiles do not overlap.
+        probabilities: P(foreground) of each case, (cases, H, W).
+
+    Yields:
+        Id of the raw image, its probabilities and its mask, both (rows * H, columns * W) of the
+        grid of its tiles; in the order of the images' first cases.
+    """
+    case_of = {case.id: case for case in split.manifest.cases}
+    places: dict[str, list[tuple[int, int, int]]] = {}
+    for number, id in enumerate(split.ids):
+        case = case_of[id]
+        place = number, case.top // case.height, case.left // case.width
+        places.setdefault(case.image, []).append(place)
+    for image, tiles in places.items():
+        yield image, _together(probabilities, tiles), _together(split.masks, tiles).astype(bool)
+
+
+def _together(squares: npt.NDArray[Any], tiles: list[tuple[int, int, int]]) -> npt.NDArray[Any]:
+    """One array of some of the `squares` (N, H, W), each given by its number, row and column."""
+    _, height, width = squares.shape
+    rows, columns = (1 + max(tile[axis] for tile in tiles) for axis in (1, 2))
+    whole = np.empty((rows * height, columns * width), squares.dtype)
+    for number, row, column in tiles:
+        place = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
+        whole[place] = squares[number]
+    return whole
 
 
 def score(

@@ -18,6 +18,7 @@ from noise2mask.drawing import (
     cycled,
     direction,
     empty,
+    folded,
     legend,
     mode_looks,
     panels,
@@ -27,6 +28,7 @@ from noise2mask.labels import (
     BLIND,
     Labels,
     counted,
+    headed,
     metric_of,
     modes_in,
     names_in,
@@ -89,7 +91,7 @@ def results(summary: pd.DataFrame, metric: str, labels: Labels | None = None) ->
         return empty(figure, f"no {meaning.title} yet")
     for axis, dataset in zip(axes, datasets, strict=True):
         panel = table[table["dataset"] == dataset]
-        axis.set_title(f"{labels.dataset(dataset)} ({counted(trained(panel)['n'])})")
+        axis.set_title(folded(headed(labels.dataset(dataset), counted(trained(panel)["n"])), 32))
         dots(axis, panel, rows, looks)
         blind_line(axis, panel, meaning)
         axis.xaxis.set_major_locator(MaxNLocator(4))
@@ -128,7 +130,10 @@ def comparison(
     shown = [name for name in metrics if name in set(comparisons["metric"])]
     table = comparisons[comparisons["metric"].isin(shown)]
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
-    figure, axes = panels(len(shown), 0.27 * len(pairs) + 1.1, extra=0.4, across=len(shown))
+    names = [folded(f"{labels.dataset(one)}, {labels.network(two)}", 32) for one, two in pairs]
+    lines = max((name.count("\n") + 1 for name in names), default=1)
+    height = (0.1 + 0.17 * lines) * len(pairs) + 1.1
+    figure, axes = panels(len(shown), height, extra=0.4, across=len(shown))
     if not axes:
         return empty(figure, "no comparison yet")
     for axis, metric in zip(axes, shown, strict=True):
@@ -141,10 +146,7 @@ def comparison(
         axis.xaxis.set_major_locator(MaxNLocator(5))
         turned = " (axis reversed)" if axis.xaxis_inverted() else ""
         axis.set_xlabel(f"{metric_of(metric).title}, diffusion minus feed-forward{turned}")
-        axis.set_yticks(
-            range(len(pairs)),
-            [f"{labels.dataset(one)}, {labels.network(two)}" for one, two in pairs],
-        )
+        axis.set_yticks(range(len(pairs)), names)
         axis.set_ylim(len(pairs) - 0.4, -0.6)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
@@ -196,7 +198,7 @@ def training_curves(history: pd.DataFrame, labels: Labels | None = None) -> Figu
         if row == len(datasets) - 1:
             axis.set_xlabel("training step")
         if column == 0:
-            axis.set_ylabel(f"{labels.dataset(dataset)}\nloss")
+            axis.set_ylabel(f"{folded(labels.dataset(dataset), 20)}\nloss")
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, label=labels.mode(mode))
         for mode, look in looks.items()
@@ -245,7 +247,7 @@ def reliability(table: pd.DataFrame, region: str = "all", labels: Labels | None 
             diagram(axis, counts, panel, rows, looks, labels)
             drawn = labels.drawn(names_in(panel, "sampler"))
             title = ", ".join(filter(None, [labels.mode(mode), drawn]))
-            axis.set_title(f"{labels.dataset(name)}\n{title}")
+            axis.set_title(f"{folded(labels.dataset(name), 32)}\n{title}")
         above[0].set_ylabel("share of foreground")
         below[0].set_ylabel("pixels")
     handles = [
@@ -289,7 +291,8 @@ def examples(shown: Sequence[Example], labels: Labels | None = None) -> Figure:
         axes = list(grid[row])
         axes[0].imshow(example.image)
         axes[1].imshow(example.mask, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes[0].set_ylabel(f"{labels.dataset(example.dataset)}\n{example.case}", fontsize=8.5)
+        title = folded(labels.dataset(example.dataset), 18)
+        axes[0].set_ylabel(f"{title}\n{example.case}", fontsize=8.5)
         for axis, title in zip(axes[2:], titles, strict=False):
             probability = shade(axis, example.predictions.get(title), 0, "gray", 1.0) or probability
         for axis, title in zip(axes[2 + len(titles) :], spread, strict=True):

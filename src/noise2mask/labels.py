@@ -99,6 +99,16 @@ class Labels:
         return f"N = {', '.join(map(str, known))}" if known else ""
 
 
+def titled(title: str, stands_for: str | None) -> str:
+    """Title of a dataset that says of a stand-in what it stands in for."""
+    return f"{title} (for {stands_for})" if stands_for else title
+
+
+def headed(title: str, note: str) -> str:
+    """A title with a short note, e.g. the number of cases, behind it."""
+    return f"{title}, {note}" if title.endswith(")") else f"{title} ({note})"
+
+
 def metric_of(name: str) -> Metric:
     """How a metric is shown; one that is not known goes by its name."""
     stem = name

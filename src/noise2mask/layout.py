@@ -1,21 +1,27 @@
 """Where the files of a study lie; the workflow and the command line agree through this file."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from noise2mask.atlas import Entry, archives_for
 from noise2mask.config import Cell
 
-RESULTS, WORK, REPORTS, PREPARED = (
-    Path("results"),
-    Path("work"),
-    Path("reports"),
-    Path("data/prepared"),
-)
+RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
+RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
 
 
 def study_file(study: str) -> Path:
     """The file of a study given by name, or by the path of its YAML file."""
     path = Path(study)
     return path if path.suffix in {".yaml", ".yml"} else Path("config") / f"{study}.yaml"
+
+
+def raw_folder(entry: Entry, name: str, options: Mapping[str, Any]) -> Path:
+    """Folder of a named dataset's archives and files; each variant of it has its own."""
+    chosen = archives_for(entry, options)
+    variant = {str(value) for archive in chosen for value in archive.only.values()}
+    return RAW / "_".join([entry.raw or name, *sorted(variant)])
 
 
 def prepared(study: str, dataset: str) -> Path:

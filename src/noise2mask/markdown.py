@@ -11,6 +11,7 @@ from noise2mask.labels import (
     Labels,
     Row,
     counted,
+    headed,
     metric_of,
     modes_in,
     names_in,
@@ -137,7 +138,7 @@ def _metric_part(table: pd.DataFrame, datasets: list[str], metric: str, labels: 
     columns, header = [], ["Architecture", "Training"]
     for name in datasets:
         panel = table[table["dataset"] == name]
-        header.append(f"{labels.dataset(name)} ({counted(trained(panel)['n'])})")
+        header.append(headed(labels.dataset(name), counted(trained(panel)["n"])))
         columns.append(_column(panel, rows, metric))
     if BLIND in set(table["network"]):
         titles.append(("image-blind", "none"))

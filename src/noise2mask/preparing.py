@@ -1,9 +1,8 @@
 """From raw images and masks to a prepared dataset: decode, cut, resize, split, write.
 
 Images become squares of one resolution: their aspect is not kept, as in the published codes,
-which resize to a square too. Images are resized with an antialiased Lanczos filter. A mask is
-averaged over the area of each new pixel, and the pixels with the largest averages become
-foreground, as many as keep the area (see :func:`resize_mask`).
+which resize to a square too (:mod:`noise2mask.resizing` says how). Large images may be cut into
+square tiles first, and shrunk as a whole before that.
 """
 
 import hashlib
@@ -18,25 +17,30 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from noise2mask.cases import SPLITS, Case, Manifest, write_dataset
 from noise2mask.datasets.contract import Image, Mask, Source
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
+from noise2mask.resizing import resize_image, resize_mask
 from noise2mask.splits import assign_splits
 
 
 class _Prepared(NamedTuple):
-    """One case at its final resolution, and what the manifest says of its source."""
+    """One case at its final resolution, and its line of the manifest."""
 
-    id: str
-    width: int
-    height: int
-    image_sha256: str
-    mask_sha256: str
+    case: Case
     image: npt.NDArray[np.uint8]  # (resolution, resolution, C)
     mask: npt.NDArray[np.uint8]  # (resolution, resolution) of 0 and 1
+
+
+class _Cutting(NamedTuple):
+    """How raw images become squares; the fields are those of :func:`prepare`."""
+
+    resolution: int
+    tile: int | None
+    shrink: int | None
+    stride: int | None
 
 
 def prepare(
@@ -48,6 +52,8 @@ def prepare(
     folder: Path,
     *,
     tile: int | None = None,
+    shrink: int | None = None,
+    stride: int | None = None,
     processes: int = 1,
 ) -> Manifest:
     """Prepare one dataset; equal raw data give equal bytes, whatever the number of processes.
@@ -60,81 +66,85 @@ def prepare(
         shares: share of train, val and test, where the dataset brings no splits of its own; of
             the raw images, before they are cut into tiles.
         folder: where the prepared dataset goes.
-        tile: None, or cut every raw image into squares of so many pixels first, from the top
-            left, without overlap; what is left over at the right and the bottom is not used. A
-            tile's id is ``<id>_y000x128`` (its top left pixel); its group is that of the image.
+        tile: None, or cut every raw image into squares of so many pixels, from the top left; what
+            is left over at the right and the bottom is not used. A tile's id is
+            ``<id>_y000x128`` (its top left pixel); its group and split are those of the image.
+        shrink: None, or resize every raw image to a square of this side first; tiles are then cut
+            from that.
+        stride: step of the tiles of training images in pixels; below `tile` they overlap. Tiles
+            of val and test never do. None means `tile`.
         processes: number of processes that decode and resize.
 
     Raises:
-        UserError: the raw data do not have the promised form; nothing has been written then.
+        UserError: the raw data do not have the promised form, or `stride` does not fit `tile`;
+            nothing has been written then.
     """
+    if stride is not None and not 0 < stride <= (tile or 0):
+        raise UserError(
+            f"stride {stride} of {name} is the step of its training tiles, so it must be from 1 to "
+            f"`tile`, which is {tile or 'not given'}; change one of them."
+        )
     module = importlib.import_module(f"noise2mask.datasets.{kind}")
     sources = sorted(module.sources(**options), key=lambda source: source.id)
     splits = assign_splits(
         [source.group for source in sources], [source.split for source in sources], shares
     )
-    work = partial(_prepare_source, module.__name__, resolution=resolution, tile=tile)
+    cutting = _Cutting(resolution, tile, shrink, stride)
+    work = partial(_prepare_source, module.__name__, cutting=cutting)
     progress = Progress(f"preparing {name}", len(sources))
-    with_split = []
-    for done, several in enumerate(_mapped(work, sources, processes)):
-        with_split += [(prepared, sources[done].group, splits[done]) for prepared in several]
-        progress.update(done + 1)
-    _check_masks([prepared.mask for prepared, _, _ in with_split], name)
-    arrays = _stacked(with_split, name, tile)
-    cases = [_case(prepared, group, split) for prepared, group, split in with_split]
-    settings = {**options, "tile": tile, "shares": dict(shares)}
+    prepared: list[_Prepared] = []
+    for done, several in enumerate(_mapped(work, sources, splits, processes), start=1):
+        prepared += several
+        progress.update(done)
+    _check_masks([each.mask for each in prepared], name)
+    arrays = _stacked(prepared, name, cutting)
+    settings = {
+        **options, "tile": tile, "shrink": shrink, "stride": stride, "shares": dict(shares),
+    }  # fmt: skip
+    cases = [each.case for each in prepared]
     return write_dataset(folder, arrays, cases, dataset=name, kind=kind, options=settings)
 
 
 def _stacked(
-    with_split: Sequence[tuple[_Prepared, str, str]], name: str, tile: int | None
+    prepared: Sequence[_Prepared], name: str, cutting: _Cutting
 ) -> dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
     """Images and masks of each split; grey images among colour ones become RGB."""
-    channels = max((prepared.image.shape[2] for prepared, _, _ in with_split), default=1)
+    channels = max((each.image.shape[2] for each in prepared), default=1)
     arrays = {}
     for wanted in SPLITS:
-        chosen = [prepared for prepared, _, split in with_split if split == wanted]
+        chosen = [each for each in prepared if each.case.split == wanted]
         if not chosen:  # every split has images, so they were too small for a tile
+            where = f", each shrunk to {cutting.shrink} pixels," if cutting.shrink else ""
             raise UserError(
-                f"no {wanted} image of {name} is as large as a tile of {tile} x {tile} pixels; "
-                "choose a smaller `tile`."
+                f"no {wanted} image of {name}{where} is as large as a tile of {cutting.tile} x "
+                f"{cutting.tile} pixels; choose a smaller `tile`."
             )
-        images = [np.broadcast_to(one.image, (*one.mask.shape, channels)) for one in chosen]
-        arrays[wanted] = np.stack(images), np.stack([one.mask for one in chosen])
+        images = [np.broadcast_to(each.image, (*each.mask.shape, channels)) for each in chosen]
+        arrays[wanted] = np.stack(images), np.stack([each.mask for each in chosen])
     return arrays
 
 
-def _case(prepared: _Prepared, group: str, split: str) -> Case:
-    return Case(
-        id=prepared.id,
-        split=split,
-        group=group,
-        width=prepared.width,
-        height=prepared.height,
-        image_sha256=prepared.image_sha256,
-        mask_sha256=prepared.mask_sha256,
-        foreground=float(prepared.mask.mean()),
-    )
-
-
 def _mapped(
-    work: partial[list[_Prepared]], sources: Sequence[Source], processes: int
+    work: partial[list[_Prepared]],
+    sources: Sequence[Source],
+    splits: Sequence[str],
+    processes: int,
 ) -> Iterator[list[_Prepared]]:
     """Results in the order of `sources`."""
     if processes <= 1:
-        yield from map(work, sources)
+        yield from map(work, sources, splits)
         return
     # Fresh interpreters ("spawn"): a forked child can deadlock on a lock that a thread held.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         try:
-            yield from pool.map(work, sources, chunksize=8)
+            yield from pool.map(work, sources, splits, chunksize=8)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _prepare_source(
-    module_name: str, source: Source, *, resolution: int, tile: int | None
+    module_name: str, source: Source, split: str, *, cutting: _Cutting
 ) -> list[_Prepared]:
     """Decode one source, cut and resize it."""
     module: ModuleType = importlib.import_module(module_name)
@@ -144,30 +154,39 @@ def _prepare_source(
             f"the image of case {source.id!r} has {_size(image)} pixels, but its mask has "
             f"{_size(mask)}; image and mask of a case must have the same size."
         )
-    image_sha256, mask_sha256 = _digest(source, "image", image), _digest(source, "mask", mask)
-    return [
-        _Prepared(
-            id=id,
-            width=part.shape[1],
-            height=part.shape[0],
-            image_sha256=image_sha256,
-            mask_sha256=mask_sha256,
-            image=resize_image(part, resolution),
-            mask=resize_mask(part_mask, resolution),
-        )
-        for id, part, part_mask in _cut(source.id, image, mask, tile)
-    ]
-
-
-def _cut(id: str, image: Image, mask: Mask, tile: int | None) -> Iterator[tuple[str, Image, Mask]]:
-    if tile is None:
-        yield id, image, mask
-        return
+    digests = _digest(source, "image", image), _digest(source, "mask", mask)
     height, width = mask.shape
-    for top in range(0, height - tile + 1, tile):
-        for left in range(0, width - tile + 1, tile):
+    if cutting.shrink is not None:
+        image = resize_image(image, (cutting.shrink, cutting.shrink))
+        mask = resize_mask(mask, (cutting.shrink, cutting.shrink))
+    side = (cutting.resolution, cutting.resolution)
+    prepared = []
+    for id, top, left, part, part_mask in _cut(source.id, image, mask, cutting, split):
+        if cutting.tile is not None:
+            height, width = part_mask.shape
+        small = resize_mask(part_mask, side).astype(np.uint8)
+        case = Case(
+            id, split, source.group, width, height, *digests, float(small.mean()),
+            source.id, top, left,
+        )  # fmt: skip
+        prepared.append(_Prepared(case, resize_image(part, side), small))
+    return prepared
+
+
+def _cut(
+    id: str, image: Image, mask: Mask, cutting: _Cutting, split: str
+) -> Iterator[tuple[str, int, int, Image, Mask]]:
+    """Id, top, left, image and mask of each tile, row by row; of the whole, if it is not cut."""
+    tile = cutting.tile
+    if tile is None:
+        yield id, 0, 0, image, mask
+        return
+    step = cutting.stride if cutting.stride is not None and split == "train" else tile
+    height, width = mask.shape
+    for top in range(0, height - tile + 1, step):
+        for left in range(0, width - tile + 1, step):
             part = np.s_[top : top + tile, left : left + tile]
-            yield f"{id}_y{top:03d}x{left:03d}", image[part], mask[part]
+            yield f"{id}_y{top:03d}x{left:03d}", top, left, image[part], mask[part]
 
 
 def _digest(source: Source, role: str, array: npt.NDArray[Any]) -> str:
@@ -191,56 +210,3 @@ def _check_masks(masks: Sequence[npt.NDArray[np.uint8]], name: str) -> None:
                 f"{other}, so there is nothing to learn; check the masks and the options that say "
                 "which values are foreground."
             )
-
-
-# Resizing -------------------------------------------------------------------------------------
-
-
-def resize_image(image: Image, resolution: int) -> npt.NDArray[np.uint8]:
-    """Resize (H, W, C) to a square with Pillow's antialiased Lanczos filter."""
-    flat = image[..., 0] if image.shape[2] == 1 else image
-    resized = PillowImage.fromarray(np.ascontiguousarray(flat)).resize(
-        (resolution, resolution), PillowImage.Resampling.LANCZOS
-    )
-    return np.asarray(resized).reshape(resolution, resolution, image.shape[2])
-
-
-def resize_mask(mask: Mask, resolution: int) -> npt.NDArray[np.uint8]:
-    """Resize a mask (H, W) to a square of 0 and 1, keeping the foreground's share.
-
-    Each new pixel gets the share of foreground in the area that it covers. The pixels with the
-    largest shares become foreground, as many as keep the whole area to half a pixel. For large
-    objects this is the threshold 0.5; for vessels or nuclei a few pixels wide, which that
-    threshold makes thinner or loses, it lies lower. A mask with any foreground keeps at least
-    one pixel of it.
-
-    The sums are of integers, so the result is the same on every machine. Of pixels with equal
-    shares (half of an edge's pixels have, at half the resolution) those whose centre is
-    foreground come first, which keeps straight edges straight.
-    """
-    height, width = mask.shape
-    rows = _area_sums(mask.astype(np.int64), resolution)
-    covered = np.ascontiguousarray(_area_sums(np.ascontiguousarray(rows.T), resolution).T).ravel()
-    full = height * width  # the sum over one wholly covered pixel, in these units
-    kept = (2 * int(covered.sum()) + full) // (2 * full)
-    if mask.any():
-        kept = max(1, kept)
-    centres = [(2 * np.arange(resolution) + 1) * side // (2 * resolution) for side in mask.shape]
-    centre = mask[np.ix_(*centres)].ravel()
-    # What is still equal is taken in an order scattered over the image, to prefer no side.
-    scattered = np.arange(covered.size, dtype=np.uint64) * np.uint64(2654435761) % np.uint64(2**32)
-    resized = np.zeros(covered.size, dtype=np.uint8)
-    resized[np.lexsort((scattered, ~centre, -covered))[:kept]] = 1
-    return resized.reshape(resolution, resolution)
-
-
-def _area_sums(values: npt.NDArray[np.int64], parts: int) -> npt.NDArray[np.int64]:
-    """Sum (N, M) over `parts` equal stretches of the first axis, times `parts`, exactly.
-
-    A stretch that ends inside a row takes that share of it.
-    """
-    length = len(values)
-    whole, rest = np.divmod(np.arange(parts + 1) * length, parts)
-    before = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, axis=0)])
-    cut_row = values[np.minimum(whole, length - 1)]
-    return np.diff(before[whole] * parts + cut_row * rest[:, None], axis=0)

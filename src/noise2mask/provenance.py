@@ -152,14 +152,19 @@ def fingerprint(*entries: str) -> str:
     return hasher.hexdigest()[:16]
 
 
-def preparation_code(dataset: Dataset) -> str:
-    """Fingerprint of the code behind a prepared dataset."""
-    return fingerprint("preparing", f"datasets.{dataset.kind}")
+def entry_hash(entry: str) -> str:
+    """Short hash of what one entry itself says, without what it imports."""
+    return hashlib.sha256(_meaning(entry).encode()).hexdigest()[:12]
 
 
-def training_code(settings: RunSettings) -> str:
-    """Fingerprint of the code behind one training."""
-    return fingerprint(
+def preparation_entries(dataset: Dataset) -> tuple[str, ...]:
+    """Where the code behind a prepared dataset starts."""
+    return ("preparing", f"datasets.{dataset.kind}")
+
+
+def training_entries(settings: RunSettings) -> tuple[str, ...]:
+    """Where the code behind one training starts."""
+    return (
         "training",
         f"networks.{settings.network.architecture}",
         f"diffusion.modes:{settings.mode}",
@@ -167,9 +172,9 @@ def training_code(settings: RunSettings) -> str:
     )
 
 
-def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
-    """Fingerprint of the code behind one sampling."""
-    return fingerprint(
+def sampling_entries(settings: RunSettings, sampler: Sampler) -> tuple[str, ...]:
+    """Where the code behind one sampling starts."""
+    return (
         "sampling",
         f"networks.{settings.network.architecture}",
         f"diffusion.schedule:{settings.diffusion.schedule.name}",
@@ -177,11 +182,37 @@ def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
     )
 
 
+def scoring_entries(evaluation: Evaluation) -> tuple[str, ...]:
+    """Where the code behind all scores starts, whatever the metric."""
+    return ("evaluation", f"fusion:{evaluation.fusion}")
+
+
+def metric_entries(evaluation: Evaluation) -> dict[str, str]:
+    """The function behind each metric."""
+    return {name: f"metrics:{name}" for name in evaluation.metrics} | {
+        name: f"calibration:{name}" for name in evaluation.calibration
+    }
+
+
+def preparation_code(dataset: Dataset) -> str:
+    """Fingerprint of the code behind a prepared dataset."""
+    return fingerprint(*preparation_entries(dataset))
+
+
+def training_code(settings: RunSettings) -> str:
+    """Fingerprint of the code behind one training."""
+    return fingerprint(*training_entries(settings))
+
+
+def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
+    """Fingerprint of the code behind one sampling."""
+    return fingerprint(*sampling_entries(settings, sampler))
+
+
 def evaluation_code(evaluation: Evaluation) -> str:
     """Fingerprint of the code behind the scores."""
-    metrics = [f"metrics:{name}" for name in evaluation.metrics]
-    calibration = [f"calibration:{name}" for name in evaluation.calibration]
-    return fingerprint("evaluation", f"fusion:{evaluation.fusion}", *metrics, *calibration)
+    metrics = metric_entries(evaluation).values()
+    return fingerprint(*scoring_entries(evaluation), *metrics)
 
 
 def report_code() -> str:

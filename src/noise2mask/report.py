@@ -317,5 +317,7 @@ def _again(study: ReportInput) -> str:
     return (
         f"## How to make this again\n\n```\n{study.command}\n```\n\n"
         "The tables behind every number lie beside this file: `summary.csv`, `comparisons.csv`, "
-        f"`metrics.csv`, `history.csv`, `reliability.csv`.\n\nMade with {versions}.\n"
+        "`metrics.csv`, `history.csv`, `reliability.csv`, `datasets.csv`. `metrics.json` holds the "
+        "means of the main table, `provenance.json` what made the numbers: settings, data, code "
+        f"and versions; `noise2mask diff` compares them.\n\nMade with {versions}.\n"
     )

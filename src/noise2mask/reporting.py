@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from noise2mask import layout
 from noise2mask.cases import Split, open_split
@@ -13,18 +12,19 @@ from noise2mask.config import Cell, Study
 from noise2mask.declaration import datasets_of, departures_of, labels_of, settings_of
 from noise2mask.figures import Example
 from noise2mask.labels import Labels
-from noise2mask.markdown import readme_block, update_between_markers
+from noise2mask.markdown import MAIN, readme_block, update_between_markers
 from noise2mask.provenance import versions
+from noise2mask.record import FILE, dataset_table, record_of
 from noise2mask.report import ReportInput, write_report
-from noise2mask.storage import write_text
-from noise2mask.tables import gather
+from noise2mask.storage import write_json, write_text
+from noise2mask.tables import Tables, gather, groups_of, headline, read_table, save_table
 
 Shown = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating] | None]
 """Mean and, where there are several draws, standard deviation of the draws of one case."""
 
 
 def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
-    """Write the tables, figures and text of a study to `folder`.
+    """Write the tables, figures and text of a study to `folder`, and what made them.
 
     Args:
         study: the study.
@@ -37,6 +37,7 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
     """
     tables, missing = gather(study, name, root)
     tables.save(folder)
+    _save_summaries(study, name, root, folder, tables, missing)
     write_report(
         ReportInput(
             name=name,
@@ -62,10 +63,20 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
 
 def update_readme(study: Study, folder: Path, readme: Path) -> None:
     """Put the main table of the report in `folder` between the markers ``results`` of a file."""
-    summary = pd.read_csv(folder / "summary.csv")
+    summary = read_table(folder / "summary.csv")
     block = readme_block(summary, labels_of(study))
     text = update_between_markers(readme.read_text(encoding="utf-8"), "results", block)
     write_text(readme, text)
+
+
+def _save_summaries(
+    study: Study, name: str, root: Path, folder: Path, tables: Tables, missing: list[str]
+) -> None:
+    """The files that DVC and `noise2mask diff` read beside the tables."""
+    record = record_of(study, name, root, groups_of(study, name, root), missing)
+    save_table(dataset_table(record), folder / "datasets.csv")
+    write_json(folder / "metrics.json", headline(tables.summary, MAIN))
+    write_json(folder / FILE, record.model_dump(mode="json"))
 
 
 def _command(study: Study, name: str) -> str:
@@ -80,10 +91,19 @@ def _examples(study: Study, name: str, root: Path) -> Iterator[Example]:
         if not (data / "manifest.json").exists():
             continue
         split = open_split(data, "test", purpose="evaluation")
-        for row in range(min(study.pictures.examples, len(split.ids))):
+        for row in _first_of_each_image(split)[: study.pictures.examples]:
             predictions = dict(_predictions(study, name, root, dataset, row))
             if predictions:
                 yield _example(dataset, split, row, predictions)
+
+
+def _first_of_each_image(split: Split) -> list[int]:
+    """Rows of the split, one for each raw image: tiles of one image show much the same."""
+    image_of = {case.id: case.image for case in split.manifest.cases}
+    first: dict[str, int] = {}
+    for row, case in enumerate(split.ids):
+        first.setdefault(image_of[case], row)
+    return list(first.values())
 
 
 def _example(dataset: str, split: Split, row: int, predictions: dict[str, Shown]) -> Example:

@@ -7,6 +7,7 @@ below it, so an interrupted process or a full disk never leaves half a file unde
 import errno
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from noise2mask.errors import UserError
+
+LOG = logging.getLogger("noise2mask")
 
 _CAUSES = {
     errno.ENOSPC: "the disk is full; free some space and run the same command again",
@@ -48,18 +51,26 @@ def writing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, busy: str) -> Iterator[None]:
+def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
     """Hold a lock file; the kernel frees it when the process ends, however it ends.
 
+    Args:
+        path: the lock file; it stays.
+        busy: what to say when another process holds it.
+        wait: say it in the log and wait, instead of refusing.
+
     Raises:
-        UserError: another process holds it; `busy` is the sentence.
+        UserError: another process holds it and `wait` is false.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(busy) from None
+            if not wait:
+                raise UserError(busy) from None
+            LOG.info(busy)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from noise2mask import catalogue
+from noise2mask import catalogue, naming
 from noise2mask.config import Diffusion, Settings, Study, Training, merged
 from noise2mask.errors import UserError
 
@@ -27,12 +27,14 @@ def load_study(path: Path, data: str | None = None) -> Study:
     document = _read(path)
     if data is not None:
         document = _placed(document, data)
+    document, wrong_names = naming.resolved(document)
     mistakes: dict[str, str] = {}
     study = None
     try:
         study = Study.model_validate(document)
     except ValidationError as error:
         mistakes |= _told(error, "")
+    mistakes |= wrong_names
     mistakes = _mistakes_in_names(document) | _mistakes_in_references(document) | mistakes
     if study is not None:
         mistakes = _mistakes_between_fields(study) | mistakes
@@ -44,12 +46,17 @@ def load_study(path: Path, data: str | None = None) -> Study:
 
 
 def check_data(study: Study, name: str) -> None:
-    """Refuse a study whose data folder is still to be given.
+    """Refuse a study whose data are still to be given.
 
     Raises:
-        UserError: the options of a dataset hold ``{data}``.
+        UserError: the options of a dataset hold ``{data}``, or a dataset that cannot be fetched is
+            not there and has no stand-in.
     """
     for dataset, entry in study.datasets.items():
+        if entry.named and (sentence := naming.missing_by_hand(entry.model_dump())):
+            raise UserError(
+                f"datasets.{dataset} of study {name}: {sentence} Or give it a `stand_in`."
+            )
         if "{data}" in json.dumps(entry.options):
             raise UserError(
                 f"datasets.{dataset} of study {name} takes its data from a folder that was not "

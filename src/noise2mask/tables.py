@@ -4,10 +4,10 @@ Every number of the report is in one of these, and each is a CSV in ``reports/<s
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pandas as pd
 from noise2mask.cases import read_manifest
 from noise2mask.config import Cell, Study, cells, samplers_of
 from noise2mask.evaluation import BLIND, COLUMNS
+from noise2mask.labels import trained
 from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
 from noise2mask.reliability import ece_of, reliability_curve
 from noise2mask.statistics import (
@@ -32,6 +33,7 @@ PLANNED = ("iou", "ece")
 
 _CELL = ["dataset", "network", "mode", "sampler"]
 _SUMS = ["count", "confidence_sum", "foreground_sum"]
+_TEXT = ("study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name")
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,45 @@ class Tables:
     def save(self, folder: Path) -> None:
         """Write each table to ``<folder>/<name>.csv``."""
         for field in fields(self):
-            table: pd.DataFrame = getattr(self, field.name)
-            text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-            write_text(folder / f"{field.name}.csv", text)
+            save_table(getattr(self, field.name), folder / f"{field.name}.csv")
+
+
+def save_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, numbers with nine significant digits."""
+    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+
+
+def read_table(source: Path | IO[bytes]) -> pd.DataFrame:
+    """A table from its CSV file; names stay text, whatever they look like.
+
+    Raises:
+        ValueError: it is no CSV file.
+    """
+    # A case may be called 001 or NA; a number that does not exist is an empty cell.
+    return pd.read_csv(
+        source, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""]
+    )
+
+
+def headline(summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    """Means of the trained networks as dataset > network > mode > sampler > metric.
+
+    Args:
+        summary: the table of that name.
+        metrics: names of those wanted; a mean that does not exist is left out.
+
+    Returns:
+        Nested mappings, means rounded to six significant digits.
+    """
+    found: dict[str, Any] = {}
+    table = trained(summary)
+    table = table[table["metric"].isin(metrics) & table["mean"].notna()]
+    for row in table.itertuples(index=False):
+        place = found
+        for key in (row.dataset, row.network, row.mode, row.sampler):
+            place = place.setdefault(str(key), {})
+        place[str(row.metric)] = float(f"{row.mean:.6g}")
+    return found
 
 
 def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
@@ -66,7 +104,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     found, missing = [], []
     for label, folder in _scored(study, name, root):
         if (folder / "metrics.csv").exists():
-            table = pd.read_csv(folder / "metrics.csv")
+            table = read_table(folder / "metrics.csv")
             found.append((table, _histograms(folder, table)))
         else:
             missing.append(label)
@@ -74,7 +112,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
         found = [(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=[*_CELL, "region"]))]
     metrics = pd.concat([table for table, _ in found])
     histograms = pd.concat([table for _, table in found])
-    groups = _groups(study, name, root)
+    groups = groups_of(study, name, root)
     best = _best_blind(metrics)
     shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
     histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
@@ -103,17 +141,17 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
 def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     """Reliability histograms of one cell, with the columns that name it."""
     where = metrics[[*_CELL, "seed"]].head(1)
-    return pd.read_csv(folder / "reliability.csv").merge(where, how="cross")
+    return read_table(folder / "reliability.csv").merge(where, how="cross")
 
 
-def _groups(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
-    """Group of each (dataset, case)."""
+def groups_of(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
+    """Group of each (dataset, raw image); what tables call a case is a raw image."""
     groups = {}
     for dataset in study.datasets:
         folder = root / prepared(name, dataset)
         if (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
-                groups[dataset, case.id] = case.group
+                groups[dataset, case.image] = case.group
     return groups
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from noise2mask import layout, provenance
+from noise2mask import atlas, layout, provenance
 from noise2mask.config import Cell, cells, digest, run_settings, samplers_of
 from noise2mask.errors import UserError
 from noise2mask.studies import check_data, load_study
@@ -42,6 +42,7 @@ wildcard_constraints:
     mode="[a-z0-9_]+",
     seed="[0-9]+",
     sampler="[a-z0-9_]+",
+    raw="[a-z0-9_]+",
 
 
 def cell_of(wildcards):
@@ -55,9 +56,22 @@ def settings_of(wildcards):
 
 
 def raw_files(wildcards):
-    """Every file of a raw dataset that lies in a folder, so that a changed one is noticed."""
-    root = STUDY.datasets[wildcards.dataset].options.get("root")
-    return sorted(map(str, Path(root).rglob("*.*"))) if root else []
+    """The record of what was fetched, or every file of a folder, so that a change is noticed."""
+    dataset = STUDY.datasets[wildcards.dataset]
+    root = dataset.options.get("root")
+    if root is None:
+        return []
+    if dataset.named and atlas.entry(dataset.named).archives:
+        return [f"{root}/record.json"]
+    return sorted(map(str, Path(root).rglob("*.*")))
+
+
+def fetched_for(raw):
+    """A dataset of the study that is made of this raw data."""
+    root = str(layout.RAW / raw)
+    return next(
+        name for name, entry in STUDY.datasets.items() if entry.options.get("root") == root
+    )
 
 
 def scored(file):

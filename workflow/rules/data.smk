@@ -1,6 +1,23 @@
 # Raw data to cases: one folder for each dataset of the study.
 
 
+rule fetch:
+    # Archives are no outputs: Snakemake would delete what an interrupted transfer has brought.
+    output:
+        "data/raw/{raw}/record.json",
+    log:
+        f"logs/{NAME}/{{raw}}.fetch.log",
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        dataset=lambda wildcards: fetched_for(wildcards.raw),
+    shell:
+        "noise2mask data get --study {params.study} {params.data} --dataset {params.dataset}"
+        " --log {log}"
+
+
 rule prepare:
     input:
         raw_files,
@@ -25,7 +42,8 @@ rule prepare:
         settings=lambda wildcards: digest(
             [
                 STUDY.datasets[wildcards.dataset].model_dump(
-                    mode="json", include={"kind", "tile", "options"}
+                    mode="json",
+                    include={"kind", "shrink", "tile", "stride", "options"},
                 ),
                 STUDY.resolution,
                 STUDY.shares.model_dump(),

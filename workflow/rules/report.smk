@@ -17,8 +17,11 @@ rule report:
                 "comparisons",
                 "history",
                 "reliability",
+                "datasets",
             )
         ],
+        f"{layout.REPORTS}/{NAME}/metrics.json",
+        f"{layout.REPORTS}/{NAME}/provenance.json",
     log:
         f"logs/{NAME}/report.log",
     benchmark:

@@ -5,17 +5,21 @@ differ and are those of :mod:`noise2mask.datasets.images`, which also says how f
 """
 
 import csv
-import re
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
-from noise2mask.cases import SPLITS
 from noise2mask.datasets.contract import Image, Mask, Source
-from noise2mask.datasets.images import SUFFIXES, read_image, read_mask, stem_of
+from noise2mask.datasets.images import SUFFIXES, stem_of
+from noise2mask.datasets.pairing import (
+    add,
+    check_one_rule,
+    check_split_names,
+    listed,
+    load_pair,
+    matches,
+)
 from noise2mask.errors import UserError
 
 GROUP_COLUMNS = ("group", "patient", "slide")
@@ -53,11 +57,7 @@ def sources(
         UserError: a folder is missing or empty, images and masks do not pair, or the splits or
             groups do not fit the files.
     """
-    if foreground is not None and threshold is not None:
-        raise UserError(
-            f"both foreground {list(foreground)} and threshold {threshold} are given for {root}; "
-            "give only one of them."
-        )
+    check_one_rule(root, foreground, threshold)
     pairs = _pairs(Path(root), images, masks, mask_suffix)
     if splits is not None and split_pattern is not None:
         raise UserError(
@@ -69,10 +69,10 @@ def sources(
     if splits is not None:
         split_of, groups = _read_splits(Path(root) / splits, groups)
     if split_pattern is not None:
-        split_of = _matches(split_pattern, "split_pattern", pairs)
-        _check_split_names(split_of, f"split_pattern {split_pattern!r}")
+        split_of = matches(split_pattern, "split_pattern", pairs)
+        check_split_names(split_of, f"split_pattern {split_pattern!r}")
     if group_pattern is not None:
-        groups = _matches(group_pattern, "group_pattern", pairs)
+        groups = matches(group_pattern, "group_pattern", pairs)
     rule = {"foreground": foreground, "threshold": threshold}
     return [
         Source(id, groups[id], split_of.get(id), {"image": image, "mask": mask, **rule})
@@ -86,33 +86,7 @@ def load(source: Source) -> tuple[Image, Mask]:
     Raises:
         UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
     """
-    path = source.payload["mask"]
-    image, values = read_image(source.payload["image"]), read_mask(path)
-    if image.shape[:2] != values.shape:
-        raise UserError(
-            f"{source.payload['image']} has {image.shape[1]} x {image.shape[0]} pixels, but its "
-            f"mask {path} has {values.shape[1]} x {values.shape[0]}; image and mask must have the "
-            "same size."
-        )
-    if source.payload["threshold"] is not None:
-        return image, values > source.payload["threshold"]
-    if source.payload["foreground"] is not None:
-        return image, np.isin(values, source.payload["foreground"])
-    present = np.unique(values)
-    if len(present) > 2:
-        listed = ", ".join(map(str, present[:8])) + (", ..." if len(present) > 8 else "")
-        raise UserError(
-            f"the mask {path} holds {len(present)} different values ({listed}), but only two have "
-            "a clear meaning; set `foreground` to the values that are foreground, e.g. "
-            f"[{present[-1]}], or, if it was saved with loss as JPEG is, `threshold`, e.g. "
-            f"{(present[0] + present[-1]) // 2}."
-        )
-    if len(present) == 1 and present[0] != 0:
-        raise UserError(
-            f"the mask {path} holds the value {present[0]} only, which may mean foreground or "
-            f"background; set `foreground`, e.g. [{present[0]}] if it is foreground."
-        )
-    return image, values > present[0]
+    return load_pair(source)
 
 
 # Files ----------------------------------------------------------------------------------------
@@ -130,19 +104,19 @@ def _pairs(root: Path, images: str, masks: str, mask_suffix: str) -> dict[str, t
     for stem, path in _files(root / images):
         if root / images == root / masks and stem.endswith(mask_suffix):
             continue
-        _add(image_of, stem, path)
+        add(image_of, stem, path)
     for stem, path in _files(root / masks):
         if stem.endswith(mask_suffix):
-            _add(mask_of, stem.removesuffix(mask_suffix), path)
+            add(mask_of, stem.removesuffix(mask_suffix), path)
     if missing := sorted(image_of.keys() - mask_of.keys()):
         raise UserError(
-            f"{_listed('image', missing, 'no mask')} in {root / masks} (a mask is named "
+            f"{listed('image', missing, 'no mask')} in {root / masks} (a mask is named "
             f"<id>{mask_suffix} with one of the suffixes {', '.join(SUFFIXES)}); add the masks or "
             "remove the images."
         )
     if missing := sorted(mask_of.keys() - image_of.keys()):
         raise UserError(
-            f"{_listed('mask', missing, 'no image')} in {root / images}; add the images or remove "
+            f"{listed('mask', missing, 'no image')} in {root / images}; add the images or remove "
             "the masks."
         )
     return {id: (image_of[id], mask_of[id]) for id in sorted(image_of)}
@@ -165,44 +139,7 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
-def _add(path_of: dict[str, Path], id: str, path: Path) -> None:
-    if id in path_of:
-        raise UserError(
-            f"{path_of[id]} and {path} have the same id {id!r}; remove or rename one of them."
-        )
-    path_of[id] = path
-
-
-def _listed(noun: str, ids: Sequence[str], lack: str) -> str:
-    """'3 images have no mask: a, b, c'."""
-    first = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
-    many = len(ids) > 1
-    return f"{len(ids)} {noun}{'s' * many} ({first}) {'have' if many else 'has'} {lack}"
-
-
 # Splits and groups ----------------------------------------------------------------------------
-
-
-def _matches(pattern: str, option: str, ids: Iterable[str]) -> dict[str, str]:
-    """What the first group of a regular expression finds in each id."""
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise UserError(
-            f"{option} {pattern!r} is not a regular expression ({error}); correct it."
-        ) from error
-    if compiled.groups < 1:
-        raise UserError(
-            f"{option} {pattern!r} has no group; put the part to use in parentheses, e.g. "
-            "'^([^_]+)_'."
-        )
-    found = {id: match.group(1) if (match := compiled.search(id)) else None for id in ids}
-    if missing := [id for id, part in found.items() if not part]:
-        raise UserError(
-            f"{_listed('id', missing, f'no match for {option} {pattern!r}')}; correct the pattern "
-            "or the file names."
-        )
-    return {id: str(part) for id, part in found.items()}
 
 
 def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
@@ -227,19 +164,10 @@ def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], di
             raise UserError(f"the splits {path} name the id {row['id']!r} twice; remove a line.")
         split_of[row["id"]] = row["split"]
     if unknown := [id for id in split_of if id not in groups]:
-        raise UserError(f"{_listed('id', unknown, 'no image')} but a line in {path}; correct it.")
+        raise UserError(f"{listed('id', unknown, 'no image')} but a line in {path}; correct it.")
     if missing := [id for id in groups if id not in split_of]:
-        raise UserError(f"{_listed('image', missing, 'no line')} in {path}; add a split.")
-    _check_split_names(split_of, str(path))
+        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add a split.")
+    check_split_names(split_of, str(path))
     if grouping is not None:
         groups = {row["id"]: row[grouping] or row["id"] for row in rows}
     return split_of, groups
-
-
-def _check_split_names(split_of: dict[str, str], origin: str) -> None:
-    for id, split in split_of.items():
-        if split not in SPLITS:
-            raise UserError(
-                f"{origin} gives the case {id!r} the split {split!r}; the splits are "
-                f"{', '.join(SPLITS)}."
-            )

@@ -1,0 +1,140 @@
+"""What the ``noise2mask`` command may be given."""
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from noise2mask import __version__
+from noise2mask.config import Cell
+
+Command = Callable[[argparse.Namespace], int | None]
+Commands = Mapping[str, Command]
+"""The function of each command, by its name: ``train``, ``data get``."""
+
+Stages: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def parser_of(commands: Commands) -> argparse.ArgumentParser:
+    """The parser; the function of the chosen command is in ``run`` of what it gives."""
+    parser = argparse.ArgumentParser(
+        prog="noise2mask",
+        description="A reproducible laboratory for diffusion segmentation of medical images.",
+        epilog="`make reproduce` is `noise2mask reproduce`; the other commands run one stage each.",
+    )
+    parser.add_argument("--version", action="version", version=f"noise2mask {__version__}")
+    stages = parser.add_subparsers(title="stages", metavar="STAGE", required=True)
+    _stage(stages, "reproduce", commands["reproduce"], "run all stages of a study")
+    _stage(stages, "check", commands["check"], "read a study and say what it would do")
+    _stage(
+        stages, "prepare", commands["prepare"], "turn a raw dataset into prepared cases", "dataset"
+    )
+    _stage(stages, "train", commands["train"], "train one network", *Cell._fields)
+    _stage(
+        stages,
+        "sample",
+        commands["sample"],
+        "draw masks for the test cases",
+        *Cell._fields,
+        "sampler",
+    )
+    _stage(stages, "evaluate", commands["evaluate"], "score the draws", *Cell._fields, "sampler")
+    _stage(stages, "blind", commands["blind"], "score image-blind predictions", "dataset")
+    _stage(stages, "report", commands["report"], "gather tables, draw figures, write the report")
+    _stage(stages, "prune", commands["prune"], "remove results that the study no longer declares")
+    _data_commands(stages, commands)
+    _diff_command(stages, commands["diff"])
+    return parser
+
+
+def _data_commands(stages: Stages, commands: Commands) -> None:
+    description = "the datasets that can be had by name"
+    parser = stages.add_parser("data", help=description, description=description)
+    group = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in (
+        ("list", "list them, with what is here"),
+        ("get", "fetch, verify and unpack"),
+        ("check", "inspect cases: sizes, objects, duplicates, leaks between splits"),
+        ("show", "tell what is known of one"),
+    ):
+        command = group.add_parser(name, help=text, description=text)
+        command.add_argument("--log", type=Path, help="file that gets a copy of the messages")
+        command.set_defaults(run=commands[f"data {name}"])
+        if name == "list":
+            continue
+        command.add_argument("names", nargs="*", help="named datasets, or folders of your own")
+        command.add_argument("--study", help="the datasets of this study instead")
+        command.add_argument("--data", help="folder that replaces {data} in the study")
+        command.add_argument("--dataset", help="only this dataset of the study")
+        command.add_argument(
+            "--set", action="append", default=[], metavar="KEY=VALUE", help="option of its kind"
+        )
+        if name == "check":
+            command.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+            command.add_argument("--sheet", type=int, default=24, help="cases shown; 0 for none")
+
+
+def _diff_command(stages: Stages, run: Command) -> None:
+    description = "say which results differ, by how much, and what made them differ"
+    parser = stages.add_parser("diff", help=description, description=description)
+    for place in ("A", "B"):
+        parser.add_argument(
+            place, help="study, report folder, git revision, REVISION:study or DVC experiment"
+        )
+    parser.add_argument(
+        "--study",
+        help="study whose report is read; default: that of the other name, or of params.yaml",
+    )
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME", help="compare this one; may be repeated"
+    )
+    parser.add_argument("--markdown", action="store_true", help="for a pull request")
+    parser.add_argument("--output", type=Path, help="file to write instead of printing")
+    parser.add_argument(
+        "--exit-code", action="store_true", help="end with 1 if a result is worse beyond chance"
+    )
+    parser.add_argument("--log", type=Path, help="file that gets a copy of the messages")
+    parser.set_defaults(run=run)
+
+
+def _stage(
+    stages: Stages,
+    name: str,
+    run: Command,
+    description: str,
+    *needed: str,
+) -> None:
+    parser = stages.add_parser(name, help=description, description=description)
+    parser.add_argument("--study", required=True, help="a name in config/, or the path of a YAML")
+    parser.add_argument(
+        "--data", type=_given, help="folder that replaces {data} in the study; default: none"
+    )
+    parser.add_argument("--log", type=Path, help="file that gets a copy of the messages")
+    for option in needed:
+        kind = int if option == "seed" else str
+        parser.add_argument(f"--{option}", required=True, type=kind, help="as named in the study")
+    if name == "reproduce":
+        parser.add_argument("--cores", help="of this machine; default: $CORES, else all")
+        parser.add_argument("--profile", help="folder of a Snakemake profile; default: $PROFILE")
+        parser.add_argument(
+            "--commit", action="store_true", help="record the finished study with DVC"
+        )
+        parser.add_argument(
+            "options", nargs=argparse.REMAINDER, help="after --, further options of Snakemake"
+        )
+    if name == "report":
+        parser.add_argument("--readme", type=Path, help="file whose table is brought up to date")
+        parser.add_argument(
+            "--root", type=Path, default=Path(), help="folder that holds results and data"
+        )
+    if name == "prune":
+        parser.add_argument("--dry-run", action="store_true", help="only say what would go")
+    if name == "prepare":
+        parser.add_argument("--processes", type=int, default=1, help="that decode and resize")
+    parser.set_defaults(run=run)
+
+
+def _given(text: str) -> str | None:
+    """An option's text; an empty one, as a DVC stage passes it, is the same as none."""
+    return text or None

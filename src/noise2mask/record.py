@@ -1,0 +1,280 @@
+"""What made the numbers of a report: ``provenance.json`` beside its tables.
+
+It holds no dates and no places of a machine, so equal studies give equal bytes, and two of them
+say what changed between two reports (:mod:`noise2mask.comparison.changes`).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from noise2mask.cases import read_manifest
+from noise2mask.config import (
+    Cell,
+    Options,
+    Settings,
+    Study,
+    cells,
+    digest,
+    run_settings,
+    samplers_of,
+)
+from noise2mask.errors import UserError
+from noise2mask.layout import RESULTS, cell_folder, prepared
+from noise2mask.provenance import (
+    code_behind,
+    entry_hash,
+    metric_entries,
+    preparation_entries,
+    sampling_entries,
+    scoring_entries,
+    training_code,
+    training_entries,
+    versions,
+)
+
+FILE = "provenance.json"
+FORMAT = 1
+SHORT = 16
+"""Digits that are kept of a digest."""
+_ABSOLUTE = re.compile(r"/[\w./ -]*")  # and no regular expression
+
+
+class Data(Settings):
+    """One dataset; all but its names and terms is empty if it was not prepared.
+
+    `counts` are cases (tiles, where images were cut) for each split, `images` the scored test
+    images, `digests` one for each split, `groups` the group of a test image that is not its own
+    group, `part` the code that prepared it.
+    """
+
+    title: str
+    stands_for: str
+    licence: str
+    kind: str
+    part: str
+    digest: str
+    digests: dict[str, str]
+    counts: dict[str, int]
+    images: int
+    groups: dict[str, str]
+
+
+class Drawn(Settings):
+    """One sampling of a training: the digest of its settings, and its code."""
+
+    settings: str
+    part: str
+
+
+class Trained(Settings):
+    """One training and its scored samplings.
+
+    `run` is the digest in its ``run.json``, `code` the fingerprint there, and `current` says
+    whether that is the fingerprint of the code listed under `part`. `versions` are those that it
+    ran with, where they are not those of the report.
+    """
+
+    run: str
+    code: str
+    part: str
+    current: bool
+    versions: dict[str, str]
+    samplers: dict[str, Drawn]
+
+
+class Code(Settings):
+    """Hash of each module or function, and the ones behind each part of the work."""
+
+    entries: dict[str, str]
+    parts: dict[str, tuple[str, ...]]
+
+
+class Record(Settings):
+    """The content of ``provenance.json``.
+
+    `cells` are named ``dataset/network/mode/seed0``; `missing` has a line for each result that is
+    not there. Parts of `code` are named after where they start, e.g. ``training segdiff diffusion
+    linear``, ``evaluation mean`` and ``metric iou``.
+    """
+
+    format: int
+    study: str
+    settings: Options
+    versions: dict[str, str]
+    datasets: dict[str, Data]
+    code: Code
+    cells: dict[str, Trained]
+    missing: tuple[str, ...]
+
+
+def record_of(
+    study: Study,
+    name: str,
+    root: Path,
+    groups: Mapping[tuple[str, str], str],
+    missing: Iterable[str],
+) -> Record:
+    """What made the results of a study that lie below `root`.
+
+    Args:
+        study: the study.
+        name: its name.
+        root: folder that holds ``results`` and ``data``.
+        groups: group of each (dataset, test image) that was scored.
+        missing: a line for each result that is not there.
+
+    Raises:
+        UserError: a ``run.json`` or a manifest cannot be read.
+    """
+    parts: dict[str, tuple[str, ...]] = {}
+    datasets = {
+        dataset: _data(study, name, root, dataset, groups, parts) for dataset in study.datasets
+    }
+    found = {
+        "/".join([*cell[:3], f"seed{cell.seed}"]): _trained(study, name, root, cell, parts)
+        for cell in cells(study)
+    }
+    evaluation = study.evaluation
+    parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation)
+    for metric, entry in metric_entries(evaluation).items():
+        parts[f"metric {metric}"] = (entry,)
+    behind = {part: code_behind(*starts) for part, starts in sorted(parts.items())}
+    entries = sorted({entry for part in behind.values() for entry in part})
+    return Record(
+        format=FORMAT,
+        study=name,
+        settings=_without_places(study),
+        versions=versions(),
+        datasets=datasets,
+        code=Code(entries={entry: entry_hash(entry) for entry in entries}, parts=behind),
+        cells={label: cell for label, cell in found.items() if cell is not None},
+        missing=tuple(missing),
+    )
+
+
+def parsed(content: bytes, told: str) -> Record | None:
+    """The record in the bytes of a ``provenance.json``; None if it has another format.
+
+    Args:
+        content: of the file.
+        told: what messages call the file.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    try:
+        document = json.loads(content)
+        if document["format"] != FORMAT:
+            return None
+        return Record.model_validate(document)
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{told} is damaged ({reason}); make the report again.") from None
+
+
+def dataset_table(record: Record) -> pd.DataFrame:
+    """The datasets, a row each: names and terms, cases of each split, test images, digest."""
+    columns = [
+        "name", "title", "stands_for", "licence", "train", "val", "test", "test_images", "digest",
+    ]  # fmt: skip
+    rows = [
+        (
+            name, data.title, data.stands_for, data.licence,
+            *(data.counts.get(split, 0) for split in ("train", "val", "test")),
+            data.images, data.digest,
+        )
+        for name, data in record.datasets.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _data(
+    study: Study,
+    name: str,
+    root: Path,
+    dataset: str,
+    groups: Mapping[tuple[str, str], str],
+    parts: dict[str, tuple[str, ...]],
+) -> Data:
+    """One dataset; the code that prepared it is added to `parts`."""
+    entry = study.datasets[dataset]
+    part = f"preparing {entry.kind}"
+    parts[part] = preparation_entries(entry)
+    folder = root / prepared(name, dataset)
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    tests = [case for case in manifest.cases if case.split == "test"] if manifest else []
+    images = sorted({case.image for case in tests})
+    group_of = {image: groups.get((dataset, image), image) for image in images}
+    return Data(
+        title=entry.title,
+        stands_for=entry.stands_for or "",
+        licence=entry.licence,
+        kind=entry.kind,
+        part=part,
+        digest=manifest.digest[:SHORT] if manifest else "",
+        digests={
+            split: value[:SHORT] for split, value in (manifest.digests if manifest else {}).items()
+        },
+        counts=dict(manifest.counts) if manifest else {},
+        images=len(images),
+        groups={image: group for image, group in group_of.items() if image != group},
+    )
+
+
+def _trained(
+    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+) -> Trained | None:
+    """One training, None if it is not finished; the code behind it is added to `parts`."""
+    folder = cell_folder(root / RESULTS, name, cell)
+    if not (folder / "run.json").exists():
+        return None
+    run = _run(folder / "run.json")
+    settings = run_settings(study, cell)
+    schedule = settings.diffusion.schedule.name
+    part = f"training {settings.network.architecture} {settings.mode} {schedule}"
+    parts[part] = training_entries(settings)
+    samplers = {}
+    for sampler in samplers_of(study, cell):
+        if (folder / sampler / "metrics.csv").exists():
+            entry = study.samplers[sampler]
+            drawn = f"sampling {settings.network.architecture} {schedule} {entry.sampler}"
+            parts[drawn] = sampling_entries(settings, entry)
+            said = entry.model_dump(mode="json", exclude={"networks"})
+            samplers[sampler] = Drawn(settings=digest(said), part=drawn)
+    return Trained(
+        run=run["digest"],
+        code=run["code"],
+        part=part,
+        current=run["code"] == training_code(settings),
+        versions=run["versions"] if run["versions"] != versions() else {},
+        samplers=samplers,
+    )
+
+
+def _run(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+        return {key: content[key] for key in ("digest", "code", "versions")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged ({error!r}); delete its folder and run the study again."
+        ) from None
+
+
+def _without_places(study: Study) -> Options:
+    """The settings; of the place of raw data, which decides nothing, the last part of its path."""
+    settings = study.model_dump(mode="json")
+    for entry in settings["datasets"].values():
+        entry["options"] = {key: _placeless(key, value) for key, value in entry["options"].items()}
+    return settings
+
+
+def _placeless(key: str, value: Any) -> Any:
+    is_place = key == "root" or (isinstance(value, str) and _ABSOLUTE.fullmatch(value))
+    return PurePath(value).name if is_place else value

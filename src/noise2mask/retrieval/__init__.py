@@ -1,0 +1,1 @@
+"""Archives of raw data: fetched, verified, unpacked."""
