@@ -388,6 +388,22 @@ def test_pairs_in_one_group_are_only_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_images_that_are_equal_in_part_are_no_duplicates(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", 6)
+    half = np.concatenate([picture(0)[:20], picture(9)[20:]])
+    save(root / "images" / "c4.png", half)
+    assert checked(root).twins == Twins()
+
+
+def test_similar_pairs_are_named_in_spite_of_equal_and_damaged_cases(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", 9)
+    (root / "images" / "c0.png").write_bytes(b"x")
+    save(root / "images" / "c2.png", picture(1))
+    save(root / "images" / "c7.png", picture(5)[::-1])
+    pairs = checked(root).twins.pairs
+    assert [(pair.first, pair.second) for pair in pairs] == [("c1", "c2"), ("c5", "c7")]
+
+
 def test_one_image_with_two_masks(tmp_path: Path) -> None:
     root = dataset(tmp_path / "raw", 6)
     save(root / "images" / "c4.png", picture(0))

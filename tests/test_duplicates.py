@@ -179,11 +179,11 @@ def test_images_that_differ_in_detail_only() -> None:
     assert found(several) == set()
 
 
-def test_an_edge_that_all_images_share_makes_no_duplicates() -> None:
+def test_what_all_images_share_makes_no_duplicates() -> None:
     """As the disc of a fundus photograph, or the marks of an ultrasound device."""
     y, x = np.mgrid[-1:1:160j, -1:1:160j]
-    disc = np.where(np.hypot(y, x) < 0.9, 60, 0)
-    squares = np.where(np.sin(14 * x) * np.sin(14 * y) > 0, AMP, 0)
+    disc = np.where(np.hypot(y, x) < 0.9, 80, 0)
+    squares = np.where(np.sin(7 * x) * np.sin(7 * y) > 0, 80, 0)
     for shared in (disc, squares):
         several = [
             Image.fromarray((shared[..., None] + pixels(each) // 2).astype(np.uint8))
