@@ -213,6 +213,15 @@ def test_an_error_that_a_kind_does_not_explain(
     assert type(error).__name__ in text
 
 
+def test_a_mask_of_another_size_that_its_kind_lets_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays_of = np.zeros((4, 6, 1), np.uint8), np.zeros((4, 5), bool)
+    monkeypatch.setattr(phantoms, "load", lambda source: arrays_of)
+    options = {"family": "nuclei", "count": 3, "size": 32}
+    result = check("phantoms", options, name="p", title="P", shares=SHARES, counts={}, processes=1)
+    (text,) = told(result, "error")
+    assert text.endswith("the image has 6 x 4 pixels, but the mask has 5 x 4.")
+
+
 def test_data_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="does not exist"):
         checked(tmp_path / "nowhere")
@@ -328,9 +337,11 @@ def test_sizes(tmp_path: Path) -> None:
     save(root / "masks" / "c1.png", disc((40, 200)))
     save(root / "images" / "c2.png", picture(2, (44, 60)))
     save(root / "masks" / "c2.png", disc((44, 60)))
+    save(root / "images" / "c3.png", picture(3, (12, 60)))
+    save(root / "masks" / "c3.png", disc((12, 60)))
     assert told(checked(root), "note") == [
-        "sizes vary: 3 different ones, width 60 to 200, height 40 to 44 pixels.",
-        "1 image is more than 3 times larger or smaller than usual: c1 (200 x 40).",
+        "sizes vary: 4 different ones, width 60 to 200, height 12 to 44 pixels.",
+        "2 images are more than 3 times larger or smaller than usual: c1 (200 x 40), c3 (60 x 12).",
     ]
 
 
@@ -372,6 +383,20 @@ def test_a_flipped_copy_in_another_split(tmp_path: Path) -> None:
     (text,) = told(result, "warning")
     assert "test_d (test) and train_c2 (" in text
     assert ", flipped horizontally)) shows nearly the same image in two splits" in text
+
+
+def test_pairs_across_splits_and_within_one() -> None:
+    rows = [Row(id, id, None, split, None, "x") for id, split in zip("abcd", "tttv", strict=True)]
+    pairs = tuple(
+        Twin(first, second, exact, 0.9, "")
+        for first, second, exact in (("a", "b", True), ("a", "d", True), ("b", "c", False))
+    )
+    found = findings_of(rows, Twins(pairs), {}, "")
+    assert [(each.severity, each.cases) for each in found[1:]] == [
+        ("warning", ("a", "d")),
+        ("note", ("a", "b")),
+        ("note", ("b", "c")),
+    ]
 
 
 def test_pairs_in_one_group_are_only_counted(tmp_path: Path) -> None:
@@ -423,6 +448,13 @@ def test_of_three_equal_images_the_first_is_paired_with_the_others(tmp_path: Pat
 
 
 # Telling --------------------------------------------------------------------------------------
+
+
+def test_warnings_come_before_notes(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw")
+    change_masks(root, np.zeros(SIZE, np.uint8), "c0")
+    save(root / "images" / "c1.png", np.zeros((*SIZE, 3), np.uint8))
+    assert [each.severity for each in checked(root).findings] == ["warning", "note"]
 
 
 def test_errors_come_first_and_many_are_cut(tmp_path: Path) -> None:

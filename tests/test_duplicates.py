@@ -160,11 +160,11 @@ def test_of_too_many_look_alikes_the_most_alike_are_compared(
 def test_a_pair_that_fits_in_several_orientations_is_one_pair() -> None:
     y, x = np.mgrid[-1:1:160j, -1:1:160j]
     rings = (120 + 100 * np.cos(20 * np.hypot(x, y) ** 2)).astype(np.uint8)
-    assert found([Image.fromarray(rings), jpeg(Image.fromarray(rings))]) == {(0, 1)}
+    assert len(compare([Image.fromarray(rings), jpeg(Image.fromarray(rings))]).pairs) == 1
 
 
 def test_dim_copies() -> None:
-    dim = [Image.fromarray(pixels(each.convert("L"))[..., 0] // 10) for each in pictures("nuclei")]
+    dim = [Image.fromarray(pixels(each.convert("L"))[..., 0] // 12) for each in pictures("nuclei")]
     assert found([*dim, *map(jpeg, dim)]) == {(place, COUNT + place) for place in range(COUNT)}
 
 

@@ -62,6 +62,11 @@ def test_splits_share_the_sheet() -> None:
     assert 4 <= splits.count("train") <= 6
 
 
+def test_the_median_is_shown_even_where_it_is_extreme_in_its_split() -> None:
+    rows = [row(number, "train" if number < 31 else "val", number) for number in range(61)]
+    assert {0, 30, 60} <= {measures.area for _, measures in chosen(rows, 4)}
+
+
 def test_damaged_cases_are_not_shown() -> None:
     rows = [row(0, "train", 5), Row("c001", "g", None, "train", None, "damaged")]
     assert [each.id for each, _ in chosen(rows, 9)] == ["c000"]

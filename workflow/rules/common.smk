@@ -70,7 +70,9 @@ def fetched_for(raw):
     """A dataset of the study that is made of this raw data."""
     root = str(layout.RAW / raw)
     return next(
-        name for name, entry in STUDY.datasets.items() if entry.options.get("root") == root
+        name
+        for name, entry in STUDY.datasets.items()
+        if entry.options.get("root") == root
     )
 
 
