@@ -252,9 +252,9 @@ def test_results_without_records_are_made_again_and_kept_until_then(second, tmp_
     )  # fmt: skip
     while not list(copy.folder.glob("work/**/state.safetensors")) and process.poll() is None:
         time.sleep(0.02)
+    assert process.poll() is None, "it ended before it was killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    assert list(copy.folder.glob("work/**/state.safetensors")), "it ended before it was killed"
     model = f"results/mini/{CELL}/diffusion/seed0/model.safetensors"
     assert not (copy.folder / model).exists()
     kept = copy.folder / ".snakemake/set_aside" / model

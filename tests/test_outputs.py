@@ -126,6 +126,14 @@ def test_a_replaced_raw_file_with_an_old_time_is_noticed():
     assert outputs.doubts("s") == {}
 
 
+def test_a_doubtful_file_gets_no_checksum():
+    Path("results/s/checksums.json").unlink()
+    put(MODEL, "not by a job", 5000)
+    outputs.note_checksums("s")
+    assert MODEL in outputs.doubts("s")
+    assert DRAWS in outputs.doubts("s")
+
+
 def test_other_studies_are_left_alone():
     put("results/t/x", "x", 1)
     assert outputs.doubts("s") == {}
@@ -179,6 +187,7 @@ def test_without_hard_links_a_copy_is_kept(monkeypatch):
 
     monkeypatch.setattr(os, "link", refused)
     aside.set_aside([MODEL])
+    put(MODEL, "what a killed job left", 500)
     aside.set_aside([MODEL])
     Path(MODEL).unlink()
     assert aside.copies("s")[MODEL].read_text() == MODEL

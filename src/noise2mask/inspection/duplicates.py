@@ -65,10 +65,8 @@ _QUANTILE = 0.25  # of the blocks' correlations: three quarters of the blocks ex
 _CONTENT = 0.1  # least power of a block with content, after equalising the contrast
 _NOISE = 1.0  # grey levels; contrast below it is not amplified
 _PRIORS = (10, 3)  # images that count as having nothing in common, in the first and second pass
-_ROWS, _PAIRS = (
-    2048,
-    16,
-)  # images of a block of the first pass, pairs of a finest batch of the second
+_ROWS = 2048  # images of a block of the first pass
+_PAIRS = 16  # pairs of a batch of the second pass, at 128 pixels
 _SAMPLE = 500  # images that say what is common, in the second pass
 _MOST = 100_000  # pairs that go to the second pass
 
