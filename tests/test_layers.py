@@ -24,7 +24,7 @@ ROWS = (
         "statistics", "marks", "markdown", "runs", "record", "diffusion.process",
         "diffusion.samplers",
     },
-    {"figures", "diffusion.losses"},
+    {"figures", "diffusion.losses", "analysis.*"},
     {"diffusion.modes"},
     {"preparing", "training", "sampling", "evaluation"},
     {"tables", "report", "inspection.*"},
@@ -32,7 +32,15 @@ ROWS = (
     {"reproducing", "comparison.*", "arguments"},
     {"cli"},
 )  # fmt: skip
-WITH_TORCH = {"transforms", "networks.*", "diffusion.*", "runs", "training", "sampling"}
+WITH_TORCH = {
+    "analysis.measurement",
+    "transforms",
+    "networks.*",
+    "diffusion.*",
+    "runs",
+    "training",
+    "sampling",
+}
 # Parts of one subject in two files, the first built on the second.
 INSIDE = {("calibration", "reliability")}
 
