@@ -207,6 +207,7 @@ def test_revisions_can_be_compared(second):
         (drawn,) = vega["data"][f"reports/mini/{name}"]
         points = drawn["content"]["data"]["values"]
         assert fields <= points[0].keys()
+        assert "<DVC_METRIC" not in json.dumps(drawn["content"])
         assert {point["rev"] for point in points} == {"one", "two"}
         assert drawn["content"]["facet"]["column"]["field"] == "network"
 

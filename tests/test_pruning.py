@@ -60,9 +60,10 @@ def test_a_dry_run_only_tells(capsys):
     assert record_file(GONE[0]).exists()
 
 
-def test_copies_set_aside_go_when_nothing_declares_them():
+def test_copies_set_aside_go_when_nothing_declares_them(capsys):
     aside.set_aside([KEPT, GONE[0]])
-    prune("test", None)
+    assert cli.main(["prune", "--study", "test"]) == 0
+    assert "removed .snakemake/set_aside/results\n" in capsys.readouterr().err
     assert aside.copies("test").keys() == {KEPT}
 
 

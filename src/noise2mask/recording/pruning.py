@@ -85,7 +85,8 @@ def _told(files: Iterable[str], records: Iterable[Path], study: str, *, dry_run:
         if path.is_file() and str(path) not in gone
         for parent in path.parents
     }
-    counts = Counter(_highest(Path(file), kept, outputs.folders(study)) for file in sorted(gone))
+    roots = (*outputs.folders(study), aside.ASIDE)
+    counts = Counter(_highest(Path(file), kept, roots) for file in sorted(gone))
     verb = "would remove" if dry_run else "removed"
     lines = [
         f"{verb} {path}" + (f" ({count} files)" if count > 1 else "")
