@@ -8,7 +8,7 @@ from golden_formula import blob_mask
 from test_networks import GOLDEN, RELATIVE, built, field
 from torch import Tensor, nn
 
-from noise2mask.diffusion import modes, schedule
+from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.losses import dice_loss, target_loss
 from noise2mask.diffusion.process import Process, denoiser
 from noise2mask.diffusion.targets import encode_mask, noised, target_from
@@ -30,7 +30,8 @@ def process(
         learned_variance=learned_variance,
         coding=coding,
         reduction=reduction,
-        **{"clip": False, "calibration_weight": 10.0, "constant_input": False} | more,
+        emphasis=weighting.uniform(schedule.linear(steps), target),
+        **{"clip": False, "calibration_weight": 10.0} | more,
     )
 
 
@@ -157,7 +158,7 @@ def test_clipping_keeps_the_levels_of_the_coding():
 
 def test_a_feed_forward_network_sees_nothing_of_x_t_and_t():
     network = Fixed(torch.zeros(2, 1, 4, 4))
-    settings = process(target="logits", constant_input=True)
+    settings = process(target="logits", use=modes.feed_forward.use)
     found = denoiser(network, torch.zeros(2, 3, 4, 4), (), settings)(
         torch.randn(2, 1, 4, 4), torch.tensor([5, 900])
     )

@@ -1,9 +1,11 @@
 """Schedules: published values, one source of truth, and options that do something."""
 
+import functools
 import inspect
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from noise2mask.diffusion import schedule as schedules
-from noise2mask.diffusion.schedule import Schedule, cosine, linear, sigmoid
+from noise2mask.diffusion.schedule import Schedule, adapted, cosine, linear, sigmoid
 from noise2mask.errors import UserError
 
 GOLDEN = load_file(Path(__file__).parent / "golden" / "diffusion.safetensors")
@@ -20,6 +22,8 @@ NAMED = {
     for name, function in inspect.getmembers(schedules, inspect.isfunction)
     if function.__module__ == schedules.__name__ and not name.startswith("_")
 }
+KNOTS = tuple((4 - 14 * u**1.5).item() for u in np.linspace(0, 1, 65))
+NAMED["adapted"] = functools.partial(adapted, log_snr=KNOTS)
 PUBLISHED = sorted(
     key for key in GOLDEN if key.startswith("schedule/") and key != "schedule/indices_T1000"
 )
@@ -68,7 +72,8 @@ def test_one_source_of_truth(name, timesteps, input_scale):
     torch.testing.assert_close(process.signal**2 + process.sigma**2, torch.ones_like(a))
 
 
-@pytest.mark.parametrize("name", NAMED)
+# Rule and share of "adapted" choose its knots before: tested in test_adaptation.py.
+@pytest.mark.parametrize("name", sorted(NAMED.keys() - {"adapted"}))
 def test_every_option_changes_the_schedule(name):
     default = NAMED[name](1000)
     options = [
@@ -115,6 +120,49 @@ def test_too_few_timesteps_for_linear_betas():
 def test_options_without_a_schedule_are_told_to_the_user(options):
     with pytest.raises(UserError, match="sigmoid schedule with 1000 timesteps"):
         sigmoid(1000, **options)
+
+
+def test_adapted_passes_through_its_knots_in_between_smoothly():
+    process = adapted(6401, log_snr=KNOTS)
+    assert process.log_snr[::100].numpy() == pytest.approx(KNOTS, abs=1e-9)
+    u = np.linspace(0, 1, 6401)
+    assert process.log_snr.numpy() == pytest.approx(4 - 14 * u**1.5, abs=5e-3)
+    short = adapted(65, log_snr=KNOTS)
+    assert short.log_snr.numpy() == pytest.approx(KNOTS, abs=1e-9)
+
+
+def test_adapted_between_two_knots_is_even():
+    process = adapted(101, log_snr=(20.0, -20.0))
+    assert process.log_snr.numpy() == pytest.approx(np.linspace(20, -20, 101), abs=1e-6)
+    # The first sigma^2 is 1/(1 + e^20), to seven digits of what float64 leaves of 1 - A.
+    assert float(process.sigma[0] ** 2) == pytest.approx(1 / (1 + math.exp(20)), rel=1e-6)
+
+
+@given(
+    falls=st.lists(st.floats(1e-3, 20.0), min_size=1, max_size=80),
+    timesteps=st.integers(2, 4000),
+)
+def test_adapted_never_rises(falls, timesteps):
+    below = np.concatenate([[0.0], np.cumsum(falls)])
+    knots = 15 - below * min(1.0, 45 / below[-1])
+    process = adapted(timesteps, log_snr=tuple(knots.tolist()))
+    assert bool((process.log_snr.diff() < 0).all())
+    assert float(process.log_snr[0]) == pytest.approx(15, abs=1e-6)
+    assert float(process.log_snr[-1]) == pytest.approx(knots[-1], abs=1e-6)
+
+
+def test_adapted_without_knots_is_told_to_the_user():
+    with pytest.raises(UserError, match=r"rule 'information', share 0\.5\) has no knots"):
+        adapted(100, rule="information", share=0.5)
+
+
+@pytest.mark.parametrize(
+    "knots",
+    [(1.0,), (1.0, 2.0), (1.0, 1.0), (1.0, 0.0, 0.5), (1.0, math.nan), (50.0, 0.0), (1, -math.inf)],
+)
+def test_what_are_no_knots_is_told_to_the_user(knots):
+    with pytest.raises(UserError, match=r"must be two or more numbers.*for 100 timesteps"):
+        adapted(100, log_snr=knots)
 
 
 @given(

@@ -1,6 +1,7 @@
 """The parts of a training loss that modes are put together from; each per case, (B,)."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from noise2mask.diffusion.process import Process
@@ -13,20 +14,56 @@ from noise2mask.diffusion.variational import (
 from noise2mask.networks.contract import Network
 
 
+def drawn_timesteps(process: Process, batch: int, generator: torch.Generator) -> Tensor:
+    """Timesteps of a batch from the density of the process, int64 (B,), on the CPU."""
+    density = process.emphasis.density
+    if bool((density == density[0]).all()):
+        return torch.randint(process.schedule.timesteps, (batch,), generator=generator)
+    return torch.multinomial(density, batch, replacement=True, generator=generator)
+
+
 def target_loss(
     network: Network, image: Tensor, mask: Tensor, t: Tensor, eps: Tensor, process: Process
 ) -> Tensor:
     """Squared error of the target at given timesteps (B,) and noise (B, 1, H, W), (B,)."""
     x_0 = encode_mask(mask, process.coding)
-    signal, sigma = process.schedule.amplitudes(t, x_0)
-    x_t = noised(x_0, eps, signal, sigma)
+    x_t = noised(x_0, eps, *process.schedule.amplitudes(t, x_0))
     output, calibration = outputs(network, x_t, image, t, mask, process)
+    return squared_error(output, x_0, x_t, eps, t, process) + calibration
+
+
+def squared_error(
+    output: Tensor, x_0: Tensor, x_t: Tensor, eps: Tensor, t: Tensor, process: Process
+) -> Tensor:
+    """Weighted squared error of the target and, with a learned variance, its bound term, (B,).
+
+    Args:
+        output: (B, 1 or 2, H, W) of the network.
+        x_0: (B, 1, H, W), as are `x_t` and `eps`.
+        x_t: what the network saw.
+        eps: the noise that leads from x_0 to x_t.
+        t: int64 (B,).
+        process: of the training.
+    """
+    signal, sigma = process.schedule.amplitudes(t, x_0)
     goal = target_from(x_0, eps, signal, sigma, target=process.target, coding=process.coding)
     squared = ((output[:, :1] - goal) ** 2).flatten(1)
     loss = squared.mean(1) if process.reduction == "mean" else squared.sum(1)
+    loss = loss * weights(process, t, loss)
     if process.learned_variance:
         loss = loss + variational_term(output, x_0, x_t, t, process)
-    return loss + calibration
+    return loss
+
+
+def weights(process: Process, t: Tensor, like: Tensor) -> Tensor:
+    """Factors of the loss at timesteps (B,), of the type and on the device of `like`, (B,)."""
+    return process.schedule.at(process.emphasis.weight, t, like)
+
+
+def overlap_loss(logits: Tensor, mask: Tensor) -> Tensor:
+    """Dice loss plus mean cross-entropy of mask logits (B, 1, H, W), (B,)."""
+    entropy = F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
+    return dice_loss(torch.sigmoid(logits), mask) + entropy
 
 
 def variational_term(

@@ -6,13 +6,14 @@ else: where the published codes differ in them, their numbers cannot be compared
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from noise2mask import catalogue
-from noise2mask.config import RunSettings
+from noise2mask.config import RunSettings, Weighting
+from noise2mask.config import Schedule as ScheduleSettings
 from noise2mask.diffusion.schedule import Schedule
 from noise2mask.diffusion.targets import (
     Coding,
@@ -23,10 +24,48 @@ from noise2mask.diffusion.targets import (
     x_0_from_output,
 )
 from noise2mask.diffusion.variational import variance_fraction
+from noise2mask.diffusion.weighting import Emphasis
 from noise2mask.networks.contract import Network
 
 Head = Literal["output", "calibration"]
 Denoise = Callable[[Tensor, Tensor], Denoised]
+Subject = Literal["mask", "image"]
+
+
+class Use(NamedTuple):
+    """How a network is used after a training mode; the mode says it by :func:`uses`.
+
+    Attributes:
+        predicts: what its output is; None for the target of the study.
+        sees_noise: it sees x_t and t; otherwise zeros (feed-forward use).
+        sees_image: it sees the image; otherwise zeros.
+        subject: what x_0 is, the mask or the image itself.
+    """
+
+    predicts: Target | None = None
+    sees_noise: bool = True
+    sees_image: bool = True
+    subject: Subject = "mask"
+
+
+USUAL = Use()
+_Mode = TypeVar("_Mode", bound=Callable[..., Tensor])
+
+
+def uses(
+    *,
+    predicts: Target | None = None,
+    sees_noise: bool = True,
+    sees_image: bool = True,
+    subject: Subject = "mask",
+) -> Callable[[_Mode], _Mode]:
+    """Mark a training mode whose networks are not used as those of `diffusion` are."""
+
+    def marked(mode: _Mode) -> _Mode:
+        mode.use = Use(predicts, sees_noise, sees_image, subject)  # type: ignore[attr-defined]
+        return mode
+
+    return marked
 
 
 @dataclass(frozen=True)
@@ -41,7 +80,8 @@ class Process:
         clip: clip x_0_hat to those levels.
         reduction: of squared errors over pixels.
         calibration_weight: of the loss of a second head.
-        constant_input: the network sees x_t = 0 and t = 0 always (feed-forward use).
+        emphasis: how often a training draws each timestep, and the factor of its loss there.
+        use: what the network sees, and what x_0 is.
     """
 
     schedule: Schedule
@@ -51,27 +91,44 @@ class Process:
     clip: bool
     reduction: Literal["mean", "sum"]
     calibration_weight: float
-    constant_input: bool
+    emphasis: Emphasis
+    use: Use = USUAL
+
+    def shown(self, image: Tensor) -> Tensor:
+        """The image as the network sees it, shape as given."""
+        return image if self.use.sees_image else torch.zeros_like(image)
+
+    def clipped(self, x_0: Tensor) -> Tensor:
+        """An estimate of x_0, within the levels of its coding if the process clips."""
+        return x_0.clamp(*clip_range(self.coding)) if self.clip else x_0
 
 
 def process_of(settings: RunSettings) -> Process:
-    """The process of a run; in feed-forward mode the network predicts mask logits."""
-    diffusion, feed_forward = settings.diffusion, settings.mode == "feed_forward"
-    name = diffusion.schedule.name
-    options = catalogue.options("diffusion.schedule", name)
-    given = dict(options.model_validate(diffusion.schedule.options))
-    build: Callable[..., Schedule] = catalogue.member("diffusion.schedule", name)
-    schedule = build(diffusion.schedule.timesteps, **given)
+    """The process of a run."""
+    diffusion = settings.diffusion
+    use: Use = getattr(catalogue.member("diffusion.modes", settings.mode), "use", USUAL)
+    target = use.predicts or diffusion.target
+    build, options = _named("diffusion.schedule", diffusion.schedule)
+    schedule = build(diffusion.schedule.timesteps, **options)
+    schedule = schedule.scaled(diffusion.schedule.input_scale)
+    weigh, options = _named("diffusion.weighting", diffusion.weighting)
     return Process(
-        schedule=schedule.scaled(diffusion.schedule.input_scale),
-        target="logits" if feed_forward else diffusion.target,
+        schedule=schedule,
+        target=target,
         learned_variance=diffusion.variance == "learned",
         coding=diffusion.coding,
-        clip=diffusion.clip,
+        clip=diffusion.clip and use.subject == "mask",
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
-        constant_input=feed_forward,
+        emphasis=weigh(schedule, target, **options),
+        use=use,
     )
+
+
+def _named(module: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
+    """A function of a module and its options, defaults filled in."""
+    options = catalogue.options(module, entry.name).model_validate(entry.options)
+    return catalogue.member(module, entry.name), dict(options)
 
 
 def denoiser(
@@ -85,15 +142,15 @@ def denoiser(
 
     Args:
         network: in evaluation mode.
-        image: (B, C, H, W), standardised; row i belongs to row i of x_t.
+        image: (B, C, H, W), standardised, as ``process.shown`` gives it; row i belongs to row i
+            of x_t.
         features: what ``network.encode`` gave, one row for each row of `image`.
         process: of the run.
         head: "calibration" reads the second head instead of the network's output.
     """
-    low, high = clip_range(process.coding)
 
     def denoise(x_t: Tensor, t: Tensor) -> Denoised:
-        if process.constant_input:
+        if not process.use.sees_noise:
             seen, when = torch.zeros_like(x_t), torch.zeros_like(t)
         else:
             seen, when = x_t, t
@@ -105,9 +162,8 @@ def denoiser(
         x_0 = x_0_from_output(
             output[:, :1], seen, signal, sigma, target=process.target, coding=process.coding
         )
-        if process.clip:
-            x_0 = x_0.clamp(low, high)
-        if not process.learned_variance or process.constant_input:
+        x_0 = process.clipped(x_0)
+        if not process.learned_variance or not process.use.sees_noise:
             return Denoised(x_0)
         return Denoised(x_0, variance_fraction(output[:, 1:2].to(x_t.dtype)))
 

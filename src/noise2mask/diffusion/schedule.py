@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
+from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from noise2mask.errors import UserError
@@ -260,6 +262,46 @@ def sigmoid(
         return (last - torch.sigmoid((u * (end - start) + start) / tau)) / (last - first)
 
     return _from_continuous("sigmoid", remaining, timesteps, beta_max)
+
+
+def adapted(
+    timesteps: int,
+    *,
+    rule: Annotated[
+        Literal["unreadable", "information"],
+        Field(description="what the dataset's masks decide, see noise2mask.analysis.adaptation"),
+    ] = "unreadable",
+    share: Annotated[
+        float, Field(gt=0, lt=1, description="of timesteps with unreadable masks, for that rule")
+    ] = 0.8,
+    log_snr: Annotated[
+        tuple[Annotated[float, Field(ge=-40, le=30)], ...],
+        Field(description="log SNR at even distances from first to last timestep; filled in"),
+    ] = (),
+) -> Schedule:
+    """Log SNR through the knots `log_snr`, chosen on the training masks before training.
+
+    Knot i of n is at t/(T - 1) = i/(n - 1), between them lies a monotone cubic (PCHIP; Fritsch &
+    Butland 1984). `rule` and `share` tell the program how to choose knots and do nothing here.
+
+    Raises:
+        UserError: there are no knots, or not two or more that descend.
+    """
+    if not log_snr:
+        raise UserError(
+            f"The schedule 'adapted' (rule '{rule}', share {share:g}) has no knots: its option "
+            "log_snr is filled in from the training masks before a training; prepare the dataset "
+            "and train, give the option, or choose another schedule."
+        )
+    try:
+        curve = PchipInterpolator(np.linspace(0, 1, len(log_snr)), log_snr)
+        values = curve(np.linspace(0, 1, timesteps))
+        return Schedule(torch.sigmoid(torch.from_numpy(values)))
+    except ValueError as error:
+        raise UserError(
+            f"The option log_snr of the schedule 'adapted' must be two or more numbers between "
+            f"-40 and 30 that descend by enough for {timesteps} timesteps, got {log_snr}."
+        ) from error
 
 
 def _from_continuous(
