@@ -13,7 +13,7 @@ from noise2mask.analysis.information import image_information
 from noise2mask.analysis.measurement import Grid, measure, measure_pair, of_network, of_predict
 from noise2mask.analysis.observation import spaced_levels
 from noise2mask.analysis.synthetic import BinaryChannel, NoisyPixels
-from noise2mask.diffusion import schedule
+from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.losses import target_loss
 from noise2mask.diffusion.process import Process
 from noise2mask.diffusion.targets import target_from
@@ -29,7 +29,7 @@ SMALL = {
 }
 
 
-def process(target="eps", coding="signed", clip=False) -> Process:
+def process(target="eps", coding="signed", clip=False, **more) -> Process:
     return Process(
         schedule=schedule.linear(100),
         target=target,
@@ -38,7 +38,8 @@ def process(target="eps", coding="signed", clip=False) -> Process:
         clip=clip,
         reduction="mean",
         calibration_weight=0.0,
-        constant_input=False,
+        emphasis=weighting.uniform(schedule.linear(100), target),
+        **more,
     )
 
 
@@ -81,6 +82,11 @@ def exact(task, where: Grid, target="x_0"):
     return of_predict(predict, where.schedule, target=target, coding=where.coding)
 
 
+def without_image(denoising):
+    """The same denoiser, told nothing of the image."""
+    return lambda image: denoising(None)
+
+
 def task_grid(task, cases, timesteps, coding="signed", **more) -> Grid:
     mask, image = task.sample(np.random.default_rng(0), cases)
     return Grid(
@@ -99,7 +105,8 @@ def test_exact_denoisers_leave_the_closed_form(coding, target):
     """Errors per case within 4.5 standard errors of the mmse, under every coding and target."""
     task, timesteps = NoisyPixels((8, 8), 1.0, 0.3), (12, 20, 35, 60)
     where = task_grid(task, 400, timesteps, coding)
-    blind, seeing, _ = measure_pair(exact(task, where, target), exact(task, where, target), where)
+    denoising = exact(task, where, target)
+    blind, seeing, _ = measure_pair(without_image(denoising), denoising, where)
     log_snr = where.schedule.log_snr[list(timesteps)].numpy() + 2 * math.log(where.gap / 2)
     np.testing.assert_allclose(blind.levels.log_snr, log_snr)
     for found, with_image in ((blind, False), (seeing, True)):
@@ -116,7 +123,9 @@ def test_measured_information_is_the_true_one():
     )
     where = task_grid(task, 1000, levels.t.tolist())
     log_snr = where.levels.log_snr
-    blind, seeing, distances = measure_pair(exact(task, where), exact(task, where), where)
+    blind, seeing, distances = measure_pair(
+        without_image(exact(task, where)), exact(task, where), where
+    )
     found = image_information(
         blind.x_0, seeing.x_0, distances, log_snr, gap=where.gap, pixels=64, resamples=200
     )
@@ -259,9 +268,6 @@ def test_images_are_read_when_they_are_needed_and_may_be_absent():
     assert reader.read == [0, 1, 2, 3, 4, 5]
     assert torch.equal(images[0], whole.images[:2])
     images.clear()
-    measure_pair(denoising, denoising, whole)
-    assert [image is None for image in images[:2]] == [True, False]
-    images.clear()
     measure(denoising, dataclasses.replace(whole, images=None))
     assert set(images) == {None}
     with pytest.raises(ValueError, match="needs images"):
@@ -274,15 +280,31 @@ def test_clipping_and_more_channels():
     def predict(x_t, image, t):
         return torch.cat([3 * torch.ones_like(x_t), torch.full_like(x_t, torch.nan)], dim=1)
 
-    plain, clipped = (
-        measure(
-            of_predict(predict, whole.schedule, target="x_0", coding="signed", clip=clip), whole
-        )
-        for clip in (False, True)
-    )
+    denoising = of_predict(predict, whole.schedule, target="x_0", coding="signed")
+    found = measure(denoising, whole)
     foreground = whole.masks.sum((1, 2, 3)).numpy()
-    np.testing.assert_allclose(clipped.x_0[:, 0], 4 * (64 - foreground))
-    np.testing.assert_allclose(plain.x_0[:, 0], 16 * (64 - foreground) + 4 * foreground)
+    np.testing.assert_allclose(found.clipped[:, 0], 4 * (64 - foreground))
+    np.testing.assert_allclose(found.x_0[:, 0], 16 * (64 - foreground) + 4 * foreground)
+    continuous = measure(denoising, dataclasses.replace(whole, two_levels=False))
+    np.testing.assert_array_equal(continuous.clipped, found.x_0)
+    zero = of_predict(
+        lambda x_t, image, t: -2 * torch.ones_like(x_t),
+        whole.schedule, target="x_0", coding="signed",
+    )  # fmt: skip
+    np.testing.assert_allclose(measure_pair(zero, denoising, whole).distances, 4 * 64)
+
+
+def test_a_network_without_image_is_shown_none():
+    """The network of the mode `image_free` measures the same whatever the images."""
+    network = segdiff.build(3, 1, 8, **SMALL).eval()
+    for parameter in network.parameters():  # its last layer begins at zero
+        nn.init.normal_(parameter, std=0.1)
+    blind = of_network(network, process(use=modes.image_free.use))
+    whole = grid()
+    other = dataclasses.replace(whole, images=whole.images + 3)
+    np.testing.assert_array_equal(measure(blind, whole).x_0, measure(blind, other).x_0)
+    seeing = of_network(network, process())
+    assert not np.array_equal(measure(seeing, whole).x_0, measure(seeing, other).x_0)
 
 
 def test_progress_is_told(caplog):

@@ -1,6 +1,6 @@
 """A dataset's fingerprint: how long its masks stay readable under noise, without the image.
 
-Two oracles are scored on every mask by cross-fitting: the groups of cases are put into two halves,
+Oracles are scored on every mask by cross-fitting: the groups of cases are put into two halves,
 all choices are made on one half and scored on the other. `gaussian`, the best Gaussian filter and a
 threshold, gives the Dice curve; `multiscale`, the logistic regression on filtered copies, gives the
 loss of eps, whose optimum without the image it bounds from above.
@@ -28,7 +28,7 @@ HIGHEST = 4.0
 LOWEST = -10.0
 """Log SNR of the last level, about that of t = T in a linear schedule."""
 
-DICE_AND_LOSS: Mapping[str, Oracle] = {name: ORACLES[name] for name in ("gaussian", "multiscale")}
+DICE_AND_LOSS: dict[str, Oracle] = {name: ORACLES[name] for name in ("gaussian", "multiscale")}
 
 HEIGHTS: Mapping[str, Callable[[Floats], Floats]] = {
     "90": lambda floor: np.full_like(floor, 0.9),
@@ -43,6 +43,8 @@ class Fingerprint:
     """What :func:`fingerprint` finds.
 
     Attributes:
+        cases: scores of each case by the oracle that did not see its half, columns as in
+            ``oracles.case_curves``.
         curves: mean over cases, columns as in ``oracles.curve``, a row for each oracle and level,
             from high to low SNR. A width is the mean of those that the two halves chose.
         geometry: figures of each mask, see ``geometry.geometry``.
@@ -50,6 +52,7 @@ class Fingerprint:
             the figure; see :func:`fingerprint`.
     """
 
+    cases: pd.DataFrame
     curves: pd.DataFrame
     geometry: pd.DataFrame
     figures: pd.DataFrame
@@ -62,6 +65,7 @@ def fingerprint(
     *,
     gap: float = 2.0,
     groups: Sequence[str] | None = None,
+    oracles: Mapping[str, Oracle] = DICE_AND_LOSS,
     spacing: float = 0.5,
     resamples: int = 2000,
     level: float = 0.95,
@@ -84,6 +88,7 @@ def fingerprint(
         gap: difference of the levels of x_0: 2 for -1/+1, 1 for 0/1. It moves the schedule along
             the axis of log SNR; nothing else depends on it.
         groups: patient or slide of each case: kept in one half, and drawn as one by the bootstrap.
+        oracles: scored by name; `DICE_AND_LOSS` are always among them.
         spacing: of the levels in log SNR.
         resamples: of the bootstrap.
         level: coverage of the intervals.
@@ -94,7 +99,9 @@ def fingerprint(
     """
     units = list(cases) if groups is None else list(groups)
     levels = spaced_levels(schedule, gap=gap, highest=HIGHEST, lowest=LOWEST, spacing=spacing)
-    table = _cross_fitted(masks, cases, halves(units, seed), levels, seed)
+    table = _cross_fitted(
+        masks, cases, halves(units, seed), levels, {**DICE_AND_LOSS, **oracles}, seed
+    )
     forms = geometry(masks, cases)
     bootstrap = Bootstrap(units, resamples, level, seed)
     rows = {name: bootstrap.interval(forms[[name]].to_numpy(), _first) for name in FIGURES}
@@ -114,7 +121,7 @@ def fingerprint(
     for name, found in positions.items():
         rows |= {name: found, name.replace("log_snr", "t"): timestep_at(found, axis)}
     figures = pd.DataFrame.from_dict(rows, "index", columns=Interval._fields)
-    return Fingerprint(mean_curve(table), forms, figures)
+    return Fingerprint(table, mean_curve(table), forms, figures)
 
 
 def halves(units: Sequence[str], seed: int) -> NDArray[np.bool_]:
@@ -167,7 +174,12 @@ def timestep_at(found: Interval, axis: Floats) -> Interval:
 
 
 def _cross_fitted(
-    masks: Masks, cases: Sequence[str], first: NDArray[np.bool_], levels: Levels, seed: int
+    masks: Masks,
+    cases: Sequence[str],
+    first: NDArray[np.bool_],
+    levels: Levels,
+    oracles: Mapping[str, Oracle],
+    seed: int,
 ) -> pd.DataFrame:
     """Scores of each case by the oracles that were fitted on the other half."""
     names = np.asarray(cases)
@@ -177,7 +189,7 @@ def _cross_fitted(
                 masks[fitted],
                 masks[~fitted],
                 levels,
-                oracles=DICE_AND_LOSS,
+                oracles=oracles,
                 train_cases=names[fitted].tolist(),
                 test_cases=names[~fitted].tolist(),
                 seed=seed,

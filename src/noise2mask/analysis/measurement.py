@@ -6,7 +6,7 @@ of a batch. On nothing else that a measurement may be cut into does a result dep
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -62,6 +62,8 @@ class Grid:
         repeats: draws of noise for each case and timestep, over which losses are averaged.
         rows: that a denoiser sees at a time.
         device: where it computes.
+        two_levels: x_0 has the two levels of its coding, so an estimate beyond them is not the
+            best that the denoiser can say. False where x_0 is an image.
 
     Raises:
         ValueError: numbers of cases differ, timesteps are not ascending or not in the schedule,
@@ -78,6 +80,7 @@ class Grid:
     repeats: int = 1
     rows: int = 8
     device: torch.device | str = "cpu"
+    two_levels: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what does not fit together."""
@@ -109,21 +112,21 @@ class Measurement:
     Attributes:
         levels: timesteps and log SNR.
         x_0: (cases, levels), squared error of x_0 in units of its coding, summed over pixels and
-            averaged over repeats: what :mod:`noise2mask.analysis.information` takes.
+            averaged over repeats, as the denoiser gives it.
+        clipped: the same of the estimate clipped to the levels of x_0: never larger, and what
+            :mod:`noise2mask.analysis.information` takes.
         gap: difference of the levels of x_0.
         pixels: of a mask.
     """
 
     levels: Levels
     x_0: Floats
+    clipped: Floats
     gap: float
     pixels: int
 
     def loss(self, quantity: Quantity) -> Floats:
-        """Mean squared error over pixels of eps, x_0 or v, (cases, levels).
-
-        Of the same estimate of x_0: a clipped one has clipped losses.
-        """
+        """Mean squared error over pixels of eps, x_0 or v, not clipped, (cases, levels)."""
         errors = converted(
             self.x_0, self.levels.log_snr, gap=self.gap, given="x_0", wanted=quantity
         )
@@ -133,8 +136,8 @@ class Measurement:
 class Pair(NamedTuple):
     """Two denoisers on the same noisy masks, what ``information.image_information`` takes.
 
-    `distances` (cases, levels) are squared distances of the two estimates of x_0, in units and
-    reduced as in :class:`Measurement`.
+    `distances` (cases, levels) are squared distances of the two clipped estimates of x_0, in units
+    and reduced as in :class:`Measurement`.
     """
 
     without_image: Measurement
@@ -147,20 +150,20 @@ def of_network(network: Network, process: Process) -> Denoising:
 
     Args:
         network: in evaluation mode, on the grid's device.
-        process: of its run. With `clip` errors are smaller than the training loss, which is
-            measured with ``dataclasses.replace(process, clip=False)``.
+        process: of its run; that it clips in sampling does not matter here.
     """
 
     def denoising(image: Tensor | None) -> Denoise:
         if image is None:
             raise ValueError("a network needs images, and the grid has none")
-        return denoiser(network, image, network.encode(image), process)
+        shown = process.shown(image)
+        return denoiser(network, shown, network.encode(shown), replace(process, clip=False))
 
     return denoising
 
 
 def of_predict(
-    predict: Predict, schedule: Schedule, *, target: Target, coding: Coding, clip: bool = False
+    predict: Predict, schedule: Schedule, *, target: Target, coding: Coding
 ) -> Denoising:
     """The denoiser of any function of (x_t, image, t), image-free ones too.
 
@@ -170,16 +173,14 @@ def of_predict(
         schedule: that of the grid.
         target: what is predicted.
         coding: that of the grid.
-        clip: clip the estimate of x_0 to the levels of the coding.
     """
-    low, high = clip_range(coding)
 
     def denoising(image: Tensor | None) -> Denoise:
         def denoise(x_t: Tensor, t: Tensor) -> Denoised:
             output = predict(x_t, image, t)[:, :1]
             signal, sigma = schedule.amplitudes(t, x_t)
             x_0 = x_0_from_output(output, x_t, signal, sigma, target=target, coding=coding)
-            return Denoised(x_0.clamp(low, high) if clip else x_0)
+            return Denoised(x_0)
 
         return denoise
 
@@ -194,8 +195,11 @@ def measure(denoising: Denoising, grid: Grid, label: str = "measuring") -> Measu
         grid: where.
         label: in the lines of progress.
     """
-    (errors,) = _measured(grid, [denoising], lambda x_0, found: [_squared(found[0] - x_0)], label)
-    return _measurement(grid, errors)
+
+    def reduce(x_0: Tensor, found: list[Tensor]) -> list[Tensor]:
+        return _errors(grid, x_0, found[0])
+
+    return _measurement(grid, *_measured(grid, [denoising], reduce, label))
 
 
 def measure_pair(
@@ -204,20 +208,19 @@ def measure_pair(
     """Errors of two denoisers and the distance of their estimates.
 
     Args:
-        without_image: gets None for the image.
-        with_image: gets the grid's images.
+        without_image: makes nothing of the grid's images.
+        with_image: sees them.
         grid: where.
         label: in the lines of progress.
     """
 
     def reduce(x_0: Tensor, found: list[Tensor]) -> list[Tensor]:
         blind, seeing = found
-        return [_squared(blind - x_0), _squared(seeing - x_0), _squared(seeing - blind)]
+        apart = _squared(_clipped(grid, seeing) - _clipped(grid, blind))
+        return [*_errors(grid, x_0, blind), *_errors(grid, x_0, seeing), apart]
 
-    blind, seeing, distances = _measured(
-        grid, [lambda _: without_image(None), with_image], reduce, label
-    )
-    return Pair(_measurement(grid, blind), _measurement(grid, seeing), distances)
+    errors = _measured(grid, [without_image, with_image], reduce, label)
+    return Pair(_measurement(grid, *errors[:2]), _measurement(grid, *errors[2:4]), errors[4])
 
 
 @torch.inference_mode()
@@ -281,5 +284,14 @@ def _squared(difference: Tensor) -> Tensor:
     return difference.square().flatten(1).sum(1)
 
 
-def _measurement(grid: Grid, errors: Floats) -> Measurement:
-    return Measurement(grid.levels, errors, grid.gap, grid.masks[0].numel())
+def _errors(grid: Grid, x_0: Tensor, estimate: Tensor) -> list[Tensor]:
+    """Squared errors of an estimate as it is, and clipped."""
+    return [_squared(estimate - x_0), _squared(_clipped(grid, estimate) - x_0)]
+
+
+def _clipped(grid: Grid, estimate: Tensor) -> Tensor:
+    return estimate.clamp(*clip_range(grid.coding)) if grid.two_levels else estimate
+
+
+def _measurement(grid: Grid, errors: Floats, clipped: Floats) -> Measurement:
+    return Measurement(grid.levels, errors, clipped, grid.gap, grid.masks[0].numel())

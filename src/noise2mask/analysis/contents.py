@@ -1,0 +1,96 @@
+"""The tables of a study's analysis: their columns, and the CSV files they are kept in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from noise2mask.storage import write_text
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "losses": (
+        "dataset", "network", "mode", "target", "t", "log_snr", "loss", "low", "high", "n",
+    ),
+    "structure": (
+        "dataset", "network", "mode", "target", "t_at_hump", "log_snr_at_hump", "hump_low",
+        "hump_high", "depth", "low", "high", "verdict", "n",
+    ),
+    "information": (
+        "dataset", "network", "estimate", "bits", "low", "high", "bits_per_pixel", "q10", "q50",
+        "q90", "n",
+    ),
+    "integrand": ("dataset", "network", "estimate", "log_snr", "density"),
+    "oracles": (
+        "dataset", "oracle", "t", "log_snr", "width", "mse_width", "dice", "iou", "mse_x0",
+        "mse_eps", "floor",
+    ),
+    "image_oracles": (
+        "dataset", "subject", "t", "log_snr", "width", "explained", "low", "high",
+    ),
+    "fingerprints": ("dataset", "figure", "mean", "low", "high", "n"),
+    "grid": ("mode", "factor", "level"),
+    "sweeps": (
+        "dataset", "network", "mode", "sampler", "steps", "start", "draws", "metric", "mean",
+        "low", "high", "n",
+    ),
+    "contrasts": (
+        "dataset", "network", "first", "second", "sampler", "metric", "first_mean",
+        "second_mean", "difference", "low", "high", "p", "p_holm", "n",
+    ),
+    "hypotheses": (
+        "name", "claim", "statistic", "value", "low", "high", "n", "verdict", "detail",
+    ),
+}  # fmt: skip
+"""Columns of each table, in the order of its CSV file."""
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisTables:
+    """The tables of an analysis; any of them may be empty, with its columns.
+
+    Attributes:
+        losses: mean squared error per pixel of eps, x_0 or v at each noise level.
+        structure: how far each loss curve is from monotone, the verdict, and its hump.
+        information: what the image tells of the mask, and the mask's entropy, bits per mask.
+        integrand: where along log SNR these bits lie: bits per mask and unit of log SNR.
+        oracles: what can be read of noisy masks without the image, mean over cases.
+        image_oracles: share of variance that a filter recovers from noisy masks and images.
+        fingerprints: figures of each dataset, in long form.
+        grid: the level of each factor in each training of an ablation.
+        sweeps: scores of every sampler of every mode.
+        contrasts: planned comparisons of two modes, first minus second.
+        hypotheses: claims written down before the runs, with verdicts.
+    """
+
+    losses: pd.DataFrame
+    structure: pd.DataFrame
+    information: pd.DataFrame
+    integrand: pd.DataFrame
+    oracles: pd.DataFrame
+    image_oracles: pd.DataFrame
+    fingerprints: pd.DataFrame
+    grid: pd.DataFrame
+    sweeps: pd.DataFrame
+    contrasts: pd.DataFrame
+    hypotheses: pd.DataFrame
+
+    @classmethod
+    def empty(cls) -> "AnalysisTables":
+        """Every table without a row."""
+        return cls(**{name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLUMNS})
+
+    def save(self, folder: Path, names: Iterable[str]) -> None:
+        """Write some tables to ``<folder>/<name>.csv``, numbers with nine significant digits.
+
+        Args:
+            folder: where to.
+            names: of the tables.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        for name in names:
+            table: pd.DataFrame = getattr(self, name)
+            text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+            write_text(folder / f"{name}.csv", text)
