@@ -1,4 +1,4 @@
-# The order of a study: prepare, train, sample, evaluate, report.
+# The order of a study: prepare, train, sample, evaluate, analyse, report.
 #
 #   snakemake --config study=quick
 #   snakemake --config study=real data=<folder>
@@ -16,6 +16,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sample.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/analyse.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -30,3 +31,4 @@ rule all:
         # The scores too: a report that came with a clone does not prove that anything was run.
         REPORT,
         scored("metrics.csv"),
+        analysed(),

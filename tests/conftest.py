@@ -7,7 +7,8 @@ import torch
 import yaml
 
 from noise2mask.cases import read_manifest
-from noise2mask.config import Cell, Study, run_settings
+from noise2mask.config import Cell, Study
+from noise2mask.plan import run_settings
 from noise2mask.preparing import prepare
 from noise2mask.runs import Run, run_of
 

@@ -9,8 +9,9 @@ from conftest import ROOT
 from made_up_tables import metrics_table
 
 from noise2mask.comparison.revisions import Report
-from noise2mask.config import Study, cells, run_settings, samplers_of
+from noise2mask.config import Study
 from noise2mask.layout import RESULTS, cell_folder
+from noise2mask.plan import cells, run_settings, samplers_of
 from noise2mask.provenance import training_code, versions
 from noise2mask.record import Record, record_of
 from noise2mask.tables import save_table
@@ -23,8 +24,9 @@ def pretend_results(root: Path, study: Study = STUDY, name: str = "test") -> Non
     """Leave the traces of finished trainings and samplings."""
     for cell in cells(study):
         folder = cell_folder(root / RESULTS, name, cell)
+        folder.mkdir(parents=True)
         for sampler in samplers_of(study, cell):
-            (folder / sampler).mkdir(parents=True)
+            (folder / sampler).mkdir()
             (folder / sampler / "metrics.csv").touch()
         code = training_code(run_settings(study, cell))
         run = {"digest": "0" * 16, "code": code, "versions": versions()}

@@ -30,6 +30,9 @@ class Project:
                 shutil.copy(source, folder / name)
         document = yaml.safe_load((folder / "config/test.yaml").read_text())
         document["datasets"] = {"lesion_phantom": document["datasets"]["lesion_phantom"]}
+        for mode in ("image_free", "image_diffusion"):
+            del document["modes"][mode]
+        del document["analysis"]
         self.write("mini", document)
 
     def write(self, study: str, document: dict) -> None:

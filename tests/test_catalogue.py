@@ -12,13 +12,20 @@ from noise2mask import catalogue
 def test_the_names_a_study_may_use():
     assert set(catalogue.files("networks", "build")) == {"ensemdiff", "medsegdiff", "segdiff"}
     assert set(catalogue.files("datasets", "sources")) == {
-        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "volumes",
+        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "photographs", "volumes",
     }  # fmt: skip
     assert set(catalogue.functions("diffusion.samplers")) == {
         "ddpm", "ddim", "dpm_solver", "one_pass",
     }  # fmt: skip
-    assert set(catalogue.functions("diffusion.schedule")) == {"linear", "cosine", "sigmoid"}
-    assert set(catalogue.functions("diffusion.modes")) == {"feed_forward", "diffusion"}
+    assert set(catalogue.functions("diffusion.schedule")) == {
+        "linear", "cosine", "sigmoid", "adapted",
+    }  # fmt: skip
+    assert set(catalogue.functions("diffusion.weighting")) == {
+        "uniform", "min_snr", "snr_plus_one", "benefit",
+    }  # fmt: skip
+    assert set(catalogue.functions("diffusion.modes")) == {
+        "feed_forward", "diffusion", "image_free", "image_diffusion", "dice_diffusion", "recycling",
+    }  # fmt: skip
 
 
 PLUGGABLE = [
@@ -27,7 +34,8 @@ PLUGGABLE = [
     *(
         (module, name)
         for module in (
-            "diffusion.samplers", "diffusion.schedule", "metrics", "calibration",
+            "diffusion.samplers", "diffusion.schedule", "diffusion.weighting", "metrics",
+            "calibration",
         )
         for name in catalogue.functions(module)
     ),

@@ -74,7 +74,7 @@ def test_the_stages_of_one_cell(folder, capsys):
         (
             ["train", "--dataset", "lesion", *CELL[2:]],
             "Error: --dataset: unknown dataset 'lesion'; did you mean 'lesion_phantom'? "
-            "Valid: lesion_phantom, nuclei_phantom, tissue_phantom.",
+            "Valid: lesion_phantom, nuclei_phantom, tissue_phantom, photographs.",
         ),
         (
             ["train", *CELL[:-1], "3"],

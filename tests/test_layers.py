@@ -12,22 +12,23 @@ ROWS = (
     {"errors"},
     {"rng", "storage", "catalogue", "atlas", "progress", "labels", "splits", "resizing"},
     {"config", "cases"},
-    {"layout", "retrieval.*"},
-    {"naming"},
+    {"layout", "retrieval.*", "plan"},
+    {"naming", "mistakes", "folders", "points"},
+    {"designs"},
     {"provenance", "studies", "declaration", "drawing"},
     {
         "metrics", "reliability", "calibration", "fusion", "transforms",
         "networks.*", "datasets.*", "diffusion.schedule", "diffusion.targets",
-        "diffusion.respacing", "diffusion.variational",
+        "diffusion.respacing", "diffusion.variational", "diffusion.weighting",
     },
     {
         "statistics", "marks", "markdown", "runs", "record", "diffusion.process",
         "diffusion.samplers",
     },
     {"figures", "diffusion.losses", "analysis.*"},
-    {"diffusion.modes"},
-    {"preparing", "training", "sampling", "evaluation"},
-    {"tables", "report", "inspection.*"},
+    {"diffusion.modes", "analysis_figures"},
+    {"preparing", "training", "sampling", "evaluation", "resolving", "describing"},
+    {"tables", "report", "inspection.*", "measuring", "analysing"},
     {"reporting", "recording.*", "collection"},
     {"reproducing", "comparison.*", "arguments"},
     {"cli"},
@@ -40,6 +41,7 @@ WITH_TORCH = {
     "runs",
     "training",
     "sampling",
+    "measuring",
 }
 # Parts of one subject in two files, the first built on the second.
 INSIDE = {("calibration", "reliability")}

@@ -5,9 +5,9 @@ import yaml
 from conftest import ROOT
 
 from noise2mask import atlas
-from noise2mask.config import cells, run_settings
 from noise2mask.declaration import datasets_of, labels_of
 from noise2mask.errors import UserError
+from noise2mask.plan import cells, run_settings
 from noise2mask.studies import check_data, load_study
 
 

@@ -9,9 +9,10 @@ from made_up_reports import STUDY, pretend_results
 from made_up_tables import metrics_table, summary_table
 
 from noise2mask.cases import Case, write_dataset
-from noise2mask.config import Cell, cells
+from noise2mask.config import Cell
 from noise2mask.errors import UserError
 from noise2mask.layout import RESULTS, cell_folder, prepared
+from noise2mask.plan import cells
 from noise2mask.provenance import code_behind
 from noise2mask.record import Record, dataset_table, parsed, record_of
 from noise2mask.reporting import report
@@ -46,14 +47,15 @@ def made(root, study=STUDY) -> Record:
 
 def test_cells_and_the_code_behind_them(root):
     record = made(root)
-    assert len(record.cells) == 18
+    assert len(record.cells) == 18 + 7
     cell = record.cells[CELL]
     assert cell.current
     assert list(cell.samplers) == ["ddim2"]
     part = record.code.parts[cell.part]
     assert part == code_behind(
-        "training", "networks.segdiff", "diffusion.modes:diffusion", "diffusion.schedule:linear"
-    )
+        "training", "networks.segdiff", "diffusion.modes:diffusion", "diffusion.schedule:linear",
+        "diffusion.weighting:uniform",
+    )  # fmt: skip
     assert set(part) <= set(record.code.entries)
     assert "diffusion.samplers:ddim" in record.code.parts[cell.samplers["ddim2"].part]
     assert record.code.parts["metric hd95"][0].startswith("metrics:")
@@ -73,8 +75,8 @@ def test_data_say_what_was_scored(root):
     assert record.datasets["nuclei_phantom"].digest == ""
     table = dataset_table(record)
     assert table.name.tolist() == list(STUDY.datasets)
-    assert table.stands_for.tolist() == ["ISIC16", "MoNuSeg", "HER2"]
-    assert table.test_images.tolist() == [3, 0, 0]
+    assert table.stands_for.tolist() == ["ISIC16", "MoNuSeg", "HER2", ""]
+    assert table.test_images.tolist() == [3, 0, 0, 0]
 
 
 def test_code_that_was_edited_after_the_training_is_told(root):
@@ -136,7 +138,7 @@ def test_a_report_holds_the_files_and_repeats_them_byte_by_byte(root):
     assert len(content) < 200_000
     record = parsed(content, "it")
     assert record is not None
-    assert len(record.missing) == 27
+    assert len(record.missing) == 27 + 3 + 4
     assert json.loads((root / "a" / "metrics.json").read_text()) == {}
     table = pd.read_csv(root / "a" / "datasets.csv")
     assert list(table.columns) == [

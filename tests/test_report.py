@@ -17,6 +17,7 @@ from made_up_tables import (
     summary_table,
 )
 
+from noise2mask.analysis.contents import AnalysisTables
 from noise2mask.config import Study
 from noise2mask.declaration import (
     DatasetNote,
@@ -56,6 +57,7 @@ STUDY = ReportInput(
     metrics=METRICS,
     comparisons=comparisons_table(METRICS),
     history=history_table(),
+    analysis=AnalysisTables.empty(),
     reliability=reliability_table(),
     examples=example_cases(each=1),
     missing=(),

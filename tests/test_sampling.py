@@ -20,7 +20,8 @@ SAMPLER = Sampler(sampler="ddim", steps=3, draws=3, options={"eta": 1.0})
 def finished(tmp_path_factory, study, prepared):
     """A finished training of each network, by name."""
     from noise2mask.cases import read_manifest
-    from noise2mask.config import Cell, run_settings
+    from noise2mask.config import Cell
+    from noise2mask.plan import run_settings
     from noise2mask.runs import run_of
 
     folder = tmp_path_factory.mktemp("runs")

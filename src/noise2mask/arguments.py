@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from noise2mask import __version__
-from noise2mask.config import Cell
+from noise2mask.config import Cell, Place
 
 Command = Callable[[argparse.Namespace], int | None]
 Commands = Mapping[str, Command]
@@ -41,6 +41,14 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
     )
     _stage(stages, "evaluate", commands["evaluate"], "score the draws", *Cell._fields, "sampler")
     _stage(stages, "blind", commands["blind"], "score image-blind predictions", "dataset")
+    _stage(stages, "describe", commands["describe"], "fingerprint of a dataset's masks", "dataset")
+    _stage(
+        stages,
+        "measure",
+        commands["measure"],
+        "measure the loss of a network's modes along the noise axis",
+        *Place._fields,
+    )
     _stage(stages, "report", commands["report"], "gather tables, draw figures, write the report")
     _stage(stages, "prune", commands["prune"], "remove results that the study no longer declares")
     _data_commands(stages, commands)

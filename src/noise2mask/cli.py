@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from noise2mask import layout
 from noise2mask.arguments import Command, parser_of
-from noise2mask.config import Cell, Study, run_settings
+from noise2mask.config import Cell, Place, Study
 from noise2mask.errors import UserError
+from noise2mask.plan import measured_places, run_settings
 from noise2mask.studies import load_study
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _cell(options: argparse.Namespace, study: Study) -> Cell:
         raise UserError(
             f"--seed {options.seed} is not in this study; its seeds are {list(study.seeds)}."
         )
-    return Cell(options.dataset, options.network, options.mode, options.seed)
+    return Cell(options.dataset, options.network, getattr(options, "mode", ""), options.seed)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -111,7 +112,7 @@ def _prune(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from noise2mask.config import cells, samplers_of
+    from noise2mask.plan import cells, samplers_of
 
     study, name = _study(options)
     trainings = list(cells(study))
@@ -146,6 +147,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 def _train(options: argparse.Namespace) -> None:
     from noise2mask.cases import read_manifest
+    from noise2mask.resolving import resolved
     from noise2mask.runs import device_of, run_of
     from noise2mask.training import train
 
@@ -153,7 +155,9 @@ def _train(options: argparse.Namespace) -> None:
     cell = _cell(options, study)
     data = layout.prepared(name, cell.dataset)
     licence = study.datasets[cell.dataset].licence
-    run = run_of(run_settings(study, cell), read_manifest(data), licence)
+    measured = layout.measured_file(name, cell.place())
+    settings = resolved(run_settings(study, cell), data, measured, study.analysis.pair)
+    run = run_of(settings, read_manifest(data), licence)
     work = layout.cell_folder(layout.WORK, name, cell)
     out = layout.cell_folder(layout.RESULTS, name, cell)
     train(run, data, work, out, device_of(study.compute.device))
@@ -194,6 +198,50 @@ def _blind(options: argparse.Namespace) -> None:
     dataset = _cell(options, study).dataset
     data = layout.prepared(name, dataset)
     evaluate_blind(study, name, dataset, data, layout.blind_folder(name, dataset))
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from noise2mask.describing import describe
+
+    study, name = _study(options)
+    dataset = _cell(options, study).dataset
+    describe(
+        layout.prepared(name, dataset),
+        study.analysis.oracles,
+        layout.described_folder(name, dataset),
+        spacing=study.analysis.oracle_spacing,
+        resamples=study.evaluation.resamples,
+        level=study.evaluation.level,
+    )
+
+
+def _measure(options: argparse.Namespace) -> None:
+    from noise2mask.measuring import measure_modes
+    from noise2mask.runs import device_of
+
+    study, name = _study(options)
+    place = Place(options.dataset, options.network, options.seed)
+    _cell(options, study)
+    modes = measured_places(study).get(place, ())
+    if not modes:
+        raise UserError(
+            f"analysis.measured names no mode of {place.network} on {place.dataset} in study "
+            f"{name}, so there is nothing to measure."
+        )
+    folders = {
+        mode: layout.cell_folder(
+            layout.RESULTS, name, Cell(place.dataset, place.network, mode, place.seed)
+        )
+        for mode in modes
+    }
+    measure_modes(
+        folders,
+        layout.prepared(name, place.dataset),
+        study.analysis,
+        layout.measured_file(name, place),
+        study.compute.threads,
+        device_of(study.compute.device),
+    )
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -261,6 +309,8 @@ COMMANDS: dict[str, Command] = {
     "sample": _sample,
     "evaluate": _evaluate,
     "blind": _blind,
+    "describe": _describe,
+    "measure": _measure,
     "report": _report,
     "prune": _prune,
     "data list": _data_list,

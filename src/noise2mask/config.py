@@ -6,12 +6,9 @@ is read (:mod:`noise2mask.studies`), all mistakes at once.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from noise2mask import catalogue
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Options = dict[str, Any]
@@ -40,6 +37,9 @@ class Dataset(Settings):
     ] = None
     tile: Annotated[int | None, Field(ge=16, description="side of a square tile, px")] = None
     stride: Annotated[int | None, Field(ge=1, description="step of training tiles, px")] = None
+    modes: Annotated[
+        tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
+    ] = None
     options: Annotated[Options, Field(description="options of that kind")] = {}
     augmentation: Annotated[Options, Field(description="options of transforms.augment")] = {}
 
@@ -56,7 +56,16 @@ class Mode(Settings):
     """One way to train and use a network."""
 
     mode: Annotated[str, Field(description="a function of diffusion/modes.py")]
-    samplers: Annotated[tuple[str, ...], Field(min_length=1, description="samplers it is run with")]
+    samplers: Annotated[
+        tuple[str, ...], Field(description="samplers it is run with; none: it is only measured")
+    ] = ()
+    networks: Annotated[
+        tuple[str, ...] | None, Field(description="networks trained in it; all when absent")
+    ] = None
+    title: Annotated[str | None, Field(description="how tables and figures call it")] = None
+    levels: Annotated[
+        dict[str, str], Field(description="levels of the factors of a grid; filled in from it")
+    ] = {}
 
 
 class Sampler(Settings):
@@ -64,6 +73,9 @@ class Sampler(Settings):
 
     sampler: Annotated[str, Field(description="a function of diffusion/samplers.py")]
     steps: Annotated[int | str, Field(description="visited timesteps: a count or 'ddimN'")] = 1
+    start: Annotated[
+        int | None, Field(ge=0, description="timestep that the noise is put in at; the last")
+    ] = None
     draws: Annotated[int, Field(ge=1, le=1000, description="masks drawn for each case")] = 1
     head: Annotated[
         Literal["output", "calibration"], Field(description="output that is scored")
@@ -83,10 +95,18 @@ class Schedule(Settings):
     options: Annotated[Options, Field(description="options of that schedule")] = {}
 
 
+class Weighting(Settings):
+    """How often a training sees each timestep, and how much its loss counts there."""
+
+    name: Annotated[str, Field(description="a function of diffusion/weighting.py")] = "uniform"
+    options: Annotated[Options, Field(description="options of that weighting")] = {}
+
+
 class Diffusion(Settings):
     """The diffusion of masks, the same for every network."""
 
     schedule: Schedule = Schedule()
+    weighting: Weighting = Weighting()
     target: Annotated[Literal["eps", "x_0", "v"], Field(description="what is predicted")] = "eps"
     variance: Annotated[
         Literal["fixed_small", "fixed_large", "learned"], Field(description="of a DDPM step")
@@ -157,6 +177,124 @@ class Pictures(Settings):
     ] = 2
 
 
+class Pair(Settings):
+    """Two modes that differ in one thing: whether the network sees the image."""
+
+    with_image: Annotated[str, Field(description="mode of the study")]
+    without_image: Annotated[str, Field(description="mode of the study")]
+
+
+class Analysis(Settings):
+    """What is measured beside the scores; nothing by default."""
+
+    oracles: Annotated[
+        tuple[str, ...], Field(description="of analysis/oracles.py; none: no fingerprints")
+    ] = ()
+    oracle_spacing: Annotated[
+        float, Field(ge=0.1, le=2, description="of an oracle's levels in log SNR")
+    ] = 0.5
+    measured: Annotated[
+        tuple[str, ...], Field(description="modes whose loss is measured along the noise axis")
+    ] = ()
+    pair: Annotated[
+        Pair | None, Field(description="measured modes that give the image's information")
+    ] = None
+    networks: Annotated[
+        tuple[str, ...] | None, Field(description="measured networks; all when absent")
+    ] = None
+    splits: Annotated[
+        tuple[Literal["val", "test"], ...],
+        Field(min_length=1, description="measured; weighting `benefit` needs val"),
+    ] = ("test",)
+    spacing: Annotated[float, Field(ge=0.25, le=2, description="of measured levels in log SNR")] = (
+        1.0
+    )
+    repeats: Annotated[
+        int, Field(ge=1, le=100, description="draws of noise for each case and level")
+    ] = 1
+
+
+class Hump(Settings):
+    """P1: trained humps sit where the oracle puts them."""
+
+    modes: Annotated[tuple[str, ...], Field(min_length=1, description="one for each coding")]
+
+
+class Timesteps(Settings):
+    """P2: over log SNR the number of timesteps does not matter."""
+
+    first: Annotated[str, Field(description="mode of the study")]
+    second: Annotated[str, Field(description="the same with another T")]
+
+
+class Ranking(Settings):
+    """P3: the image's information ranks datasets as feed-forward Dice does."""
+
+    feed_forward: Annotated[str, Field(description="mode of the study")]
+
+
+class Harder(Settings):
+    """P4: a harder schedule raises IoU and needs few steps; larger objects want a smaller b."""
+
+    scales: Annotated[dict[str, float], Field(min_length=2, description="mode: its b; one is 1")]
+    samplers: Annotated[
+        tuple[str, ...], Field(min_length=1, description="from pure noise, of different steps")
+    ]
+
+
+class Gap(Settings):
+    """P5: x_0 with Dice and cross-entropy removes most of the gap to feed-forward."""
+
+    feed_forward: Annotated[str, Field(description="mode of the study")]
+    diffusion: Annotated[str, Field(description="mode of the study")]
+    improved: Annotated[str, Field(description="mode of the study")]
+
+
+class Ensemble(Settings):
+    """P6: a feed-forward ensemble matches or beats diffusion."""
+
+    ensemble: Annotated[str, Field(description="mode of the study")]
+    diffusion: Annotated[str, Field(description="mode of the study")]
+
+
+class Recycled(Settings):
+    """P7: training on the model's own prediction gains most where masks survive longest."""
+
+    recycled: Annotated[str, Field(description="mode of the study")]
+    diffusion: Annotated[str, Field(description="mode of the study")]
+
+
+class Hypotheses(Settings):
+    """The hypotheses that a study can test, each with the modes it is tested on."""
+
+    p1: Annotated[
+        Hump | None, Field(description="trained humps sit where the oracle puts them")
+    ] = None
+    p2: Annotated[
+        Timesteps | None, Field(description="over log SNR the number of timesteps does not matter")
+    ] = None
+    p3: Annotated[
+        Ranking | None,
+        Field(description="the image's information ranks datasets as feed-forward Dice does"),
+    ] = None
+    p4: Annotated[
+        Harder | None, Field(description="a harder schedule raises IoU and needs few steps")
+    ] = None
+    p5: Annotated[
+        Gap | None,
+        Field(
+            description="x_0 with Dice and cross-entropy removes most of the gap to feed-forward"
+        ),
+    ] = None
+    p6: Annotated[
+        Ensemble | None, Field(description="a feed-forward ensemble matches or beats diffusion")
+    ] = None
+    p7: Annotated[
+        Recycled | None,
+        Field(description="training on own predictions gains most where masks survive longest"),
+    ] = None
+
+
 class Shares(Settings):
     """Shares of cases (whole groups) where a dataset brings no split of its own."""
 
@@ -191,15 +329,30 @@ class Study(Settings):
     seeds: Annotated[tuple[int, ...], Field(min_length=1, description="a training each")] = (0,)
     shares: Shares = Shares()
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    networks: Annotated[dict[Name, Network], Field(min_length=1)]
-    modes: Annotated[dict[Name, Mode], Field(min_length=1)]
-    samplers: Annotated[dict[Name, Sampler], Field(min_length=1)]
+    networks: dict[Name, Network] = {}
+    modes: dict[Name, Mode] = {}
+    samplers: dict[Name, Sampler] = {}
     diffusion: Diffusion = Diffusion()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     compute: Compute = Compute()
+    analysis: Analysis = Analysis()
+    contrasts: Annotated[
+        tuple[tuple[str, str], ...], Field(description="planned comparisons of two modes")
+    ] = ()
+    hypotheses: Annotated[
+        Hypotheses | None, Field(description="claims written down before the runs")
+    ] = None
     pictures: Pictures = Pictures()
     overrides: tuple[Override, ...] = ()
+
+
+class Place(NamedTuple):
+    """A network on a dataset at one seed, whose modes are measured on the same noise."""
+
+    dataset: str
+    network: str
+    seed: int
 
 
 class Cell(NamedTuple):
@@ -209,6 +362,10 @@ class Cell(NamedTuple):
     network: str
     mode: str
     seed: int
+
+    def place(self) -> Place:
+        """Where it is measured beside other modes."""
+        return Place(self.dataset, self.network, self.seed)
 
 
 class RunSettings(Settings):
@@ -238,59 +395,3 @@ def digest(content: Any) -> str:
     """Short hash of anything JSON can hold, independent of the order of keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def cells(study: Study) -> Iterator[Cell]:
-    """Every training of a study, in the order of its file."""
-    for dataset in study.datasets:
-        for network in study.networks:
-            for mode in study.modes:
-                for seed in study.seeds:
-                    yield Cell(dataset, network, mode, seed)
-
-
-def samplers_of(study: Study, cell: Cell) -> tuple[str, ...]:
-    """Names of the samplers that a cell is run with."""
-    applicable = {
-        name: entry.networks is None or cell.network in entry.networks
-        for name, entry in study.samplers.items()
-    }
-    return tuple(name for name in study.modes[cell.mode].samplers if applicable[name])
-
-
-def run_settings(study: Study, cell: Cell) -> RunSettings:
-    """The settings of one training, overrides applied and defaults filled in."""
-    training, diffusion = study.training.model_dump(), study.diffusion.model_dump()
-    for override in study.overrides:
-        if override.covers(cell.dataset, cell.network, cell.mode):
-            training |= override.training
-            diffusion = merged(diffusion, override.diffusion)
-    network = study.networks[cell.network]
-    model = catalogue.options(f"networks.{network.architecture}", "build")
-    augmentation = study.datasets[cell.dataset].augmentation
-    return RunSettings(
-        dataset=cell.dataset,
-        network=network.model_copy(update={"options": _filled(model, network.options)}),
-        mode=study.modes[cell.mode].mode,
-        seed=cell.seed,
-        resolution=study.resolution,
-        augmentation=_filled(catalogue.options("transforms", "augment"), augmentation),
-        diffusion=Diffusion.model_validate(diffusion),
-        training=Training.model_validate(training),
-        precision=study.compute.precision,
-        threads=study.compute.threads,
-    )
-
-
-def _filled(model: type[BaseModel], options: Options) -> Options:
-    """Options with every default written out, as JSON holds them."""
-    return model.model_validate(options).model_dump(mode="json")
-
-
-def merged(base: Options, changes: Options) -> Options:
-    """`base` with `changes` applied key by key, nested mappings too."""
-    result = dict(base)
-    for key, value in changes.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = merged(result[key], dict(value)) if both else value
-    return result

@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from noise2mask import catalogue
-from noise2mask.config import Cell, RunSettings, Study, cells, run_settings
+from noise2mask.config import Cell, RunSettings, Study
 from noise2mask.labels import Labels, metric_of, titled
+from noise2mask.plan import cells, run_settings
 
 Runs = Sequence[tuple[Cell, RunSettings]]
 
@@ -26,6 +27,7 @@ def labels_of(study: Study) -> Labels:
             name: titled(entry.title, entry.stands_for) for name, entry in study.datasets.items()
         },
         networks={name: entry.title for name, entry in study.networks.items()},
+        modes={name: entry.title for name, entry in study.modes.items() if entry.title},
         draws={name: entry.draws for name, entry in study.samplers.items()},
         level=study.evaluation.level,
     )
@@ -62,6 +64,7 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
         ("timesteps T", across(lambda run: run.diffusion.schedule.timesteps)),
         ("input scale b", across(lambda run: run.diffusion.schedule.input_scale)),
         ("diffusion target", across(lambda run: run.diffusion.target)),
+        ("timestep weighting", across(lambda run: run.diffusion.weighting.name)),
         ("mask coding", across(lambda run: run.diffusion.coding)),
         *_samplings(study),
         ("training steps", across(lambda run: run.training.steps)),
@@ -99,12 +102,14 @@ def departures_of(study: Study) -> tuple[str, ...]:
     if len(steps) > 1:
         text = _across(study, _runs(study), lambda run: run.training.steps)
         found.append(f"Trainings do not have the same number of steps: {text}.")
-    draws = {study.samplers[mode.samplers[0]].draws for mode in study.modes.values()}
-    if len(draws) > 1:
-        counts = [
-            f"{study.samplers[mode.samplers[0]].draws} ({Labels().mode(name)})"
-            for name, mode in study.modes.items()
-        ]
+    draws = {
+        name: study.samplers[mode.samplers[0]].draws
+        for name, mode in study.modes.items()
+        if mode.samplers
+    }
+    if len(set(draws.values())) > 1:
+        labels = labels_of(study)
+        counts = [f"{count} ({labels.mode(name)})" for name, count in draws.items()]
         found.append(f"The modes are scored with different numbers of draws: {'; '.join(counts)}.")
     stand_ins = [
         f"{note.title} for {note.stands_for}" for note in datasets_of(study) if note.stands_for
@@ -135,11 +140,13 @@ def _samplings(study: Study) -> Iterator[tuple[str, str]]:
             entry = study.samplers[sampler]
             where = f", {_spoken(entry.networks)} only" if entry.networks else ""
             head = f", {entry.head} head" if entry.head != "output" else ""
+            head += f", from t = {entry.start}" if entry.start is not None else ""
             texts.append(
                 f"{sampler} ({entry.sampler}{head}, steps: {entry.steps}, draws N: "
                 f"{entry.draws}{where})"
             )
-        yield f"sampling, {Labels().mode(name)}", "; ".join(texts)
+        if texts:
+            yield f"sampling, {labels_of(study).mode(name)}", "; ".join(texts)
 
 
 def _across(study: Study, runs: Runs, pick: Callable[[RunSettings], object]) -> str:

@@ -60,6 +60,8 @@ MODE_LOOKS = (
     Look("#0072B2", "o", "-"),
     Look("#009E73", "^", "-"),
     Look("#CC79A7", "D", "-"),
+    Look("#D55E00", "v", "-"),
+    Look("#56B4E9", "P", "-"),
 )
 NETWORK_LOOKS = (
     Look("#000000", "o", "-"),

@@ -11,7 +11,14 @@ BLIND = "blind"
 """Name under which tables hold predictions that do not look at the image."""
 
 NETWORKS = {"ensemdiff": "EnsemDiff", "segdiff": "SegDiff", "medsegdiff": "MedSegDiff"}
-MODES = {"feed_forward": "feed-forward", "diffusion": "diffusion"}
+MODES = {
+    "feed_forward": "feed-forward",
+    "diffusion": "diffusion",
+    "image_free": "diffusion without image",
+    "image_diffusion": "diffusion of images",
+    "dice_diffusion": "diffusion, Dice and cross-entropy",
+    "recycling": "diffusion, recycling",
+}
 
 
 class Metric(NamedTuple):
@@ -54,12 +61,14 @@ class Labels:
     Args:
         datasets: name of a dataset to its title.
         networks: name of a network to its title.
+        modes: name of a mode to its title.
         draws: name of a sampler to N, the draws whose mean is scored.
         level: coverage of the intervals.
     """
 
     datasets: Mapping[str, str] = field(default_factory=dict)
     networks: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
     draws: Mapping[str, int] = field(default_factory=dict)
     level: float = 0.95
 
@@ -73,7 +82,7 @@ class Labels:
 
     def mode(self, name: str) -> str:
         """Title of a mode, or its name."""
-        return MODES.get(name, name)
+        return self.modes.get(name, MODES.get(name, name))
 
     def row(self, row: Row) -> str:
         """Title of a row's mode, with its sampler where that is not the usual one."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from noise2mask.atlas import Entry, archives_for
-from noise2mask.config import Cell
+from noise2mask.config import Cell, Place
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
@@ -37,3 +37,14 @@ def cell_folder(root: Path, study: str, cell: Cell) -> Path:
 def blind_folder(study: str, dataset: str) -> Path:
     """Folder of the scores of image-blind predictions."""
     return RESULTS / study / dataset / "blind"
+
+
+def described_folder(study: str, dataset: str) -> Path:
+    """Folder of a dataset's fingerprint."""
+    return RESULTS / study / dataset / "fingerprint"
+
+
+def measured_file(study: str, place: Place) -> Path:
+    """The loss of a network's modes along the noise axis."""
+    folder = RESULTS / study / place.dataset / place.network / "measured"
+    return folder / f"seed{place.seed}" / "losses.csv"

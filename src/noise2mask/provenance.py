@@ -13,9 +13,12 @@ from importlib.metadata import version
 
 from noise2mask.catalogue import path_of
 from noise2mask.config import Dataset, Evaluation, RunSettings, Sampler
+from noise2mask.plan import needs_data
 
 # Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
-_OUTSIDE = {"catalogue", "cli", "config", "errors", "progress", "provenance", "storage", "studies"}
+_OUTSIDE = {
+    "catalogue", "cli", "config", "errors", "plan", "progress", "provenance", "storage", "studies",
+}  # fmt: skip
 
 
 @cache
@@ -164,11 +167,14 @@ def preparation_entries(dataset: Dataset) -> tuple[str, ...]:
 
 def training_entries(settings: RunSettings) -> tuple[str, ...]:
     """Where the code behind one training starts."""
+    diffusion = settings.diffusion
     return (
         "training",
         f"networks.{settings.network.architecture}",
         f"diffusion.modes:{settings.mode}",
-        f"diffusion.schedule:{settings.diffusion.schedule.name}",
+        f"diffusion.schedule:{diffusion.schedule.name}",
+        f"diffusion.weighting:{diffusion.weighting.name}",
+        *(["resolving"] if needs_data(diffusion) else []),
     )
 
 
@@ -177,9 +183,24 @@ def sampling_entries(settings: RunSettings, sampler: Sampler) -> tuple[str, ...]
     return (
         "sampling",
         f"networks.{settings.network.architecture}",
+        f"diffusion.modes:{settings.mode}",
         f"diffusion.schedule:{settings.diffusion.schedule.name}",
         f"diffusion.samplers:{sampler.sampler}",
     )
+
+
+def measuring_entries(runs: Iterable[RunSettings]) -> tuple[str, ...]:
+    """Where the code behind the loss of several trainings along the noise axis starts."""
+    found = {
+        entry
+        for settings in runs
+        for entry in (
+            f"networks.{settings.network.architecture}",
+            f"diffusion.modes:{settings.mode}",
+            f"diffusion.schedule:{settings.diffusion.schedule.name}",
+        )
+    }
+    return ("measuring", *sorted(found))
 
 
 def scoring_entries(evaluation: Evaluation) -> tuple[str, ...]:
@@ -207,6 +228,16 @@ def training_code(settings: RunSettings) -> str:
 def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
     """Fingerprint of the code behind one sampling."""
     return fingerprint(*sampling_entries(settings, sampler))
+
+
+def measuring_code(runs: Iterable[RunSettings]) -> str:
+    """Fingerprint of the code behind the loss of several trainings along the noise axis."""
+    return fingerprint(*measuring_entries(runs))
+
+
+def describing_code() -> str:
+    """Fingerprint of the code behind the fingerprint of a dataset."""
+    return fingerprint("describing")
 
 
 def evaluation_code(evaluation: Evaluation) -> str:

@@ -14,21 +14,14 @@ import pandas as pd
 from pydantic import ValidationError
 
 from noise2mask.cases import read_manifest
-from noise2mask.config import (
-    Cell,
-    Options,
-    Settings,
-    Study,
-    cells,
-    digest,
-    run_settings,
-    samplers_of,
-)
+from noise2mask.config import Cell, Options, Settings, Study, digest
 from noise2mask.errors import UserError
 from noise2mask.layout import RESULTS, cell_folder, prepared
+from noise2mask.plan import cells, measured_places, run_settings, samplers_of
 from noise2mask.provenance import (
     code_behind,
     entry_hash,
+    measuring_entries,
     metric_entries,
     preparation_entries,
     sampling_entries,
@@ -100,7 +93,7 @@ class Record(Settings):
 
     `cells` are named ``dataset/network/mode/seed0``; `missing` has a line for each result that is
     not there. Parts of `code` are named after where they start, e.g. ``training segdiff diffusion
-    linear``, ``evaluation mean`` and ``metric iou``.
+    linear``, ``evaluation mean``, ``metric iou`` and ``measuring``.
     """
 
     format: int
@@ -144,6 +137,7 @@ def record_of(
     parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation)
     for metric, entry in metric_entries(evaluation).items():
         parts[f"metric {metric}"] = (entry,)
+    parts |= _analysed(study)
     behind = {part: code_behind(*starts) for part, starts in sorted(parts.items())}
     entries = sorted({entry for part in behind.values() for entry in part})
     return Record(
@@ -194,6 +188,21 @@ def dataset_table(record: Record) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def _analysed(study: Study) -> dict[str, tuple[str, ...]]:
+    """Parts of the code behind the analysis."""
+    parts = {}
+    if study.analysis.measured:
+        measured = [
+            run_settings(study, Cell(place.dataset, place.network, mode, place.seed))
+            for place, modes in measured_places(study).items()
+            for mode in modes
+        ]
+        parts["measuring"] = measuring_entries(measured)
+    if study.analysis.oracles:
+        parts["describing"] = ("describing",)
+    return parts
+
+
 def _data(
     study: Study,
     name: str,
@@ -237,13 +246,16 @@ def _trained(
     run = _run(folder / "run.json")
     settings = run_settings(study, cell)
     schedule = settings.diffusion.schedule.name
+    weighting = settings.diffusion.weighting.name
     part = f"training {settings.network.architecture} {settings.mode} {schedule}"
+    part += f" {weighting}" if weighting != "uniform" else ""
     parts[part] = training_entries(settings)
     samplers = {}
     for sampler in samplers_of(study, cell):
         if (folder / sampler / "metrics.csv").exists():
             entry = study.samplers[sampler]
-            drawn = f"sampling {settings.network.architecture} {schedule} {entry.sampler}"
+            drawn = f"sampling {settings.network.architecture} {settings.mode} {schedule} "
+            drawn += entry.sampler
             parts[drawn] = sampling_entries(settings, entry)
             said = entry.model_dump(mode="json", exclude={"networks"})
             samplers[sampler] = Drawn(settings=digest(said), part=drawn)

@@ -1,13 +1,15 @@
 """The report of a study: one Markdown file and its figures, from tables alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from noise2mask import figures
+from noise2mask import analysis_figures, figures
+from noise2mask.analysis.contents import AnalysisTables
+from noise2mask.analysis.section import section
 from noise2mask.declaration import DatasetNote
 from noise2mask.drawing import save
 from noise2mask.labels import Labels, metric_of, names_in, trained
@@ -49,6 +51,7 @@ class ReportInput:
         comparisons: diffusion against feed-forward.
         history: of the trainings.
         reliability: reliability curves.
+        analysis: its tables.
         examples: cases to be shown, None if pictures are off.
         missing: results that are not there, a line each.
         versions: of the software.
@@ -66,6 +69,7 @@ class ReportInput:
     comparisons: pd.DataFrame
     history: pd.DataFrame
     reliability: pd.DataFrame
+    analysis: AnalysisTables
     examples: Sequence[figures.Example] | None
     missing: Sequence[str]
     versions: Mapping[str, str]
@@ -80,29 +84,41 @@ def write_report(study: ReportInput, folder: Path) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
+    drawn = set()
+    for name, figure in analysis_figures.figures(study.analysis, study.labels):
+        save(figure, folder / "figures" / name)
+        drawn.add(name)
     for name, figure in _figures(study):
         save(figure, folder / "figures" / name)
     if study.examples is None:
         for kind in ("svg", "png"):
             (folder / "figures" / f"examples.{kind}").unlink(missing_ok=True)
-    write_text(folder / "report.md", report_text(study))
+    write_text(folder / "report.md", report_text(study, drawn))
 
 
-def report_text(study: ReportInput) -> str:
-    """The Markdown of the report; its pictures lie in ``figures`` beside it."""
+def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
+    """The Markdown of the report; its pictures lie in ``figures`` beside it.
+
+    Args:
+        study: what it is made of.
+        drawn: names of the figures of the analysis.
+    """
+    analysed = any(len(getattr(study.analysis, field.name)) for field in fields(study.analysis))
+    scored = len(study.summary) > 0 or not analysed
     parts = [
         f"# Report of study {study.name}\n",
         " ".join(study.description.split()) + "\n",
-        _claim(study),
+        _claim(study) if scored else "",
         _missing(study),
-        _results(study),
+        _results(study) if scored else "",
         _comparisons(study),
         _calibration(study),
         _examples(study),
+        section(study.analysis, study.labels, drawn),
         _training(study),
         _further(study),
         _settings(study),
-        _reading(study),
+        _reading(study) if scored else "",
         _again(study),
     ]
     return "\n".join(filter(None, parts))
@@ -312,12 +328,19 @@ def _seeds(study: ReportInput) -> str:
     return f" ({count} {'seed' if count == 1 else 'seeds'})"
 
 
+def _analysed(study: ReportInput) -> str:
+    """Names of the files of the analysis."""
+    tables = (field.name for field in fields(study.analysis))
+    return "".join(f", `{name}.csv`" for name in tables if len(getattr(study.analysis, name)))
+
+
 def _again(study: ReportInput) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
     return (
         f"## How to make this again\n\n```\n{study.command}\n```\n\n"
         "The tables behind every number lie beside this file: `summary.csv`, `comparisons.csv`, "
-        "`metrics.csv`, `history.csv`, `reliability.csv`, `datasets.csv`. `metrics.json` holds the "
+        "`metrics.csv`, `history.csv`, `reliability.csv`, `datasets.csv`"
+        f"{_analysed(study)}. `metrics.json` holds the "
         "means of the main table, `provenance.json` what made the numbers: settings, data, code "
         f"and versions; `noise2mask diff` compares them.\n\nMade with {versions}.\n"
     )

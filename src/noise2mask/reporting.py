@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import layout
+from noise2mask.analysing import analyse
 from noise2mask.cases import Split, open_split
 from noise2mask.config import Cell, Study
 from noise2mask.declaration import datasets_of, departures_of, labels_of, settings_of
 from noise2mask.figures import Example
 from noise2mask.labels import Labels
 from noise2mask.markdown import MAIN, readme_block, update_between_markers
+from noise2mask.plan import analysis_tables
 from noise2mask.provenance import versions
 from noise2mask.record import FILE, dataset_table, record_of
 from noise2mask.report import ReportInput, write_report
@@ -37,6 +39,9 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
     """
     tables, missing = gather(study, name, root)
     tables.save(folder)
+    analysis, others = analyse(study, name, root, tables.metrics)
+    analysis.save(folder, analysis_tables(study))
+    missing += others
     _save_summaries(study, name, root, folder, tables, missing)
     write_report(
         ReportInput(
@@ -52,6 +57,7 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
             comparisons=tables.comparisons,
             history=tables.history,
             reliability=tables.reliability,
+            analysis=analysis,
             examples=list(_examples(study, name, root)) if study.pictures.examples else None,
             missing=missing,
             versions=versions(),
@@ -118,6 +124,8 @@ def _predictions(
     labels: Labels = labels_of(study)
     network = next(iter(study.networks))
     for mode, entry in study.modes.items():
+        if not entry.samplers:
+            continue
         cell = Cell(dataset, network, mode, study.seeds[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"

@@ -78,6 +78,11 @@ def sample(
     """
     torch.set_num_threads(threads)
     trained = load_trained(folder, device)
+    if trained.process.use.subject != "mask":
+        raise UserError(
+            f"the mode of {trained.run.settings.title()} draws images and no masks, so there is "
+            "nothing to score: give it no samplers."
+        )
     split = open_split(data, "test", purpose="evaluation")
     check_same_data(trained.run, split)
     code = sampling_code(trained.run.settings, sampler)
@@ -125,7 +130,7 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
     x_t = torch.stack([torch.randn(1, side, side, generator=stream) for stream in generators])
     denoise = _in_blocks(trained, images, features, owner, sampler)
     schedule = trained.process.schedule
-    timesteps = respace(schedule.timesteps, sampler.steps)
+    timesteps = visited(schedule.timesteps, sampler)
     run_sampler = catalogue.member("diffusion.samplers", sampler.sampler)
     x_0 = run_sampler(
         denoise,
@@ -137,6 +142,28 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
     )
     masks = decode_mask(x_0, trained.process.coding).float().cpu().numpy()
     return list(masks.reshape(len(rows), sampler.draws, side, side))
+
+
+def visited(timesteps: int, sampler: Sampler) -> list[int]:
+    """The timesteps that a sampler visits, ascending.
+
+    With ``start`` the process ends there: pure noise is put in at that timestep, as if nothing of
+    the mask were left (the higher its SNR, the worse the lie, and the finer the steps below).
+
+    Args:
+        timesteps: T.
+        sampler: its steps and start.
+
+    Raises:
+        UserError: it cannot have that many steps, or starts beyond the schedule.
+    """
+    length = timesteps if sampler.start is None else sampler.start + 1
+    if length > timesteps:
+        raise UserError(
+            f"sampling cannot start at timestep {sampler.start}: the schedule has timesteps 0 to "
+            f"{timesteps - 1}."
+        )
+    return respace(length, sampler.steps)
 
 
 def _in_blocks(
@@ -201,10 +228,11 @@ def check_same_data(run: Run, split: Split) -> None:
 
 
 def _image(trained: Trained, split: Split, row: int) -> Tensor:
-    """One standardised image, (1, C, H, W)."""
+    """One standardised image as the network is shown it, (1, C, H, W)."""
     image = torch.from_numpy(split.images[row].astype(np.float32) / 255).permute(2, 0, 1)[None]
     data = trained.run.data
-    return standardise(image, data["mean"], data["std"]).to(trained.device)
+    standardised = standardise(image, data["mean"], data["std"]).to(trained.device)
+    return trained.process.shown(standardised)
 
 
 def _part(parts: Path, row: int) -> Path:

@@ -14,10 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from noise2mask.cases import read_manifest
-from noise2mask.config import Cell, Study, cells, samplers_of
+from noise2mask.config import Cell, Study
 from noise2mask.evaluation import BLIND, COLUMNS
 from noise2mask.labels import trained
 from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
+from noise2mask.plan import cells, samplers_of, scored_datasets
 from noise2mask.reliability import ece_of, reliability_curve
 from noise2mask.statistics import (
     Interval,
@@ -128,7 +129,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
 
 def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
     """Name and folder of everything that is scored."""
-    for dataset in study.datasets:
+    for dataset in scored_datasets(study):
         for prediction in BLIND:
             yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
     for cell in cells(study):
@@ -233,7 +234,7 @@ def _comparisons(
         "p", "n",
     ]  # fmt: skip
     rows = []
-    first = {name: mode.samplers[0] for name, mode in study.modes.items()}
+    first = {name: mode.samplers[0] for name, mode in study.modes.items() if mode.samplers}
     chosen = metrics[metrics.sampler == metrics["mode"].map(first)]
     keys = ["dataset", "network", "metric", "case"]
     values = chosen.groupby([*keys, "mode"], sort=False).value.mean().unstack("mode")

@@ -17,10 +17,11 @@ rule evaluate:
         ENVIRONMENT
     params:
         study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
         code=provenance.evaluation_code(STUDY.evaluation),
         settings=SCORING,
     shell:
-        "noise2mask evaluate --study {params.study} --dataset {wildcards.dataset}"
+        "noise2mask evaluate --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
         " --sampler {wildcards.sampler} --log {log}"
 
@@ -42,7 +43,9 @@ rule blind:
         ENVIRONMENT
     params:
         study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
         code=provenance.evaluation_code(STUDY.evaluation),
         settings=SCORING,
     shell:
-        "noise2mask blind --study {params.study} --dataset {wildcards.dataset} --log {log}"
+        "noise2mask blind --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --log {log}"

@@ -5,7 +5,9 @@ rule report:
     input:
         scored("metrics.csv"),
         scored("draws.npz"),
-        expand(rules.blind.output, dataset=STUDY.datasets),
+        scored("reliability.csv"),
+        expand(rules.blind.output, dataset=scored_datasets(STUDY)),
+        analysed(),
         expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
     output:
         REPORT,
@@ -20,6 +22,7 @@ rule report:
                 "datasets",
             )
         ],
+        [f"{layout.REPORTS}/{NAME}/{table}.csv" for table in analysis_tables(STUDY)],
         f"{layout.REPORTS}/{NAME}/metrics.json",
         f"{layout.REPORTS}/{NAME}/provenance.json",
     log:
@@ -30,7 +33,8 @@ rule report:
         ENVIRONMENT
     params:
         study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
         code=provenance.report_code(),
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
-        "noise2mask report --study {params.study} --log {log}"
+        "noise2mask report --study {params.study} {params.data} --log {log}"

@@ -22,6 +22,7 @@ rule sample:
         runtime=1440 if GPU else 240,
     params:
         study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
         code=lambda wildcards: provenance.sampling_code(
             settings_of(wildcards), STUDY.samplers[wildcards.sampler]
         ),
@@ -31,6 +32,6 @@ rule sample:
             )
         ),
     shell:
-        "noise2mask sample --study {params.study} --dataset {wildcards.dataset}"
+        "noise2mask sample --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
         " --sampler {wildcards.sampler} --log {log}"

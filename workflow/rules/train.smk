@@ -6,6 +6,7 @@ rule train:
         rules.prepare.output.manifest,
         rules.prepare.output.train,
         rules.prepare.output.val,
+        needed_measurement,
     output:
         run=f"{CELL}/run.json",
         model=f"{CELL}/model.safetensors",
@@ -23,8 +24,9 @@ rule train:
         runtime=2880 if GPU else 240,
     params:
         study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
         code=lambda wildcards: provenance.training_code(settings_of(wildcards)),
         settings=lambda wildcards: settings_of(wildcards).digest(),
     shell:
-        "noise2mask train --study {params.study} --dataset {wildcards.dataset}"
+        "noise2mask train --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed} --log {log}"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from noise2mask.config import merged
+from noise2mask.plan import merged
 from noise2mask.record import Record, Trained
 
 Kind = Literal["setting", "code", "data", "version"]

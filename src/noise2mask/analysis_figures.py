@@ -1,0 +1,96 @@
+"""The figures of an analysis, each under the name that its caption is found by."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from skimage import data
+from skimage.color import rgb2gray
+
+from noise2mask.analysis import ablation_figures, atlas_figures, loss_figures
+from noise2mask.analysis.contents import AnalysisTables
+from noise2mask.analysis.noising import noising
+from noise2mask.datasets import phantoms
+from noise2mask.labels import Labels, names_in
+from noise2mask.resizing import resize_image, resize_mask
+
+SHOWN = ("dice", "iou", "ece")
+"""Metrics that are drawn."""
+MANY = 4
+"""Datasets from which on an atlas says more than a panel for each."""
+SIDE = 128
+"""Of the pictures that are noised, px."""
+
+
+def figures(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the tables allow, with the name of its file.
+
+    Args:
+        tables: of the analysis.
+        labels: names to be shown.
+    """
+    if len(tables.losses):
+        for axis in ("log_snr", "t"):
+            yield (
+                f"loss_eps_{axis}",
+                loss_figures.losses(
+                    tables.losses, "eps", labels, structure=tables.structure, axis=axis
+                ),
+            )
+        yield "loss_x_0_log_snr", loss_figures.losses(tables.losses, "x_0", labels)
+    if len(tables.integrand):
+        yield "integrand", loss_figures.integrand(tables.integrand, tables.information, labels)
+    if len(tables.oracles):
+        yield "noising", noised_phantom()
+        yield from _of_masks(tables, labels)
+    yield from _of_scores(tables, labels)
+
+
+def noised_phantom() -> Figure:
+    """A phantom's mask and a photograph of scikit-image (CC0) under the same noise."""
+    source = phantoms.sources(family="nuclei", count=3, size=SIDE, seed=1)[0]
+    _, mask = phantoms.load(source)
+    photograph = rgb2gray(resize_image(data.coffee()[:, 100:500], (SIDE, SIDE)))
+    standardised = (photograph - photograph.mean()) / photograph.std()
+    return noising(resize_mask(mask, (SIDE, SIDE)).astype(bool), np.asarray(standardised))
+
+
+def _of_masks(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
+    datasets = names_in(tables.oracles, "dataset")
+    yield "masks_beside_images", loss_figures.masks_beside_images(tables.image_oracles, labels)
+    if len(datasets) < MANY:
+        yield "readability", loss_figures.readability(tables.oracles, labels)
+    else:
+        yield (
+            "geometry_against_death",
+            atlas_figures.geometry_against_death(tables.fingerprints, labels),
+        )
+    yield "atlas", atlas_figures.atlas(tables.oracles, tables.fingerprints, labels)
+    yield "widths", atlas_figures.widths(tables.oracles, labels)
+
+
+def _of_scores(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
+    for metric in SHOWN:
+        if len(tables.grid):
+            yield (
+                f"heat_maps_{metric}",
+                ablation_figures.heat_maps(tables.grid, _usual(tables.sweeps), metric, labels),
+            )
+        if len(tables.contrasts):
+            yield (
+                f"contrasts_{metric}",
+                ablation_figures.contrasts(tables.contrasts, metric, labels),
+            )
+    sweeps = tables.sweeps
+    whole = sweeps[sweeps["start"].isna()]
+    if whole.groupby("mode")["steps"].nunique().max() > 2:
+        yield "steps_dice", ablation_figures.steps(whole, "dice", labels)
+    if sweeps["start"].notna().any():
+        yield "starts_dice", ablation_figures.starts(sweeps, "dice", labels)
+
+
+def _usual(sweeps: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each mode's first sampler."""
+    first = sweeps.groupby("mode", sort=False)["sampler"].transform("first")
+    return sweeps[sweeps["sampler"] == first]

@@ -1,0 +1,268 @@
+"""What is wrong with a study: a dotted place and a sentence for every mistake."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from noise2mask import catalogue
+from noise2mask.config import Cell, Diffusion, Settings, Study, Training
+from noise2mask.plan import (
+    cells,
+    measured_places,
+    merged,
+    needs_measurement,
+    run_settings,
+    samplers_of,
+)
+
+Mistakes = dict[str, str]
+WRITTEN_OUT = ("folders", "grid")
+"""Fields of a study's file that are turned into others when it is read."""
+ORACLES = ("pixel", "gaussian", "median", "multiscale", "posterior")
+"""Names of analysis/oracles.py, which is not imported for the time that takes."""
+
+
+def told(error: ValidationError, prefix: str, model: type[BaseModel]) -> Mistakes:
+    """Mistakes of one validation: dotted path to sentence."""
+    mistakes = {}
+    for item in error.errors():
+        parts = [str(part) for part in item["loc"] if part != "[key]"]
+        place = ".".join([*([prefix] if prefix else []), *parts]) or "study"
+        if item["type"] == "missing":
+            message = "this field is required"
+        elif item["type"] == "extra_forbidden":
+            owner = _model_at(model, item["loc"][:-1])
+            fields = [*owner.model_fields, *(WRITTEN_OUT if owner is Study else ())]
+            message = catalogue.unknown(parts[-1], "field", fields)
+        else:
+            given = "" if isinstance(item["input"], dict | list) else f", got {item['input']!r}"
+            message = item["msg"].replace("Input should be", "must be") + given
+        mistakes[place] = message
+    return mistakes
+
+
+def _model_at(model: type[BaseModel], location: tuple[int | str, ...]) -> type[BaseModel]:
+    """The settings type found by following a location of field names, keys and indices."""
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue
+        found = _models_in(field.annotation)
+        if found:
+            model = found[0]
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Settings types inside an annotation such as ``dict[Name, Dataset]``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
+
+
+def _entries(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The well-formed entries of a section, so that names are checked beside other mistakes."""
+    entries = document.get(section)
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        if isinstance(entry, dict):
+            yield f"{section}.{name}", entry
+
+
+def in_names(document: Mapping[str, Any]) -> Mistakes:
+    """Unknown names, and wrong options of known ones."""
+    mistakes: Mistakes = {}
+
+    def check(place: str, name: Any, what: str, valid: Mapping[str, tuple[str, str]]) -> bool:
+        if isinstance(name, str) and name not in valid:
+            mistakes[place] = catalogue.unknown(name, what, list(valid))
+        return isinstance(name, str) and name in valid
+
+    def check_options(place: str, given: Any, module: str, function: str) -> None:
+        model = catalogue.options(module, function)
+        try:
+            model.model_validate({} if given is None else given)
+        except ValidationError as error:
+            mistakes.update(told(error, place, model))
+
+    def check_entries(section: str, key: str, valid: Mapping[str, tuple[str, str]]) -> None:
+        for place, entry in _entries(document, section):
+            if check(f"{place}.{key}", entry.get(key), key, valid):
+                check_options(f"{place}.options", entry.get("options"), *valid[entry[key]])
+
+    check_entries("datasets", "kind", _by_file("datasets", "sources"))
+    check_entries("networks", "architecture", _by_file("networks", "build"))
+    check_entries("samplers", "sampler", _by_function("diffusion.samplers"))
+    for place, entry in _entries(document, "datasets"):
+        augmentation = entry.get("augmentation")
+        check_options(f"{place}.augmentation", augmentation, "transforms", "augment")
+    for place, entry in _entries(document, "modes"):
+        check(f"{place}.mode", entry.get("mode"), "mode", _by_function("diffusion.modes"))
+    for place, entry in _diffusion_parts(document):
+        what = place.rpartition(".")[2]
+        valid = _by_function(f"diffusion.{what}")
+        name = entry.get("name", {"schedule": "linear", "weighting": "uniform"}[what])
+        if check(f"{place}.name", name, what, valid):
+            check_options(f"{place}.options", entry.get("options"), *valid[name])
+    analysis = document.get("analysis")
+    for name in _listed(analysis, "oracles") if isinstance(analysis, dict) else ():
+        check("analysis.oracles", name, "oracle", dict.fromkeys(ORACLES, ("", "")))
+    evaluation = document.get("evaluation")
+    if isinstance(evaluation, dict):
+        fusion = evaluation.get("fusion", "mean")
+        check("evaluation.fusion", fusion, "fusion", _by_function("fusion"))
+    for place, entry in _entries(document, "evaluation"):
+        valid = _by_function(place.split(".")[1])
+        for name, given in entry.items():
+            if check(f"{place}.{name}", name, "metric", valid):
+                check_options(f"{place}.{name}", given, *valid[name])
+    return mistakes
+
+
+def _diffusion_parts(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The schedules and weightings that a study names, those of its overrides too."""
+    overrides = document.get("overrides")
+    owners = [("", document)]
+    owners += [
+        (f"overrides.{index}.", override)
+        for index, override in enumerate(overrides if isinstance(overrides, list) else ())
+        if isinstance(override, dict)
+    ]
+    base = document.get("diffusion")
+    for place, owner in owners:
+        for found, entry in _entries(owner, "diffusion"):
+            part = found.rpartition(".")[2]
+            if part not in {"schedule", "weighting"}:
+                continue
+            usual = base.get(part) if isinstance(base, dict) else None
+            name = {"name": usual["name"]} if isinstance(usual, dict) and "name" in usual else {}
+            yield f"{place}{found}", name | entry
+
+
+def _by_file(folder: str, function: str) -> dict[str, tuple[str, str]]:
+    return {name: (f"{folder}.{name}", function) for name in catalogue.files(folder, function)}
+
+
+def _by_function(module: str) -> dict[str, tuple[str, str]]:
+    return {name: (module, name) for name in catalogue.functions(module)}
+
+
+def _names_in(document: Mapping[str, Any], section: str) -> list[str]:
+    entries = document.get(section)
+    return [str(name) for name in entries] if isinstance(entries, dict) else []
+
+
+def _listed(entry: Mapping[str, Any], key: str) -> list[str]:
+    names = entry.get(key)
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def in_references(document: Mapping[str, Any]) -> Mistakes:
+    """Names that refer to another section of the study and are not there."""
+    mistakes: Mistakes = {}
+
+    def check(place: str, names: list[str], section: str) -> None:
+        known = _names_in(document, section)
+        for name in names:
+            if known and name not in known:
+                mistakes[place] = catalogue.unknown(name, section[:-1], known)
+
+    for place, mode in _entries(document, "modes"):
+        check(f"{place}.samplers", _listed(mode, "samplers"), "samplers")
+        check(f"{place}.networks", _listed(mode, "networks"), "networks")
+    for place, sampler in _entries(document, "samplers"):
+        check(f"{place}.networks", _listed(sampler, "networks"), "networks")
+    for place, dataset in _entries(document, "datasets"):
+        check(f"{place}.modes", _listed(dataset, "modes"), "modes")
+    analysis = document.get("analysis")
+    if isinstance(analysis, dict):
+        check("analysis.measured", _listed(analysis, "measured"), "modes")
+        check("analysis.networks", _listed(analysis, "networks"), "networks")
+        pair = analysis.get("pair")
+        for field, name in pair.items() if isinstance(pair, dict) else ():
+            check(f"analysis.pair.{field}", [name] if isinstance(name, str) else [], "modes")
+    for place, hypothesis in _entries(document, "hypotheses"):
+        for field, given in hypothesis.items():
+            section = "samplers" if field == "samplers" else "modes"
+            names = [given] if isinstance(given, str) else list(given or ())
+            check(f"{place}.{field}", [name for name in names if isinstance(name, str)], section)
+    contrasts = document.get("contrasts")
+    for index, contrast in enumerate(contrasts if isinstance(contrasts, list) else ()):
+        names = contrast if isinstance(contrast, list) else []
+        check(f"contrasts.{index}", [name for name in names if isinstance(name, str)], "modes")
+    overrides = document.get("overrides")
+    for index, override in enumerate(overrides if isinstance(overrides, list) else ()):
+        for section in ("datasets", "networks", "modes"):
+            names = _listed(override, section) if isinstance(override, dict) else []
+            check(f"overrides.{index}.{section}", names, section)
+    return mistakes
+
+
+def between_fields(study: Study) -> Mistakes:
+    """Mistakes that only several fields together show."""
+    mistakes: Mistakes = {}
+    for index, override in enumerate(study.overrides):
+        parts: tuple[tuple[str, type[Settings]], ...] = (
+            ("training", Training),
+            ("diffusion", Diffusion),
+        )
+        for part, model in parts:
+            base = getattr(study, part).model_dump()
+            try:
+                model.model_validate(merged(base, getattr(override, part)))
+            except ValidationError as error:
+                mistakes |= told(error, f"overrides.{index}.{part}", model)
+    total = sum(study.shares.model_dump().values())
+    if abs(total - 1) > 1e-6:
+        mistakes["shares"] = f"train, val and test must add up to 1, got {total:g}"
+    # What is wrong in an override is wrong in every training it covers.
+    return mistakes or _mistakes_in_samplings(study) | _mistakes_in_analysis(study)
+
+
+def _mistakes_in_samplings(study: Study) -> Mistakes:
+    """Samplers that do not fit the number of timesteps of a training they are used for."""
+    mistakes: Mistakes = {}
+    for cell in cells(study):
+        timesteps = run_settings(study, cell).diffusion.schedule.timesteps
+        for name in samplers_of(study, cell):
+            entry = study.samplers[name]
+            length = timesteps if entry.start is None else entry.start + 1
+            whose = f" for mode {cell.mode} of {cell.network} on {cell.dataset}"
+            if length > timesteps:
+                mistakes.setdefault(
+                    f"samplers.{name}.start",
+                    f"must be between 0 and {timesteps - 1}{whose}, got {entry.start}",
+                )
+            elif isinstance(entry.steps, int) and not 1 <= entry.steps <= length:
+                mistakes.setdefault(
+                    f"samplers.{name}.steps",
+                    f"must be between 1 and {length}{whose}, got {entry.steps}",
+                )
+    return mistakes
+
+
+def _mistakes_in_analysis(study: Study) -> Mistakes:
+    """A pair that is not measured, or trainings that would wait for their own measurement."""
+    mistakes: Mistakes = {}
+    analysis, pair = study.analysis, study.analysis.pair
+    for field, name in pair.model_dump().items() if pair else ():
+        if name not in analysis.measured:
+            mistakes[f"analysis.pair.{field}"] = f"'{name}' must be among analysis.measured"
+    waiting = [cell for cell in cells(study) if _waits(study, cell)]
+    for mode in sorted({cell.mode for cell in waiting} & set(analysis.measured)):
+        mistakes["analysis.measured"] = (
+            f"mode '{mode}' has the weighting 'benefit', which is taken from a measurement of "
+            "other modes: leave it out"
+        )
+    places = measured_places(study)
+    for cell in waiting:
+        if pair is None or "val" not in analysis.splits or cell.place() not in places:
+            mistakes[f"modes.{cell.mode}"] = (
+                "its weighting 'benefit' is taken from a measured pair on val: give analysis.pair, "
+                f"measure network '{cell.network}', and have val among analysis.splits"
+            )
+    return mistakes
+
+
+def _waits(study: Study, cell: Cell) -> bool:
+    return needs_measurement(run_settings(study, cell).diffusion)

@@ -1,0 +1,60 @@
+# What is known without a score: fingerprints of datasets, and losses along the noise axis.
+
+
+rule describe:
+    input:
+        rules.prepare.output,
+    output:
+        [
+            f"{DESCRIBED}/{table}.csv"
+            for table in ("cases", "curves", "figures", "geometry", "readability")
+        ],
+    log:
+        f"logs/{NAME}/{{dataset}}.describe.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.describe.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=provenance.describing_code(),
+        settings=digest(
+            [
+                STUDY.analysis.oracles,
+                STUDY.analysis.oracle_spacing,
+                STUDY.evaluation.resamples,
+                STUDY.evaluation.level,
+            ]
+        ),
+    shell:
+        "noise2mask describe --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --log {log}"
+
+
+rule measure:
+    input:
+        measured_cells("run.json"),
+        measured_cells("model.safetensors"),
+        rules.prepare.output,
+    output:
+        MEASURED,
+    log:
+        f"logs/{NAME}/{{dataset}}.{{network}}.seed{{seed}}.measure.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.{{network}}.seed{{seed}}.measure.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: STUDY.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000 if GPU else 4000,
+        runtime=1440 if GPU else 240,
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: provenance.measuring_code(measured_runs(wildcards)),
+        settings=digest(STUDY.analysis.model_dump(mode="json")),
+    shell:
+        "noise2mask measure --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --seed {wildcards.seed} --log {log}"
