@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "noise2mask"
 ROWS = (
     {"errors"},
     {"rng", "storage", "catalogue", "atlas", "progress", "labels", "splits", "resizing"},
+    {"questions"},
     {"config", "cases"},
     {"layout", "retrieval.*", "plan"},
     {"naming", "mistakes", "folders", "points"},

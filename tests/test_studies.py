@@ -104,7 +104,8 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "networks, modes, samplers, diffusion, training, evaluation, compute, analysis, "
         "contrasts, hypotheses, pictures, overrides, folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
-        "Valid: feed_forward, diffusion, image_free, image_diffusion, dice_diffusion, recycling",
+        "Valid: feed_forward, diffusion, image_free, image_diffusion, dice_diffusion, "
+        "posterior, posterior_free, recycling",
         "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
         "Valid: one_pass, calibration, ddim2",
         "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "

@@ -18,6 +18,8 @@ MODES = {
     "image_diffusion": "diffusion of images",
     "dice_diffusion": "diffusion, Dice and cross-entropy",
     "recycling": "diffusion, recycling",
+    "posterior": "posterior, with image",
+    "posterior_free": "posterior, without image",
 }
 
 

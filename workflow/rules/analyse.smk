@@ -54,7 +54,11 @@ rule measure:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         code=lambda wildcards: provenance.measuring_code(measured_runs(wildcards)),
-        settings=digest(STUDY.analysis.model_dump(mode="json")),
+        settings=digest(
+            STUDY.analysis.model_dump(
+                mode="json", include={"pair", "splits", "spacing", "repeats"}
+            )
+        ),
     shell:
         "noise2mask measure --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --seed {wildcards.seed} --log {log}"

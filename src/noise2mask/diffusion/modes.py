@@ -9,6 +9,7 @@ drawn on the CPU from `generator`, so that a batch gets the same noise on any de
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from noise2mask.diffusion.losses import (
@@ -20,7 +21,13 @@ from noise2mask.diffusion.losses import (
     weights,
 )
 from noise2mask.diffusion.process import Process, uses
-from noise2mask.diffusion.targets import encode_mask, eps_from_x_0, noised, x_0_from_output
+from noise2mask.diffusion.targets import (
+    encode_mask,
+    eps_from_x_0,
+    evidence,
+    noised,
+    x_0_from_output,
+)
 from noise2mask.networks.contract import Network
 
 
@@ -115,6 +122,44 @@ def dice_diffusion(
     output, calibration = outputs(network, x_t, image, t, mask, process)
     loss = overlap_loss(output[:, :1], mask)
     return loss * weights(process, t, loss) + calibration
+
+
+@uses(predicts="posterior")
+def posterior(
+    network: Network,
+    image: Tensor,
+    mask: Tensor,
+    process: Process,
+    *,
+    generator: torch.Generator,
+) -> Tensor:
+    """Mean cross-entropy of the posterior of each pixel at a drawn timestep, (B,).
+
+    The network gives the log odds from everything but the pixel's own noisy value, whose evidence
+    is added. So the estimate of x_0 is as good as that of single pixels from the start, and the
+    loss is proper: its optimum is the posterior mean, which the information is made of.
+    """
+    t = drawn_timesteps(process, len(mask), generator).to(mask.device)
+    eps = torch.randn(mask.shape, generator=generator).to(mask.device)
+    signal, sigma = process.schedule.amplitudes(t, mask)
+    x_t = noised(encode_mask(mask, process.coding), eps, signal, sigma)
+    output, calibration = outputs(network, x_t, image, t, mask, process)
+    logits = output[:, :1] + evidence(x_t, signal, sigma, process.coding)
+    loss = F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
+    return loss * weights(process, t, loss) + calibration
+
+
+@uses(predicts="posterior", sees_image=False)
+def posterior_free(
+    network: Network,
+    image: Tensor,
+    mask: Tensor,
+    process: Process,
+    *,
+    generator: torch.Generator,
+) -> Tensor:
+    """The loss of `posterior` for a network that is shown no image, (B,)."""
+    return posterior(network, process.shown(image), mask, process, generator=generator)
 
 
 def recycling(

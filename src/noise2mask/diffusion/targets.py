@@ -9,7 +9,9 @@ A network may predict
 * ``eps``: the noise (Ho et al. 2020, arXiv 2006.11239);
 * ``x_0``: the mask;
 * ``v`` = signal eps - sigma x_0 (Salimans & Ho 2022, arXiv 2202.00512, appendix D);
-* ``logits``: of the probability that a pixel is foreground.
+* ``logits``: of the probability that a pixel is foreground;
+* ``posterior``: the same but for what the pixel's own noisy value says, which is known exactly and
+  added as :func:`evidence`. Without noise the estimate is the mask itself, whatever the output.
 
 A mask of zeros and ones enters diffusion under a coding: ``signed`` (-1, +1) or ``unit`` (0, 1).
 """
@@ -19,7 +21,7 @@ from typing import Literal, NamedTuple, assert_never
 import torch
 from torch import Tensor
 
-Target = Literal["eps", "x_0", "v", "logits"]
+Target = Literal["eps", "x_0", "v", "logits", "posterior"]
 Coding = Literal["signed", "unit"]
 
 
@@ -107,7 +109,29 @@ def x_0_from_output(
         return signal * x_t - sigma * output
     if target == "logits":
         return encode_mask(torch.sigmoid(output), coding)
+    if target == "posterior":
+        own = evidence(x_t, signal, sigma, coding)
+        return encode_mask(torch.sigmoid(output + own), coding)
     assert_never(target)
+
+
+def evidence(x_t: Tensor, signal: Tensor, sigma: Tensor, coding: Coding) -> Tensor:
+    """Log-likelihood ratio of foreground to background of each pixel by itself.
+
+    log N(x_t; signal high, sigma^2) - log N(x_t; signal low, sigma^2) for the levels of x_0; with
+    the log odds of everything else it adds up to those of the posterior (Bayes).
+
+    Args:
+        x_t: (B, 1, H, W), the noisy mask.
+        signal: broadcastable to x_t, sqrt(A_t).
+        sigma: broadcastable to x_t, sqrt(1 - A_t).
+        coding: of the mask.
+
+    Returns:
+        (B, 1, H, W).
+    """
+    low, high = clip_range(coding)
+    return signal * (high - low) / sigma**2 * (x_t - signal * (high + low) / 2)
 
 
 def target_from(
@@ -121,8 +145,8 @@ def target_from(
 ) -> Tensor:
     """What a network that predicts `target` should have put out.
 
-    For logits this is the foreground probability (the mask itself, in {0, 1}), the target of a
-    cross-entropy or Dice loss.
+    For logits and posterior this is the foreground probability (the mask itself, in {0, 1}), the
+    target of a cross-entropy or Dice loss.
 
     Args:
         x_0: (B, 1, H, W), the mask in its coding.
@@ -141,7 +165,7 @@ def target_from(
         return x_0
     if target == "v":
         return signal * eps - sigma * x_0
-    if target == "logits":
+    if target == "logits" or target == "posterior":
         return decode_mask(x_0, coding)
     assert_never(target)
 
