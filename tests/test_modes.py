@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.losses import dice_loss, target_loss
-from noise2mask.diffusion.process import Process, denoiser
+from noise2mask.diffusion.process import USUAL, Process, denoiser
 from noise2mask.diffusion.targets import encode_mask, noised, target_from
 
 PUBLISHED = {
@@ -30,8 +30,12 @@ def process(
         learned_variance=learned_variance,
         coding=coding,
         reduction=reduction,
-        emphasis=weighting.uniform(schedule.linear(steps), target),
-        **{"clip": False, "calibration_weight": 10.0} | more,
+        **{
+            "clip": False,
+            "calibration_weight": 10.0,
+            "emphasis": weighting.uniform(schedule.linear(steps), target),
+        }
+        | more,
     )
 
 
@@ -166,3 +170,115 @@ def test_a_feed_forward_network_sees_nothing_of_x_t_and_t():
     assert not x_t.any()
     assert not t.any()
     assert not found.x_0.any()  # probability one half is 0 in the signed coding
+
+
+# Other modes ------------------------------------------------------------------------------------
+
+
+class Seeing(nn.Module):
+    """Remembers the images it is shown and gives a learnable constant."""
+
+    calibrated = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.constant, self.images, self.inputs = nn.Parameter(torch.zeros(1)), [], []
+
+    def forward(self, x_t, image, t, features=None):
+        self.images.append(image)
+        self.inputs.append((x_t, t))
+        return self.constant.expand(x_t.shape)
+
+
+def run(mode, network, batch=64, image=None, **given):
+    settings = process(use=getattr(mode, "use", USUAL), **given)
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(batch, 3, 16, 16, generator=generator) if image is None else image
+    return mode(network, images, masks(batch), settings, generator=generator), images, settings
+
+
+@pytest.mark.parametrize("mode", [modes.image_free, modes.image_diffusion, modes.posterior_free])
+def test_modes_without_an_image_are_shown_zeros(mode):
+    network = Seeing()
+    run(mode, network, target="posterior" if mode is modes.posterior_free else "eps")
+    assert not network.images[0].any()
+    assert network.images[0].shape == (64, 3, 16, 16)
+
+
+def test_image_free_is_diffusion_of_the_same_noise():
+    blind, seeing = Seeing(), Seeing()
+    assert torch.equal(run(modes.image_free, blind)[0], run(modes.diffusion, seeing)[0])
+    assert torch.equal(blind.inputs[0][0], seeing.inputs[0][0])
+    assert seeing.images[0].any()
+
+
+def test_images_are_diffused_in_units_of_their_variance():
+    """A network that says 0 has the energy of the grey image as its loss of x_0."""
+    losses, images, _ = run(modes.image_diffusion, Seeing(), target="x_0")
+    grey = images.mean(1)
+    torch.testing.assert_close(losses, (grey**2).mean((1, 2)))
+
+
+def test_the_posterior_begins_where_single_pixels_are():
+    """With output 0 the loss is the cross-entropy of each pixel's own evidence."""
+    network = Seeing()
+    losses, _, settings = run(modes.posterior, network, target="posterior")
+    x_t, t = network.inputs[0]
+    signal, sigma = settings.schedule.amplitudes(t, x_t)
+    probability = torch.sigmoid(2 * signal * x_t / sigma**2)
+    expected = F.binary_cross_entropy(probability.double(), masks(64).double(), reduction="none")
+    torch.testing.assert_close(losses.double(), expected.mean((1, 2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_dice_diffusion_is_the_loss_of_feed_forward_on_noisy_masks():
+    network = Seeing()
+    losses, *_ = run(modes.dice_diffusion, network, target="logits")
+    plain, *_ = run(modes.feed_forward, Seeing(), target="logits")
+    torch.testing.assert_close(losses, plain)  # a constant network makes nothing of the noise
+    assert network.inputs[0][0].any()
+    assert network.inputs[0][1].max() > 900
+
+
+def test_recycling_shows_the_network_its_own_estimate():
+    """The second x_t is noise about the first estimate, and the goal is still the mask."""
+    network = Seeing()
+    network.constant.data += 0.4
+    losses, _, settings = run(modes.recycling, network, target="x_0")
+    (_, noisier), (x_t, t) = network.inputs
+    assert (noisier > t).all()
+    assert noisier.max() <= 999
+    late = settings.schedule.signal[t] > 0.99
+    signal, sigma = settings.schedule.amplitudes(t, x_t)
+    noise = ((x_t - 0.4 * signal) / sigma)[late]
+    assert noise.mean().abs() < 0.1
+    assert noise.std() == pytest.approx(1, abs=0.05)
+    x_0 = encode_mask(masks(64), "signed")
+    torch.testing.assert_close(losses, ((0.4 - x_0) ** 2).mean((1, 2, 3)))
+    assert losses.requires_grad
+
+
+def test_recycling_clips_its_estimate_as_sampling_does():
+    network = Seeing()
+    network.constant.data += 5.0
+    _, _, settings = run(modes.recycling, network, target="x_0", clip=True)
+    x_t, t = network.inputs[1]
+    signal, sigma = settings.schedule.amplitudes(t, x_t)
+    assert ((x_t - signal) / sigma).std() == pytest.approx(1, abs=0.05)
+
+
+def test_weights_and_densities_are_those_of_the_weighting():
+    weight = torch.linspace(0, 2, 1000, dtype=torch.float64)
+    network = Seeing()
+    emphasis = weighting.Emphasis(torch.full((1000,), 1e-3, dtype=torch.float64), weight)
+    weighted, *_ = run(modes.diffusion, network, target="x_0", emphasis=emphasis)
+    plain, *_ = run(modes.diffusion, Seeing(), target="x_0")
+    t = network.inputs[0][1]
+    torch.testing.assert_close(weighted, plain * weight[t].float())
+    density = torch.zeros(1000, dtype=torch.float64)
+    density[[3, 700]] = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    network = Seeing()
+    emphasis = weighting.Emphasis(density, torch.ones_like(density))
+    run(modes.diffusion, network, batch=400, target="x_0", emphasis=emphasis)
+    t = network.inputs[0][1]
+    assert set(t.tolist()) == {3, 700}
+    assert (t == 700).float().mean() == pytest.approx(0.75, abs=0.08)

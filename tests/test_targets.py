@@ -1,5 +1,6 @@
 """What networks predict: conversions there and back, and the codings of a mask."""
 
+import math
 from pathlib import Path
 from typing import get_args
 
@@ -8,6 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from scipy.special import expit
+from scipy.stats import norm
 
 from noise2mask.diffusion import schedule
 from noise2mask.diffusion.targets import (
@@ -167,3 +170,38 @@ def test_dynamic_threshold_is_per_row_and_never_enlarges():
     kept, limited = dynamic_threshold(x_0, 0.5)
     assert torch.equal(kept, x_0[0])
     torch.testing.assert_close(limited, (x_0[1] / 2).clamp(-1, 1))
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@given(x_t=st.floats(-5, 5), output=st.floats(-4, 4), level=st.floats(0.01, 0.99))
+def test_the_posterior_is_that_of_bayes(coding, x_t, output, level):
+    """Prior odds from the output, likelihoods from scipy's normal distribution."""
+    low, high = clip_range(coding)
+    signal, sigma = level**0.5, (1 - level) ** 0.5
+    of_low, of_high = (norm.logpdf(x_t, signal * each, sigma) for each in (low, high))
+    prior = 1 / (1 + math.exp(-output))
+    odds = math.log(prior) - math.log1p(-prior) + of_high - of_low
+    expected = low + (high - low) * expit(odds)
+    shape = (1, 1, 1, 1)
+    found = x_0_from_output(
+        torch.full(shape, output, dtype=torch.float64),
+        torch.full(shape, x_t, dtype=torch.float64),
+        torch.tensor(signal, dtype=torch.float64),
+        torch.tensor(sigma, dtype=torch.float64),
+        target="posterior",
+        coding=coding,
+    )
+    assert found.item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_without_noise_the_posterior_is_the_mask_whatever_the_network_says(coding):
+    mask = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1)
+    x_0 = encode_mask(mask, coding)
+    signal, sigma = schedule.linear(1000).amplitudes(torch.tensor([0, 0]), x_0)
+    for output in (-20.0, 0.0, 20.0):
+        found = x_0_from_output(
+            torch.full_like(x_0, output), signal * x_0, signal, sigma,
+            target="posterior", coding=coding,
+        )  # fmt: skip
+        torch.testing.assert_close(found, x_0)

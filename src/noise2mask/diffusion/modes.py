@@ -203,4 +203,4 @@ def _estimate(
     estimate = x_0_from_output(
         output, x_t, signal, sigma, target=process.target, coding=process.coding
     )
-    return process.clipped(estimate)
+    return process.clipped(estimate).detach()
