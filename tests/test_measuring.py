@@ -11,6 +11,7 @@ from noise2mask.config import Analysis, Cell, Pair
 from noise2mask.errors import UserError
 from noise2mask.measuring import COLUMNS, Rows, measure_modes
 from noise2mask.plan import run_settings
+from noise2mask.preparing import prepare
 from noise2mask.runs import run_of
 from noise2mask.sampling import load_trained
 from noise2mask.training import train
@@ -41,6 +42,7 @@ def table(finished, prepared, tmp_path_factory):
 
 def test_a_row_for_every_case_and_level_of_held_out_cases(table, prepared):
     assert tuple(table.columns) == COLUMNS
+    assert list(dict.fromkeys(table["mode"])) == list(MODES)
     manifest = read_manifest(prepared)
     held_out = {case.id: case.split for case in manifest.cases if case.split != "train"}
     assert set(table["case"]) == set(held_out)
@@ -110,6 +112,16 @@ def test_a_pair_needs_one_schedule(finished, study, prepared, tmp_path):
     folders = {**finished, "image_free": tmp_path / "image_free"}
     with pytest.raises(UserError, match="one schedule, input scale and coding"):
         measure_modes(folders, prepared, ANALYSIS, tmp_path / "x.csv", 1, CPU)
+
+
+def test_other_cases_than_the_run_was_trained_on_are_refused(finished, study, tmp_path):
+    dataset = study.datasets["nuclei_phantom"]
+    prepare(
+        dataset.kind, dataset.options, "nuclei_phantom", study.resolution,
+        study.shares.model_dump(), tmp_path / "other",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="train this cell again"):
+        measure_modes(finished, tmp_path / "other", ANALYSIS, tmp_path / "x.csv", 1, CPU)
 
 
 def test_a_run_that_is_not_there(finished, prepared, tmp_path):
