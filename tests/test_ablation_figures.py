@@ -4,8 +4,10 @@ import pandas as pd
 import pytest
 
 from noise2mask.analysis import ablation_figures
+from noise2mask.analysis.effects import least
 from noise2mask.analysis.heat import means_of
-from noise2mask.analysis.lines import LOOKS, STEPS, chosen, least, parts
+from noise2mask.analysis.lines import STEPS, chosen, parts
+from noise2mask.drawing import MODE_LOOKS as LOOKS
 from noise2mask.labels import Labels
 
 SWEEPS = [

@@ -13,9 +13,9 @@ from noise2mask.analysis.ordering import (
     death_of,
     dice_curves,
     ordered,
-    rank_correlation,
     wide,
 )
+from noise2mask.analysis.ranks import rank_correlation
 
 GRID = np.linspace(-10, 4, 29)
 

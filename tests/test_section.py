@@ -29,7 +29,7 @@ from noise2mask.analysis.section_tables import (
     structure_table,
     varied,
 )
-from noise2mask.tables import read_table
+from noise2mask.tables import read_table, save_table
 
 FIGURES = (
     "loss_eps_log_snr", "loss_x_0_t", "integrand", "noising", "masks_beside_images",
@@ -58,7 +58,8 @@ def table_after(text, heading):
 
 def test_every_table_has_its_file_and_comes_back(tmp_path):
     assert [field.name for field in fields(AnalysisTables)] == list(COLUMNS)
-    TABLES.save(tmp_path, COLUMNS)
+    for name in COLUMNS:
+        save_table(getattr(TABLES, name), tmp_path / f"{name}.csv")
     assert {path.stem for path in tmp_path.glob("*.csv")} == set(COLUMNS)
     for name, columns in COLUMNS.items():
         back = read_table(tmp_path / f"{name}.csv")

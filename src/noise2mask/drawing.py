@@ -12,7 +12,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from noise2mask.labels import MODES, Metric
+from noise2mask.labels import Metric
 from noise2mask.storage import writing
 
 STYLE: Mapping[str, Any] = MappingProxyType(
@@ -62,6 +62,8 @@ MODE_LOOKS = (
     Look("#CC79A7", "D", "-"),
     Look("#D55E00", "v", "-"),
     Look("#56B4E9", "P", "-"),
+    Look("#000000", "X", (0, (4, 1.5))),
+    Look("#8A7A00", "<", (0, (4, 1, 1, 1))),
 )
 NETWORK_LOOKS = (
     Look("#000000", "o", "-"),
@@ -70,6 +72,9 @@ NETWORK_LOOKS = (
     Look("#009E73", "D", (0, (4, 1, 1, 1))),
     Look("#CC79A7", "v", (0, (6, 2))),
 )
+
+STABLE = ("feed_forward", "diffusion")
+"""The modes that the paper compares."""
 
 _P = ParamSpec("_P")
 
@@ -110,8 +115,8 @@ def cycled(looks: Sequence[Look], names: Sequence[str]) -> dict[str, Look]:
 
 
 def mode_looks(modes: Iterable[str]) -> dict[str, Look]:
-    """Looks of modes; a known mode looks the same in every study."""
-    return cycled(MODE_LOOKS, list(dict.fromkeys([*MODES, *modes])))
+    """Looks of modes; those of `STABLE` look the same in every study."""
+    return cycled(MODE_LOOKS, list(dict.fromkeys([*STABLE, *modes])))
 
 
 def panels(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from noise2mask import analysis_figures, figures
 from noise2mask.analysis.contents import AnalysisTables
 from noise2mask.analysis.section import section
+from noise2mask.analysis.section_pictures import linked
 from noise2mask.declaration import DatasetNote
 from noise2mask.drawing import save
 from noise2mask.labels import Labels, metric_of, names_in, trained
@@ -141,13 +142,6 @@ def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
         yield "examples", figures.examples(study.examples, labels)
 
 
-def _picture(name: str, caption: str) -> str:
-    """A figure that leads to its scalable version, with its caption."""
-    text = escaped(caption)
-    short = text.partition(":")[0].partition(";")[0]
-    return f"[![{short}](figures/{name}.png)](figures/{name}.svg)\n\n*{text}*\n"
-
-
 def _claim(study: ReportInput) -> str:
     """What is asked, and in one sentence a metric what was found."""
     lines = [
@@ -193,7 +187,7 @@ def _results(study: ReportInput) -> str:
                 "feed-forward (square) and diffusion (circle) of each architecture, an open marker "
                 "for a further sampler. Axes differ between datasets."
             )
-            parts.append(_picture(f"results_{metric}", caption))
+            parts.append(linked(f"results_{metric}", caption))
     return "\n".join(parts)
 
 
@@ -212,7 +206,7 @@ def _comparisons(study: ReportInput) -> str:
         parts.append(f"**{metric_of(metric).title}**\n")
         parts.append(comparison_table(family, metric, labels))
     parts.append(
-        _picture(
+        linked(
             "comparison",
             f"Difference diffusion minus feed-forward with {labels.interval()}; to the right "
             "diffusion is better. Filled: significant after Holm's correction.",
@@ -238,7 +232,7 @@ def _calibration(study: ReportInput) -> str:
             "foreground against mean probability of each bin, and the pixels in it. ECE here is "
             "pooled; the tables give its mean over cases."
         )
-        parts.append(_picture(f"reliability_{region}", caption))
+        parts.append(linked(f"reliability_{region}", caption))
     return "\n".join(["## Calibration\n", *parts]) if parts else ""
 
 
@@ -249,7 +243,7 @@ def _examples(study: ReportInput) -> str:
         "Test cases with the reference (contour), the mean probability of each training, and the "
         "standard deviation of the draws for each pixel."
     )
-    return f"## Examples\n\n{_picture('examples', caption)}"
+    return f"## Examples\n\n{linked('examples', caption)}"
 
 
 def _training(study: ReportInput) -> str:
@@ -259,7 +253,7 @@ def _training(study: ReportInput) -> str:
         "Loss (thin) and validation loss (thick) of each training; the star is the chosen "
         "checkpoint. The two modes have different losses: compare shapes, not heights."
     )
-    return f"## Training\n\n{_picture('training', caption)}"
+    return f"## Training\n\n{linked('training', caption)}"
 
 
 def _further(study: ReportInput) -> str:

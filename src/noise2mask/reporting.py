@@ -40,7 +40,8 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
     tables, missing = gather(study, name, root)
     tables.save(folder)
     analysis, others = analyse(study, name, root, tables.metrics)
-    analysis.save(folder, analysis_tables(study))
+    for table in analysis_tables(study):
+        save_table(getattr(analysis, table), folder / f"{table}.csv")
     missing += others
     _save_summaries(study, name, root, folder, tables, missing)
     write_report(

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from noise2mask.analysis.effects import MARGIN
 from noise2mask.analysis.heat import effects, key, means_of, pair
 from noise2mask.analysis.lines import (
     START,
     STEPS,
-    WITHIN,
     Along,
     chosen,
     doubling,
@@ -97,7 +97,7 @@ def heat_maps(
 
 @styled
 def steps(
-    sweeps: pd.DataFrame, metric: str, labels: Labels | None = None, within: float = WITHIN
+    sweeps: pd.DataFrame, metric: str, labels: Labels | None = None, within: float = MARGIN
 ) -> Figure:
     """Quality against the number of sampling steps, a panel a dataset, a line a mode.
 

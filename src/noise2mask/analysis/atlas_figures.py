@@ -16,10 +16,10 @@ from noise2mask.analysis.ordering import (
     death_of,
     dice_curves,
     ordered,
-    rank_correlation,
     wide,
 )
 from noise2mask.analysis.placing import at_ends, beside
+from noise2mask.analysis.ranks import rank_correlation
 from noise2mask.analysis.strips import GEOMETRY, LOG_SNR, column, handles, marks, strips, tree
 from noise2mask.drawing import (
     NETWORK_LOOKS,

@@ -1,12 +1,9 @@
-"""The tables of a study's analysis: their columns, and the CSV files they are kept in."""
+"""The tables of a study's analysis and their columns."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
-
-from noise2mask.storage import write_text
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "losses": (
@@ -79,18 +76,3 @@ class AnalysisTables:
     def empty(cls) -> "AnalysisTables":
         """Every table without a row."""
         return cls(**{name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLUMNS})
-
-    def save(self, folder: Path, names: Iterable[str]) -> None:
-        """Write some tables to ``<folder>/<name>.csv``, numbers with nine significant digits.
-
-        Args:
-            folder: where to.
-            names: of the tables.
-
-        Raises:
-            UserError: the folder cannot be written.
-        """
-        for name in names:
-            table: pd.DataFrame = getattr(self, name)
-            text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-            write_text(folder / f"{name}.csv", text)

@@ -93,11 +93,28 @@ def least_steps(
         cell = cell[cell["draws"] == draws]
         if tried[draws] < 2:
             continue
-        best = float(cell["mean"].max())
-        # A difference of exactly the margin must not hang on rounding.
-        good = cell["steps"][cell["mean"] >= best - margin - 1e-9]
-        found.append((*key, draws, int(good.min()), int(cell["steps"].max()), best))
+        enough = least(cell, 1, margin)
+        if enough is not None:
+            best, most = float(cell["mean"].max()), int(cell["steps"].max())
+            found.append((*key, draws, int(enough["steps"]), most, best))
     return pd.DataFrame(found, columns=[*_CELL, "draws", "least", "most", "best"])
+
+
+def least(line: pd.DataFrame, better: int, within: float = MARGIN) -> pd.Series | None:
+    """The row with the least steps whose mean is within `within` of the best mean.
+
+    Args:
+        line: rows with columns steps and mean.
+        better: 1 if a higher mean is better, -1 if a lower one; 0: none is best.
+        within: in units of the metric; rounding of the means does not count.
+    """
+    rows = line[line["mean"].notna()]
+    if rows.empty or better == 0:
+        return None
+    signed = rows["mean"] * better
+    enough = rows[signed.max() - signed <= within + 1e-9]
+    first: pd.Series = enough.sort_values("steps", kind="stable").iloc[0]
+    return first
 
 
 def _fitted(design: Floats, scores: Floats) -> Floats:

@@ -4,24 +4,19 @@ A result is confirmed if its interval lies wholly inside the region that the cla
 wholly outside, undecided otherwise and where there is no interval.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata, spearmanr
 
+from noise2mask.analysis import ranks
 from noise2mask.analysis.curves import CaseGroups
 from noise2mask.analysis.integral import Floats
 from noise2mask.statistics import Interval, bootstrap_statistic
 
 Verdict = Literal["confirmed", "refuted", "undecided", "not tested"]
-
-FEWEST = 5
-"""Datasets from which on a rank correlation can be told from chance: four have 24 orders, of which
-the best one and its reverse are 8 %; five have 120."""
 
 
 class Resampling(NamedTuple):
@@ -222,10 +217,10 @@ def rank_correlation(
 ) -> Part:
     """The verdict on "Spearman's rank correlation over datasets is at least `low`".
 
-    The interval is that of the percentile bootstrap over datasets. It is narrow for few of them, so
-    a confirmation, and an interval below 0, also need a permutation test with p < 1 - level; below
-    `FEWEST` datasets it is undecided by construction. Fewer than three, or values that are all the
-    same: not tested.
+    Interval and test are those of :func:`noise2mask.analysis.ranks.rank_correlation`. A bootstrap
+    of few datasets is narrow, so a confirmation, and an interval below 0, also need a permutation
+    test with p < 1 - level; below ``ranks.FEW`` datasets it is undecided by construction. Fewer
+    than three, or values that are all the same: not tested.
 
     Args:
         label: of the part.
@@ -236,46 +231,16 @@ def rank_correlation(
     """
     both = pd.concat([first, second], axis=1, join="inner").dropna().sort_index()
     x, y = both.to_numpy(dtype=np.float64).T
-    if len(both) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    found = ranks.rank_correlation(x, y, **resampling._asdict())
+    interval = Interval(found.rank_correlation, found.low, found.high, found.n)
+    if np.isnan(found.rank_correlation):
         reason = "no differences between datasets"
         if len(both) < 3:
             reason = f"three datasets needed, got {len(both)}"
-        return Part(label, Interval(np.nan, np.nan, np.nan, len(both)), "not tested", reason)
-
-    def of(counts: Floats) -> Floats:
-        drawn = (np.repeat(np.arange(len(x)), row.astype(int)) for row in counts)
-        return np.array([_spearman(x[rows], y[rows]) for rows in drawn])
-
-    # Every dataset is a unit of its own: the sum over those drawn is how often each was.
-    interval = bootstrap_statistic(np.eye(len(x)), of, **resampling._asdict())
-    p = permutation_p(x, y)
+        return Part(label, interval, "not tested", reason)
+    if len(both) < ranks.FEW:
+        return Part(label, interval, "undecided", f"fewer than {ranks.FEW} datasets decide nothing")
     verdict = decided(interval, low=low)
-    if len(x) < FEWEST:
-        return Part(label, interval, "undecided", f"fewer than {FEWEST} datasets decide nothing")
-    if (verdict == "confirmed" or interval.high < 0) and not p < 1 - resampling.level:
+    if (verdict == "confirmed" or interval.high < 0) and not found.p < 1 - resampling.level:
         verdict = "undecided"
-    return Part(label, interval, verdict, f"permutation p = {p:.2g}")
-
-
-def permutation_p(x: Floats, y: Floats) -> float:
-    """Two-sided p-value of Spearman's rank correlation; exact up to seven values.
-
-    Above, Student's approximation.
-
-    Args:
-        x: (values,).
-        y: (values,).
-    """
-    if len(x) > 7:
-        return float(spearmanr(x, y).pvalue)
-    ranks = rankdata(x) - (len(x) + 1) / 2
-    orders = np.array(list(itertools.permutations(rankdata(y) - (len(y) + 1) / 2)))
-    found = np.abs(orders @ ranks)  # the first order is the one observed
-    return float(np.mean(found >= found[0] - 1e-9))
-
-
-def _spearman(x: Floats, y: Floats) -> float:
-    first, second = rankdata(x), rankdata(y)
-    if np.ptp(first) == 0 or np.ptp(second) == 0:
-        return math.nan
-    return float(np.corrcoef(first, second)[0, 1])
+    return Part(label, interval, verdict, f"permutation p = {found.p:.2g}")

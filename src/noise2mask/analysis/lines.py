@@ -10,18 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from noise2mask.analysis.effects import least
 from noise2mask.drawing import MODE_LOOKS, Look, mode_looks
 from noise2mask.labels import Labels, Metric, modes_in
-
-LOOKS = (
-    *MODE_LOOKS,
-    Look("#000000", "X", (0, (4, 1.5))),
-    Look("#8A7A00", "<", (0, (4, 1, 1, 1))),
-)
-"""Looks of modes beside each other; no two share a colour or a marker."""
-
-WITHIN = 0.01
-"""A mean so near to the best, e.g. a Dice point, is as good."""
 
 GREY = "0.78"
 
@@ -48,14 +39,14 @@ def chosen(rows: pd.DataFrame, better: int) -> dict[str, Look]:
         better: -1 if a lower mean is better.
     """
     modes, known = modes_in(rows), mode_looks(())
-    if len(modes) > len(LOOKS):
+    if len(modes) > len(MODE_LOOKS):
         signed = rows.assign(mean=rows["mean"] * (better or 1))
         best = signed.groupby(["mode", "dataset", "network"])["mean"].max().groupby("mode").mean()
-        ranked = sorted(modes, key=lambda mode: (mode not in known, -best[mode]))[: len(LOOKS)]
+        ranked = sorted(modes, key=lambda mode: (mode not in known, -best[mode]))[: len(MODE_LOOKS)]
         modes = [mode for mode in modes if mode in ranked]
-    room = sum(mode not in known for mode in modes) <= len(LOOKS) - len(known)
+    room = sum(mode not in known for mode in modes) <= len(MODE_LOOKS) - len(known)
     kept = [look for mode, look in known.items() if room or mode in modes]
-    free = iter(look for look in LOOKS if look not in kept)
+    free = iter(look for look in MODE_LOOKS if look not in kept)
     return {mode: known[mode] if mode in known else next(free) for mode in modes}
 
 
@@ -76,23 +67,6 @@ def parts(rows: pd.DataFrame, along: Along) -> list[pd.DataFrame]:
         for _, part in rows.groupby(keys, sort=False, dropna=False)
     ]
     return sorted(lines, key=len, reverse=True)
-
-
-def least(line: pd.DataFrame, better: int, within: float = WITHIN) -> pd.Series | None:
-    """The row with the least steps whose mean is within `within` of the best mean.
-
-    Args:
-        line: rows with columns steps and mean.
-        better: 1 if a higher mean is better, -1 if a lower one; 0: none is best.
-        within: in units of the metric; rounding of the means does not count.
-    """
-    rows = line[line["mean"].notna()]
-    if rows.empty or better == 0:
-        return None
-    signed = rows["mean"] * better
-    enough = rows[signed.max() - signed <= within + 1e-9]
-    first: pd.Series = enough.sort_values("steps", kind="stable").iloc[0]
-    return first
 
 
 def mode_line(

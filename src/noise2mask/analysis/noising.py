@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from noise2mask.analysis.adaptation import linear_log_snr
 from noise2mask.analysis.filters import BINS, gaussian_copies, widths_up_to
 from noise2mask.analysis.observation import Floats, Singles
 from noise2mask.analysis.thresholds import best_threshold, counted
@@ -156,13 +157,8 @@ def read_photograph(photograph: NDArray[np.floating], y: Singles) -> Reading:
 
 
 def linear_timestep(log_snr: float) -> int | None:
-    """The timestep of the linear schedule, T = 1000, nearest to a log SNR; None beyond its ends.
-
-    Betas from 0.0001 to 0.02 (Ho et al. 2020, arXiv 2006.11239, section 4); A - 1 is computed as
-    the sum of logarithms, which loses no digits at the first timesteps.
-    """
-    log_a = np.cumsum(np.log1p(-np.linspace(1e-4, 0.02, 1000)))
-    axis = log_a - np.log(-np.expm1(log_a))
+    """The timestep of the linear schedule, T = 1000, nearest to a log SNR; None beyond its ends."""
+    axis = linear_log_snr()
     if not axis[-1] - 0.01 <= log_snr <= axis[0] + 0.01:
         return None
     return int(np.abs(axis - log_snr).argmin())

@@ -5,16 +5,14 @@ threshold still read of a mask at each noise level, without the image.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.cluster import hierarchy
-from scipy.stats import permutation_test, rankdata
 
 from noise2mask.analysis.fingerprints import crossing
-from noise2mask.rng import seed_of
+from noise2mask.analysis.ranks import Correlation, rank_correlation
 
 Floats = NDArray[np.float64]
 
@@ -28,9 +26,6 @@ DEATHS = ("log_snr_at_50", "log_snr_at_half")
 
 CLUSTERS = 5
 """A tree is cut into so many clusters at most."""
-
-FEW = 5
-"""Resamples of fewer datasets are nearly all degenerate: no interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,16 +42,6 @@ class Order:
     datasets: tuple[str, ...]
     linkage: Floats
     clusters: tuple[int, ...]
-
-
-class Correlation(NamedTuple):
-    """Spearman's rank correlation over `n` datasets, bootstrap interval and permutation test."""
-
-    rank_correlation: float
-    low: float
-    high: float
-    p: float
-    n: int
 
 
 def wide(fingerprints: pd.DataFrame) -> pd.DataFrame:
@@ -178,53 +163,6 @@ def correlations(
     return pd.DataFrame(rows, columns=["figure", *Correlation._fields])
 
 
-def rank_correlation(
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Correlation:
-    """Spearman's rank correlation of two columns, a value a dataset.
-
-    The p-value is two-sided, from permutations: all of them up to 7 datasets, else 9999. The
-    interval is the percentile bootstrap's, NaN for fewer than :data:`FEW` datasets. All is NaN for
-    fewer than three, or where all values of a column are equal.
-
-    Args:
-        first: (datasets,).
-        second: (datasets,); a pair with a NaN is left out and not counted.
-        resamples: of the bootstrap.
-        level: coverage of the interval.
-        seed: of bootstrap and permutations.
-
-    Raises:
-        ValueError: different shapes, or not one-dimensional.
-    """
-    pair = np.stack([np.asarray(column, dtype=np.float64) for column in (first, second)])
-    if pair.ndim != 2:
-        raise ValueError(f"columns of one value a dataset are needed, got {pair.shape[1:]}")
-    pair = pair[:, ~np.isnan(pair).any(axis=0)]
-    n = pair.shape[1]
-    found = _spearman(*pair) if n >= 3 else np.nan
-    if np.isnan(found):
-        return Correlation(np.nan, np.nan, np.nan, np.nan, n)
-    test = permutation_test(
-        (pair[0],), lambda one, axis: _spearman(one, np.broadcast_to(pair[1], one.shape), axis),
-        permutation_type="pairings", vectorized=True, n_resamples=9999,
-        rng=np.random.default_rng(seed_of("permutation", seed)),
-    )  # fmt: skip
-    low = high = np.nan
-    if n >= FEW:
-        generator = np.random.default_rng(seed_of("correlation", seed))
-        drawn = pair[:, generator.integers(n, size=(resamples, n))]
-        values = _spearman(drawn[0], drawn[1])
-        tail = (1 - level) / 2
-        low, high = np.nanquantile(values, [tail, 1 - tail]).tolist()
-    return Correlation(float(found), low, high, float(test.pvalue), n)
-
-
 def _half_way(values: Floats, log_snr: Floats) -> Floats:
     """Log SNR at which each curve falls half-way from 1 to its last value, else an end."""
     height = (1 + values[:, 0]) / 2
@@ -238,12 +176,3 @@ def _cut(heights: Floats) -> int:
     most = min(CLUSTERS, len(heights))
     steps = np.diff(heights)[::-1][: most - 1]
     return int(steps.argmax()) + 2 if len(steps) else 1
-
-
-def _spearman(first: Floats, second: Floats, axis: int = -1) -> Floats:
-    """Pearson's correlation of ranks along an axis; NaN where all values are equal."""
-    one, two = (rankdata(values, axis=axis) for values in (first, second))
-    one, two = (ranks - ranks.mean(axis=axis, keepdims=True) for ranks in (one, two))
-    scale = np.sqrt((one**2).sum(axis=axis) * (two**2).sum(axis=axis))
-    product = (one * two).sum(axis=axis)
-    return np.asarray(np.divide(product, scale, out=np.full_like(scale, np.nan), where=scale > 0))

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from scipy.cluster import hierarchy
 
-from noise2mask.analysis.ordering import Order, rank_correlation, wide
+from noise2mask.analysis.ordering import Order, wide
+from noise2mask.analysis.ranks import rank_correlation
 from noise2mask.labels import number
 
 COLOURS = "cividis"
