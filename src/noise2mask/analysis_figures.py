@@ -17,6 +17,10 @@ from noise2mask.resizing import resize_image, resize_mask
 
 SHOWN = ("dice", "iou", "ece")
 """Metrics that are drawn."""
+E3 = "image_free"
+"""Beside trainings on eps, one on x_0: its loss of eps is a thousandfold at little noise."""
+OF_EPS = ("eps_diffusion", "image_diffusion")
+"""Trained on eps: their loss of x_0 is a hundredfold where little else than noise is left."""
 MANY = 4
 """Datasets from which on an atlas says more than a panel for each."""
 SIDE = 128
@@ -31,14 +35,15 @@ def figures(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figur
         labels: names to be shown.
     """
     if len(tables.losses):
+        modes = tables.losses["mode"]
+        of_eps = tables.losses[(modes != E3) | ~modes.isin(OF_EPS).any()]
         for axis in ("log_snr", "t"):
             yield (
                 f"loss_eps_{axis}",
-                loss_figures.losses(
-                    tables.losses, "eps", labels, structure=tables.structure, axis=axis
-                ),
+                loss_figures.losses(of_eps, "eps", labels, structure=tables.structure, axis=axis),
             )
-        yield "loss_x_0_log_snr", loss_figures.losses(tables.losses, "x_0", labels)
+        of_x_0 = tables.losses[~modes.isin(OF_EPS)]
+        yield "loss_x_0_log_snr", loss_figures.losses(of_x_0, "x_0", labels)
     if len(tables.integrand):
         yield "integrand", loss_figures.integrand(tables.integrand, tables.information, labels)
     if len(tables.oracles):

@@ -185,6 +185,9 @@ def training_curves(history: pd.DataFrame, labels: Labels | None = None) -> Figu
     for (row, dataset), (column, network) in product(enumerate(datasets), enumerate(networks)):
         axis = grid[row, column]
         panel = history[(history["dataset"] == dataset) & (history["network"] == network)]
+        if panel.empty and column:
+            axis.set_visible(False)
+            continue
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.yaxis.set_major_formatter("{x:g}")
@@ -195,10 +198,13 @@ def training_curves(history: pd.DataFrame, labels: Labels | None = None) -> Figu
                 curve(axis, one, look)
         if row == 0:
             axis.set_title(labels.network(network))
-        if row == len(datasets) - 1:
-            axis.set_xlabel("training step")
         if column == 0:
             axis.set_ylabel(f"{folded(labels.dataset(dataset), 20)}\nloss")
+    for line in grid.T:
+        lowest = [axis for axis in line if axis.get_visible()][-1:]
+        for axis in lowest:
+            axis.set_xlabel("training step")
+            axis.tick_params(labelbottom=True)
     handles = [
         Line2D([], [], color=look.colour, marker=look.marker, label=labels.mode(mode))
         for mode, look in looks.items()

@@ -34,11 +34,20 @@ MASK = Look("#0072B2", "o", "-")
 IMAGE = Look("#D55E00", "D", (0, (5, 1.2, 1, 1.2)))
 MODE_LOOKS = {
     "diffusion": MASK,
+    "eps_diffusion": MASK,
     "image_free": Look("#009E73", "^", (0, (4, 1.5))),
     "image_diffusion": IMAGE,
+    "posterior": Look("#000000", "s", "-"),
+    "posterior_free": Look("#000000", "P", (0, (1, 1))),
 }
-OTHER_LOOKS = (Look("#000000", "s", (0, (1, 1))), Look("#CC79A7", "v", (0, (6, 2))))
-GLYPHS = {"o": "●", "^": "▲", "D": "◆", "s": "■", "v": "▼"}
+OTHER_LOOKS = (
+    Look("#CC79A7", "v", (0, (6, 2))),
+    Look("#56B4E9", "X", (0, (4, 1, 1, 1))),
+    Look("#8A7A00", "<", (0, (2, 1))),
+)
+IN_A_LINE = 3
+"""Maxima told in one line above a panel."""
+GLYPHS = {"o": "●", "^": "▲", "D": "◆", "s": "■", "v": "▼", "P": "✚", "X": "✖", "<": "◀"}
 TARGETS = {"eps": "ε", "x_0": "x₀"}
 ORACLES = {
     "pixel": "each pixel alone",
@@ -81,7 +90,7 @@ def losses(
     labels = labels or Labels()
     shown = table[table["target"] == target].dropna(subset=["log_snr", "t", "loss"])
     found = network_panels(shown, shown, labels)
-    figure, axes = panels(len(found), 2.5, extra=0.6)
+    figure, axes = panels(len(found), 2.7, extra=0.8)
     if not axes:
         return empty(figure, f"no loss of {TARGETS.get(target, target)} yet")
     humps = pd.DataFrame() if structure is None else _humps(structure, target)
@@ -89,7 +98,7 @@ def losses(
     for place, panel in zip(axes, found, strict=True):
         seen = panel.rows(humps) if len(humps) else humps
         _curves(place, panel.rows(shown), seen, looks, axis)
-        place.set_title(panel.title, pad=16)
+        place.set_title(panel.title, pad=16 + 11 * ((len(looks) - 1) // IN_A_LINE))
         place.set_ylim(-0.03, 1.14 + (0.1 * len(looks) if len(humps) else 0))
         place.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
     noise_axis(axes, shown, axis)
@@ -249,9 +258,10 @@ def _curves(
         if len(humps):
             for _, found in humps[humps["mode"] == mode].head(1).iterrows():
                 hump(axis, found, one, level, look, 1.17 + 0.1 * order)
+    lines = [largest[start : start + IN_A_LINE] for start in range(0, len(largest), IN_A_LINE)]
     axis.text(
-        0.5, 1.0, "1 = " + "   ".join(largest), transform=axis.transAxes, ha="center",
-        va="bottom", fontsize=8.5, color="0.25",
+        0.5, 1.0, "1 = " + "\n".join("   ".join(each) for each in lines), ha="center",
+        va="bottom", fontsize=8.5, color="0.25", transform=axis.transAxes,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def floor_line(axis: Axes, floor: float) -> None:
     if not np.isfinite(floor):
         return
     axis.axhline(floor, color="0.35", linewidth=1.3, linestyle=(0, (4, 2)), gid="floor")
-    below = floor > 0.8
+    below = floor > 0.12  # lines lie above it
     axis.annotate(
         f"all foreground {number(floor, 2)}", (0.02, floor), xycoords=("axes fraction", "data"),
         xytext=(0, -3 if below else 2), textcoords="offset points",

@@ -103,15 +103,17 @@ def _losses(tables: AnalysisTables, labels: Labels, figures: Collection[str]) ->
     """Is the loss of eps non-monotonic for masks, and monotonic for images?"""
     structure = tables.structure
     varied = ~structure["mode"].isin(CURVES) & structure["mode"].isin(tables.grid["mode"])
-    shown = structure[(structure["target"] == "eps") & ~varied]
+    # Beside a training on eps, E3 is the one on x_0: its loss of eps is none of that training.
+    beside = (structure["mode"] == "eps_diffusion").any() & (structure["mode"] == "image_free")
+    shown = structure[(structure["target"] == "eps") & ~varied & ~beside]
     parts = pictures(LOSSES, labels, figures)
     if len(shown):
         parts.append(f"{_claim(shown, labels)}\n")
         parts.append(
             "The depth is the smaller of the largest rise and the largest fall along the axis, as "
             "a share of what is reached; 0 is monotone. It is about the loss of eps: that of x_0 "
-            "is another multiple of the same error at each noise level. Other targets and the "
-            "trainings of the ablation are in `structure.csv`.\n"
+            "is another multiple of the same error at each noise level. Other targets, the "
+            "trainings of an ablation and E3, trained on x_0, are in `structure.csv`.\n"
         )
         parts.append(structure_table(shown, labels))
     return _joined("Loss along the noise axis", parts)
