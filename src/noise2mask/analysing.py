@@ -143,7 +143,8 @@ def findings(study: Study, sources: Sources, tables: AnalysisTables) -> list[Fin
     for key, test in tests.items():
         modes = getattr(named, key)
         if modes is None:
-            claim = str(type(named).model_fields[key].description)
+            description = str(type(named).model_fields[key].description)
+            claim = f"{description[0].upper()}{description[1:]}."
             found.append(untested(key.upper(), claim, "", "this study does not name its modes"))
         else:
             found.append(test(**modes.model_dump()))

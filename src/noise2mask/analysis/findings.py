@@ -65,7 +65,8 @@ class Part(NamedTuple):
         note = f" ({self.note})" if self.note else ""
         if math.isnan(mean):
             return f"{self.label}: {self.verdict}{note}"
-        return f"{self.label}: {mean:.3g} [{low:.3g}, {high:.3g}], n = {n}, {self.verdict}{note}"
+        ends = "" if math.isnan(low) else f" [{low:.3g}, {high:.3g}]"
+        return f"{self.label}: {mean:.3g}{ends}, n = {n}, {self.verdict}{note}"
 
 
 def table(findings: Iterable[Finding]) -> pd.DataFrame:
