@@ -316,7 +316,8 @@ def test_contrasts_hold_every_difference(metric):
     axes = shown(figure)
     assert len(axes) == len(PAIRS)
     for axis, (first, second) in zip(axes, PAIRS, strict=True):
-        assert axis.get_title().startswith(f"{LABELS.mode(first)} minus {LABELS.mode(second)}")
+        title = axis.get_title().replace("\n", " ")
+        assert title.startswith(f"{LABELS.mode(first)} minus {LABELS.mode(second)}")
         rows = table[(table.metric == metric) & (table["first"] == first)].reset_index()
         dots = {line.get_ydata()[0]: line for line in axis.lines if line.get_marker() == "o"}
         assert len(dots) == 4

@@ -36,7 +36,8 @@ def figures(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figur
     """
     if len(tables.losses):
         modes = tables.losses["mode"]
-        of_eps = tables.losses[(modes != E3) | ~modes.isin(OF_EPS).any()]
+        beside = E3 if modes.isin(OF_EPS).any() else None
+        of_eps = tables.losses[modes != beside]
         for axis in ("log_snr", "t"):
             yield (
                 f"loss_eps_{axis}",

@@ -41,11 +41,12 @@ def dots(axis: Axes, panel: pd.DataFrame, rows: Sequence[Row], looks: Mapping[st
     cells = {(cell["network"], cell["mode"], cell["sampler"]): cell for _, cell in panel.iterrows()}
     for place, network in enumerate(networks):
         group = [row for row in rows if row.network == network]
+        apart = min(0.24, 0.96 / len(group))
         for order, row in enumerate(group):
             if row[:3] not in cells:
                 continue
             cell = cells[row[:3]]
-            height = place + 0.24 * (order - (len(group) - 1) / 2)
+            height = place + apart * (order - (len(group) - 1) / 2)
             color = looks[row.mode].colour
             axis.plot([cell["low"], cell["high"]], [height, height], color=color, linewidth=1.8)
             axis.plot(

@@ -29,6 +29,9 @@ from noise2mask.markdown import (
 from noise2mask.reliability import expected_gap
 from noise2mask.storage import write_text
 
+KINDS = 12
+"""Ways of drawing masks (modes and samplers) that a figure of all of them can still show."""
+
 PAPER = (
     "*Analysing Diffusion Segmentation for Medical Images* "
     "([arXiv:2403.14440](https://arxiv.org/abs/2403.14440))"
@@ -128,23 +131,30 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
 def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
     """Every figure with the name of its file."""
     labels = study.labels
+    few = _few(study)
     for metric in MAIN:
-        if metric in set(study.summary["metric"]):
+        if few and metric in set(study.summary["metric"]):
             yield f"results_{metric}", figures.results(study.summary, metric, labels)
     if len(planned(study.comparisons)):
         shown = names_in(planned(study.comparisons), "metric")
         yield "comparison", figures.comparison(study.comparisons, shown, labels, SIGNIFICANCE)
-    for region in names_in(study.reliability, "region"):
+    for region in names_in(study.reliability, "region") if few else ():
         yield f"reliability_{region}", figures.reliability(study.reliability, region, labels)
-    if len(study.history):
+    if few and len(study.history):
         yield "training", figures.training_curves(study.history, labels)
     if study.examples:
         yield "examples", figures.examples(study.examples, labels)
 
 
+def _few(study: ReportInput) -> bool:
+    """Whether the ways that masks were drawn in can be told apart in one figure."""
+    return len(trained(study.summary)[["mode", "sampler"]].drop_duplicates()) <= KINDS
+
+
 def _claim(study: ReportInput) -> str:
     """What is asked, and in one sentence a metric what was found."""
-    lines = [
+    compared = len(planned(study.comparisons)) or study.analysis.contrasts.empty
+    lines = bool(compared) * [
         f"The question, from {PAPER}: does one and the same architecture segment better, and "
         "above all give better calibrated probabilities, when it is trained by diffusion instead "
         "of feed-forward?\n"
@@ -181,11 +191,11 @@ def _missing(study: ReportInput) -> str:
 def _results(study: ReportInput) -> str:
     parts = [f"## Results\n\n{main_table(study.summary, study.labels)}"]
     for metric in MAIN:
-        if metric in set(study.summary["metric"]):
+        if _few(study) and metric in set(study.summary["metric"]):
             caption = (
                 f"{metric_of(metric).title}: mean over test cases with {study.labels.interval()}, "
-                "feed-forward (square) and diffusion (circle) of each architecture, an open marker "
-                "for a further sampler. Axes differ between datasets."
+                "a marker for each training of an architecture, open for a further sampler. Axes "
+                "differ between datasets."
             )
             parts.append(linked(f"results_{metric}", caption))
     return "\n".join(parts)
@@ -195,6 +205,8 @@ def _comparisons(study: ReportInput) -> str:
     """Planned comparisons, and what they could have seen."""
     family, labels = planned(study.comparisons), study.labels
     parts = ["## Planned comparisons: diffusion minus feed-forward\n"]
+    if family.empty and len(study.analysis.contrasts):
+        return ""
     if family.empty:
         return "\n".join([*parts, "There is no planned comparison yet.\n"])
     parts.append(
@@ -226,7 +238,7 @@ def _calibration(study: ReportInput) -> str:
     """Reliability diagrams of each region."""
     parts = []
     where = {"all": "all pixels", "band": "the band about the reference boundary"}
-    for region in names_in(study.reliability, "region"):
+    for region in names_in(study.reliability, "region") if _few(study) else ():
         caption = (
             f"Reliability over {where.get(region, region)}, all test cases pooled: share of "
             "foreground against mean probability of each bin, and the pixels in it. ECE here is "
@@ -247,7 +259,7 @@ def _examples(study: ReportInput) -> str:
 
 
 def _training(study: ReportInput) -> str:
-    if study.history.empty:
+    if study.history.empty or not _few(study):
         return ""
     caption = (
         "Loss (thin) and validation loss (thick) of each training; the star is the chosen "

@@ -141,7 +141,7 @@ def starts(sweeps: pd.DataFrame, metric: str, labels: Labels | None = None) -> F
 def contrasts(
     table: pd.DataFrame, metric: str, labels: Labels | None = None, significance: float = 0.05
 ) -> Figure:
-    """First minus second mode, paired by case: a panel a contrast, a row a dataset.
+    """First minus second mode, paired by case: a panel a contrast, a row a dataset; axes differ.
 
     Markers are filled where the p-value adjusted by Holm is below `significance`. Right is always
     better for the first: the axis of a metric of which less is better runs from right to left.
@@ -162,8 +162,6 @@ def contrasts(
     figure, axes = panels(len(pairs), 0.06 * len(places) + 0.16 * lines + 1.15, extra=0.45)
     if not axes:
         return empty(figure, f"no contrast of {meaning.title} yet")
-    finite = rows[["difference", "low", "high"]].to_numpy(dtype=np.float64)
-    reach = 1.08 * max(np.abs(finite[np.isfinite(finite)]).max(initial=0), 1e-6)
     for axis, (first, second) in zip(axes, pairs, strict=True):
         of_pair = rows[(rows["first"] == first) & (rows["second"] == second)]
         cells = of_pair.set_index(keys)
@@ -171,8 +169,11 @@ def contrasts(
             if place in cells.index:
                 cell = cells.loc[place]
                 difference(axis, cell, height, significant=bool(cell["p_holm"] < significance))
-        title = folded(f"{labels.mode(first)} minus {labels.mode(second)}", 44)
-        axis.set_title(f"{title}\n{_tally(of_pair, meaning, significance)}", fontsize=9)
+        title = folded(f"{labels.mode(first)} minus {labels.mode(second)}", 30)
+        tally = _tally(of_pair, meaning, significance)
+        axis.set_title("\n".join(filter(None, [title, tally])), fontsize=9)
+        finite = of_pair[["difference", "low", "high"]].to_numpy(dtype=np.float64)
+        reach = 1.08 * max(np.abs(finite[np.isfinite(finite)]).max(initial=0), 1e-6)
         axis.axvline(0, color="0.2", linewidth=1.1)
         axis.set_xlim((reach, -reach) if meaning.better < 0 else (-reach, reach))
         axis.xaxis.set_major_locator(MaxNLocator(5))
@@ -229,7 +230,9 @@ def _name(place: tuple[str, ...], rows: pd.DataFrame, labels: Labels) -> str:
 
 
 def _tally(rows: pd.DataFrame, meaning: Metric, significance: float) -> str:
-    """How often the first is better and worse beyond chance."""
+    """How often the first is better and worse beyond chance; nothing if that was not tested."""
+    if rows["p_holm"].isna().all():
+        return ""
     clear = rows[rows["p_holm"] < significance]["difference"] * meaning.better
     return f"better in {(clear > 0).sum()}, worse in {(clear < 0).sum()} of {len(rows)}"
 

@@ -104,7 +104,8 @@ def _losses(tables: AnalysisTables, labels: Labels, figures: Collection[str]) ->
     structure = tables.structure
     varied = ~structure["mode"].isin(CURVES) & structure["mode"].isin(tables.grid["mode"])
     # Beside a training on eps, E3 is the one on x_0: its loss of eps is none of that training.
-    beside = (structure["mode"] == "eps_diffusion").any() & (structure["mode"] == "image_free")
+    beside = structure["mode"] == "image_free"
+    beside &= "eps_diffusion" in set(structure["mode"])
     shown = structure[(structure["target"] == "eps") & ~varied & ~beside]
     parts = pictures(LOSSES, labels, figures)
     if len(shown):
@@ -196,7 +197,8 @@ def _ablation(tables: AnalysisTables, labels: Labels, figures: Collection[str]) 
             "Dice point of the best number, of the most steps tried; equal numbers of draws.\n"
         )
         parts.append(steps)
-    return _joined("Ablation", parts + pictures(ABLATION, labels, figures))
+    title = "Ablation" if len(tables.grid) else "Sampling steps"
+    return _joined(title, parts + pictures(ABLATION, labels, figures))
 
 
 def _design(design: pd.DataFrame) -> str:

@@ -86,7 +86,7 @@ ABLATION: Mapping[str, Picture] = {
 CONTRASTS: Mapping[str, Picture] = {
     r"contrasts_(?P<metric>\w+)": Picture(
         "{metric}, first minus second mode: difference with {interval}; filled where significant "
-        "after Holm's correction.",
+        "after Holm's correction. Axes differ between panels.",
         "Look at which intervals exclude 0 and how wide the others are: a wide one is no proof of "
         "equality.",
     ),
