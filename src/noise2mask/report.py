@@ -115,7 +115,7 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
         _claim(study) if scored else "",
         _missing(study),
         _results(study) if scored else "",
-        _comparisons(study),
+        _comparisons(study) if scored else "",
         _calibration(study),
         _examples(study),
         section(study.analysis, study.labels, drawn),
