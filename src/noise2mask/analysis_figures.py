@@ -47,8 +47,9 @@ def figures(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figur
         yield "loss_x_0_log_snr", loss_figures.losses(of_x_0, "x_0", labels)
     if len(tables.integrand):
         yield "integrand", loss_figures.integrand(tables.integrand, tables.information, labels)
-    if len(tables.oracles):
+    if len(tables.oracles) and len(tables.losses):
         yield "noising", noised_phantom()
+    if len(tables.oracles):
         yield from _of_masks(tables, labels)
     yield from _of_scores(tables, labels)
 

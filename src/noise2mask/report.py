@@ -31,6 +31,8 @@ from noise2mask.storage import write_text
 
 KINDS = 12
 """Ways of drawing masks (modes and samplers) that a figure of all of them can still show."""
+DATASETS = 8
+"""Datasets that figures of single trainings can still show."""
 
 PAPER = (
     "*Analysing Diffusion Segmentation for Medical Images* "
@@ -138,9 +140,9 @@ def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
     if len(planned(study.comparisons)):
         shown = names_in(planned(study.comparisons), "metric")
         yield "comparison", figures.comparison(study.comparisons, shown, labels, SIGNIFICANCE)
-    for region in names_in(study.reliability, "region") if few else ():
+    for region in names_in(study.reliability, "region") if _short(study) else ():
         yield f"reliability_{region}", figures.reliability(study.reliability, region, labels)
-    if few and len(study.history):
+    if _short(study) and len(study.history):
         yield "training", figures.training_curves(study.history, labels)
     if study.examples:
         yield "examples", figures.examples(study.examples, labels)
@@ -149,6 +151,11 @@ def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
 def _few(study: ReportInput) -> bool:
     """Whether the ways that masks were drawn in can be told apart in one figure."""
     return len(trained(study.summary)[["mode", "sampler"]].drop_duplicates()) <= KINDS
+
+
+def _short(study: ReportInput) -> bool:
+    """Whether figures with a row or a column for each dataset too stay within a page or two."""
+    return _few(study) and len(study.datasets) <= DATASETS
 
 
 def _claim(study: ReportInput) -> str:
@@ -238,7 +245,7 @@ def _calibration(study: ReportInput) -> str:
     """Reliability diagrams of each region."""
     parts = []
     where = {"all": "all pixels", "band": "the band about the reference boundary"}
-    for region in names_in(study.reliability, "region") if _few(study) else ():
+    for region in names_in(study.reliability, "region") if _short(study) else ():
         caption = (
             f"Reliability over {where.get(region, region)}, all test cases pooled: share of "
             "foreground against mean probability of each bin, and the pixels in it. ECE here is "
@@ -259,7 +266,7 @@ def _examples(study: ReportInput) -> str:
 
 
 def _training(study: ReportInput) -> str:
-    if study.history.empty or not _few(study):
+    if study.history.empty or not _short(study):
         return ""
     caption = (
         "Loss (thin) and validation loss (thick) of each training; the star is the chosen "
