@@ -85,7 +85,7 @@ def project(server, tmp_path_factory) -> Project:
     }
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
-    del study["analysis"]
+    study.pop("analysis", None)
     study["modes"] = {"feed_forward": {"mode": "feed_forward", "samplers": ["one_pass"]}}
     project.write("skin", study)
     return project
