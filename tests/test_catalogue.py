@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from noise2mask import catalogue
+from noise2mask.analysis.oracles import ORACLES
 
 
 def test_the_names_a_study_may_use():
@@ -27,6 +28,12 @@ def test_the_names_a_study_may_use():
         "feed_forward", "diffusion", "image_free", "image_diffusion", "dice_diffusion", "recycling",
         "posterior", "posterior_free",
     }  # fmt: skip
+
+
+def test_keys_of_a_mapping_are_read_without_importing_it():
+    assert catalogue.keys("analysis.oracles", "ORACLES") == tuple(ORACLES)
+    with pytest.raises(KeyError, match="no mapping 'NOTHING'"):
+        catalogue.keys("analysis.oracles", "NOTHING")
 
 
 PLUGGABLE = [

@@ -149,6 +149,20 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
             "compute.device: must be 'cpu' or 'cuda', got 'gpu'",
         ),
         ({"description": None}, "description: must be a valid string, got None"),
+        (
+            {"analysis__oracles": ["gausian"]},
+            "analysis.oracles: unknown oracle 'gausian'; did you mean 'gaussian'? Valid: pixel, "
+            "gaussian, median, multiscale, posterior",
+        ),
+        (
+            {"hypotheses": {"p3": {"feed_forward": 3}}},
+            "hypotheses.p3.feed_forward: must be a valid string, got 3",
+        ),
+        (
+            {"hypotheses": {"p3": {"feed_forward": "difusion"}}},
+            "hypotheses.p3.feed_forward: unknown mode 'difusion'; did you mean 'diffusion'? Valid: "
+            "feed_forward, diffusion, image_free, image_diffusion",
+        ),
     ],
 )
 def test_single_mistakes(write, changes, sentence):

@@ -1,9 +1,9 @@
 """The analysis of a study: its tables, from what the stages have left below a folder."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -12,18 +12,14 @@ from noise2mask.analysis.contents import COLUMNS, AnalysisTables
 from noise2mask.analysis.curves import MEASURED, CaseGroups
 from noise2mask.analysis.findings import Finding, Resampling, table, untested
 from noise2mask.analysis.oracles import COLUMNS as ORACLE_COLUMNS
-from noise2mask.cases import read_manifest
 from noise2mask.config import Hypotheses, Study
 from noise2mask.designs import grid_table
-from noise2mask.layout import described_folder, measured_file, prepared
+from noise2mask.layout import described_folder, measured_file
 from noise2mask.plan import analysis_tables, described_datasets, measured_places
+from noise2mask.tables import PLANNED, groups_of, read_table, resampling_of
 
 NAMES = ("dice", "iou", "ece", "brier")
 """Metrics of sweeps and contrasts."""
-PLANNED = ("iou", "ece")
-"""Those whose contrasts are one family for Holm's correction."""
-
-_TEXT = dict.fromkeys(("case", "mode", "split", "oracle", "subject", "figure"), str)
 
 
 class Sources(NamedTuple):
@@ -85,7 +81,7 @@ def analyse(
 
 def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFrame]]:
     """What makes each table but that of the hypotheses."""
-    options = _options(study)
+    options = resampling_of(study)
     groups, pair = sources.groups, study.analysis.pair
     modes = pair.model_dump() if pair else {"with_image": "", "without_image": ""}
     starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
@@ -116,7 +112,7 @@ def findings(study: Study, sources: Sources, tables: AnalysisTables) -> list[Fin
     """P1 to P7, each tested or with the reason why not."""
     named = study.hypotheses or Hypotheses()
     metrics, groups = sources.metrics, sources.groups
-    options = _options(study)
+    options = resampling_of(study)
     resampling = Resampling(**options)
     tests: dict[str, Callable[..., Finding]] = {
         "p1": lambda **modes: loss_hypotheses.p1_hump(
@@ -151,22 +147,12 @@ def findings(study: Study, sources: Sources, tables: AnalysisTables) -> list[Fin
     return found
 
 
-class _Options(TypedDict):
-    resamples: int
-    level: float
-    seed: int
-
-
-def _options(study: Study) -> _Options:
-    evaluation = study.evaluation
-    return {"resamples": evaluation.resamples, "level": evaluation.level, "seed": 0}
-
-
 def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sources:
     missing: list[str] = []
     described = {}
     for dataset in described_datasets(study):
-        tables = dict(_read(root / described_folder(name, dataset)))
+        folder = root / described_folder(name, dataset)
+        tables = {path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))}
         if tables:
             described[dataset] = tables
         else:
@@ -175,25 +161,9 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
     for place in measured_places(study):
         path = root / measured_file(name, place)
         if path.exists():
-            rows = pd.read_csv(path, dtype=_TEXT)
+            rows = read_table(path)
             measured.append(rows[rows["split"] == "test"].assign(**place._asdict()))
         else:
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
     together = pd.concat(measured[1:] or measured, ignore_index=True)
-    return Sources(_groups(study, name, root), together, described, metrics, missing)
-
-
-def _read(folder: Path) -> Iterator[tuple[str, pd.DataFrame]]:
-    for path in sorted(folder.glob("*.csv")):
-        yield path.stem, pd.read_csv(path, dtype=_TEXT, keep_default_na=False, na_values=[""])
-
-
-def _groups(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
-    """Group of every case, and of every image that cases were cut from."""
-    groups = {}
-    for dataset in study.datasets:
-        folder = root / prepared(name, dataset)
-        if (folder / "manifest.json").exists():
-            for case in read_manifest(folder).cases:
-                groups[dataset, case.id] = groups[dataset, case.image] = case.group
-    return groups
+    return Sources(groups_of(study, name, root), together, described, metrics, missing)

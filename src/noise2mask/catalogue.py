@@ -61,6 +61,24 @@ def files(folder: str, function: str) -> tuple[str, ...]:
     return tuple(stem for stem in stems if function in functions(f"{folder}.{stem}"))
 
 
+@cache
+def keys(module: str, mapping: str) -> tuple[str, ...]:
+    """Names under which a module's mapping, written out in its source, holds something.
+
+    Raises:
+        KeyError: the module has no such mapping.
+    """
+    for node in _source(module).body:
+        if (
+            isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and node.target.id == mapping
+            and isinstance(node.value, ast.Dict)
+        ):
+            return tuple(ast.literal_eval(key) for key in node.value.keys if key)
+    raise KeyError(f"noise2mask.{module} has no mapping '{mapping}'")
+
+
 def _namespace(module: str) -> dict[str, Any]:
     """Names that annotations of `module` may use: the plain types and its own type aliases."""
     names = dict(_TYPES)

@@ -19,8 +19,6 @@ from noise2mask.plan import (
 Mistakes = dict[str, str]
 WRITTEN_OUT = ("folders", "grid")
 """Fields of a study's file that are turned into others when it is read."""
-ORACLES = ("pixel", "gaussian", "median", "multiscale", "posterior")
-"""Names of analysis/oracles.py, which is not imported for the time that takes."""
 
 
 def told(error: ValidationError, prefix: str, model: type[BaseModel]) -> Mistakes:
@@ -105,8 +103,9 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
         if check(f"{place}.name", name, what, valid):
             check_options(f"{place}.options", entry.get("options"), *valid[name])
     analysis = document.get("analysis")
+    oracles = dict.fromkeys(catalogue.keys("analysis.oracles", "ORACLES"), ("", ""))
     for name in _listed(analysis, "oracles") if isinstance(analysis, dict) else ():
-        check("analysis.oracles", name, "oracle", dict.fromkeys(ORACLES, ("", "")))
+        check("analysis.oracles", name, "oracle", oracles)
     evaluation = document.get("evaluation")
     if isinstance(evaluation, dict):
         fusion = evaluation.get("fusion", "mean")
@@ -184,8 +183,10 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
     for place, hypothesis in _entries(document, "hypotheses"):
         for field, given in hypothesis.items():
             section = "samplers" if field == "samplers" else "modes"
-            names = [given] if isinstance(given, str) else list(given or ())
-            check(f"{place}.{field}", [name for name in names if isinstance(name, str)], section)
+            names = [given] if isinstance(given, str) else given
+            several = names if isinstance(names, list | dict) else []
+            known = [name for name in several if isinstance(name, str)]
+            check(f"{place}.{field}", known, section)
     contrasts = document.get("contrasts")
     for index, contrast in enumerate(contrasts if isinstance(contrasts, list) else ()):
         names = contrast if isinstance(contrast, list) else []

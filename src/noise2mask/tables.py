@@ -34,7 +34,10 @@ PLANNED = ("iou", "ece")
 
 _CELL = ["dataset", "network", "mode", "sampler"]
 _SUMS = ["count", "confidence_sum", "foreground_sum"]
-_TEXT = ("study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name")
+_TEXT = (
+    "study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name", "split",
+    "oracle", "subject", "figure", "factor", "level",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,13 @@ def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
 
 
 def groups_of(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
-    """Group of each (dataset, raw image); what tables call a case is a raw image."""
+    """Group of each (dataset, case), and of each raw image, which tables of scores call a case."""
     groups = {}
     for dataset in study.datasets:
         folder = root / prepared(name, dataset)
         if (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
-                groups[dataset, case.image] = case.group
+                groups[dataset, case.id] = groups[dataset, case.image] = case.group
     return groups
 
 
@@ -177,7 +180,7 @@ def _summary(
     rows = []
     means = metrics.groupby([*_CELL, "metric", "case"], sort=False).value.mean().reset_index()
     for key, cell in means.groupby([*_CELL, "metric"], sort=False):
-        interval = bootstrap_mean(cell.value, groups=_of(cell, groups), **_bootstrap(study))
+        interval = bootstrap_mean(cell.value, groups=_of(cell, groups), **resampling_of(study))
         rows.append((*key, *interval))
     rows += list(_pooled(histograms, groups, study))
     table = pd.DataFrame(rows, columns=[*_CELL, "metric", *Interval._fields])
@@ -198,19 +201,22 @@ def _pooled(
             arrays,
             ece_of,
             groups=[groups.get((str(where[0]), name), name) for name in names],
-            **_bootstrap(study),
+            **resampling_of(study),
         )
         metric = "ece_pooled" if region == "all" else f"ece_{region}_pooled"
         yield (*map(str, where), metric, *interval)
 
 
-class _Bootstrap(TypedDict):
+class Resampling(TypedDict):
+    """Keywords of the bootstrap in :mod:`noise2mask.statistics`."""
+
     resamples: int
     level: float
     seed: int
 
 
-def _bootstrap(study: Study) -> _Bootstrap:
+def resampling_of(study: Study) -> Resampling:
+    """How the intervals of a study are drawn."""
     return {
         "resamples": study.evaluation.resamples,
         "level": study.evaluation.level,
@@ -242,7 +248,7 @@ def _comparisons(
         both = values.dropna(subset=["diffusion", "feed_forward"], how="all").reset_index()
         for key, pair in both.groupby(keys[:3], sort=False):
             found = paired_difference(
-                pair.diffusion, pair.feed_forward, groups=_of(pair, groups), **_bootstrap(study),
+                pair.diffusion, pair.feed_forward, groups=_of(pair, groups), **resampling_of(study),
             )  # fmt: skip
             means = pair[["diffusion", "feed_forward"]].mean()
             rows.append((*key, means.diffusion, means.feed_forward, *found))
