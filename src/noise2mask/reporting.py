@@ -39,7 +39,7 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
     """
     tables, missing = gather(study, name, root)
     tables.save(folder)
-    analysis, others = analyse(study, name, root, tables.metrics)
+    analysis, others = analyse(study, name, root, tables)
     for table in analysis_tables(study):
         save_table(getattr(analysis, table), folder / f"{table}.csv")
     missing += others
@@ -127,7 +127,7 @@ def _predictions(
     for mode, entry in study.modes.items():
         if not entry.samplers:
             continue
-        cell = Cell(dataset, network, mode, study.seeds[0])
+        cell = Cell(dataset, network, mode, (entry.seeds or study.seeds)[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"
         if path.exists():

@@ -18,7 +18,7 @@ from noise2mask.config import Cell, Study
 from noise2mask.evaluation import BLIND, COLUMNS
 from noise2mask.labels import trained
 from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
-from noise2mask.plan import cells, samplers_of, scored_datasets
+from noise2mask.plan import cells, reference_cells, samplers_of, scored_datasets
 from noise2mask.reliability import ece_of, reliability_curve
 from noise2mask.statistics import (
     Interval,
@@ -36,7 +36,8 @@ _CELL = ["dataset", "network", "mode", "sampler"]
 _SUMS = ["count", "confidence_sum", "foreground_sum"]
 _TEXT = (
     "study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name", "split",
-    "oracle", "subject", "figure", "factor", "level",
+    "oracle", "subject", "figure", "factor", "level", "device",
+    "quirk", "title",
 )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
     for dataset in scored_datasets(study):
         for prediction in BLIND:
             yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
-    for cell in cells(study):
+    for cell in (*cells(study), *reference_cells(study)):
         folder = cell_folder(root / RESULTS, name, cell)
         for sampler in samplers_of(study, cell):
             label = f"{cell.dataset} {cell.network} {cell.mode} seed {cell.seed} {sampler}"
