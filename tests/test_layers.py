@@ -41,6 +41,7 @@ ROWS = (
     {"reporting", "recording.*", "collection"},
     {"reproducing", "comparison.*", "arguments"},
     {"cli"},
+    {"__main__"},
 )  # fmt: skip
 WITH_TORCH = {
     "analysis.measurement",

@@ -86,7 +86,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         samplers__ddim2__networks=["unet"],
         diffusion__schedule__name="lin",
         evaluation__metrics={"dicee": {}},
-        evaluation__fusion="staple",
+        evaluation__fusion="stapel",
         overrides=[{"datasets": ["moon"], "training": {"steps": 3}}],
     )
     head, *found = mistakes(path)
@@ -98,16 +98,17 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "Valid: family, count, size, seed, difficulty",
         "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
         "Valid: linear, cosine, sigmoid, adapted",
-        "evaluation.fusion: unknown fusion 'staple'; "
-        "Valid: mean, mean_threshold, squared_mean, vote",
+        "evaluation.fusion: unknown fusion 'stapel'; did you mean 'staple'? "
+        "Valid: mean, mean_threshold, squared_mean, vote, majority, staple",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "
-        "networks, modes, samplers, diffusion, training, evaluation, compute, analysis, "
-        "contrasts, hypotheses, pictures, overrides, folders, grid",
+        "networks, modes, samplers, readings, references, quirks, diffusion, training, "
+        "evaluation, compute, analysis, costs, contrasts, hypotheses, pictures, overrides, "
+        "folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
-        "Valid: feed_forward, diffusion, image_free, image_diffusion, dice_diffusion, "
-        "posterior, posterior_free, recycling",
+        "Valid: feed_forward, cross_entropy, dice, diffusion, image_free, image_diffusion, "
+        "dice_diffusion, posterior, posterior_free, recycling",
         "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
         "Valid: one_pass, calibration, ddim2",
         "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "

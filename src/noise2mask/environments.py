@@ -45,7 +45,7 @@ def create(kind: str, core: Path, target: Path, lock: Path) -> None:
     if _is_whole(target, content):
         LOG.info("environment of %s: %s is there already", kind, target)
         return
-    if target.exists():
+    if target.exists() and any(target.iterdir()):  # Snakemake makes the folder of an output
         if target.resolve() == core.resolve() or not (target / "pyvenv.cfg").exists():
             raise UserError(
                 f"{target} is no environment made for {kind}, so it is not replaced; remove it or "

@@ -102,14 +102,18 @@ def reference_cost(
         repeats: predictions that are timed.
     """
     seen: list[int] = []
-    hook = network.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
-    predict(images[:1])
+
+    def count_rows(_: nn.Module, given: tuple[Tensor, ...], named: dict[str, Tensor]) -> None:
+        seen.append(len(next(iter((*given, *named.values())))))
+
+    hook = network.register_forward_pre_hook(count_rows, with_kwargs=True)
+    predict(images)  # together: blocks may be filled up
     hook.remove()
     price = measured(
         lambda: predict(images), network, len(images), device, repeats=repeats, warm_up=None
     )
     evaluation = multiply_adds(lambda: network(example)) // len(example)
-    count = max(1, sum(seen))
+    count = max(1, round(sum(seen) / len(images)))
     return Cost(
         network=name,
         mode=REFERENCE,

@@ -27,7 +27,7 @@ from noise2mask.markdown import (
 )
 from noise2mask.reliability import expected_gap
 from noise2mask.report_input import ReportInput as ReportInput
-from noise2mask.report_input import few, seeds, short
+from noise2mask.report_input import few, principal, scope, short
 from noise2mask.storage import write_text
 
 PAPER = (
@@ -90,15 +90,16 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
 
 def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
     """Every figure with the name of its file."""
-    labels = study.labels
+    labels, draws = study.labels, study.analysis.draws
+    summary, reliability = principal(study.summary, draws), principal(study.reliability, draws)
     for metric in MAIN:
         if few(study) and metric in set(study.summary["metric"]):
-            yield f"results_{metric}", figures.results(study.summary, metric, labels)
+            yield f"results_{metric}", figures.results(summary, metric, labels)
     if len(planned(study.comparisons)):
         shown = names_in(planned(study.comparisons), "metric")
         yield "comparison", figures.comparison(study.comparisons, shown, labels, SIGNIFICANCE)
     for region in names_in(study.reliability, "region") if short(study) else ():
-        yield f"reliability_{region}", figures.reliability(study.reliability, region, labels)
+        yield f"reliability_{region}", figures.reliability(reliability, region, labels)
     if short(study) and len(study.history):
         yield "training", figures.training_curves(study.history, labels)
     if study.examples:
@@ -143,7 +144,8 @@ def _missing(study: ReportInput) -> str:
 
 
 def _results(study: ReportInput) -> str:
-    parts = [f"## Results\n\n{main_table(study.summary, study.labels)}"]
+    summary = principal(study.summary, study.analysis.draws)
+    parts = [f"## Results\n\n{main_table(summary, study.labels)}"]
     for metric in MAIN:
         if few(study) and metric in set(study.summary["metric"]):
             caption = (
@@ -268,8 +270,7 @@ def _reading(study: ReportInput) -> str:
         "gives a probability that is not quantised.",
         "* **Background.** Pixels far from any boundary are many and easy, which keeps ECE over "
         "all pixels small; the band about the boundary shows more.",
-        "* **n.** Intervals and tests are over test cases (patients or slides where known) of "
-        f"these trainings{seeds(study)}; they do not tell how another training seed would differ.",
+        "* **n.** " + scope(study),
     ]
     stand_ins = [note.title for note in study.datasets if note.stands_for]
     if stand_ins:

@@ -57,9 +57,28 @@ class ReportInput:
     versions: Mapping[str, str]
 
 
+def principal(table: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that main tables and figures show.
+
+    What is scored to compare numbers of draws has a table and a figure of its own.
+
+    Args:
+        table: `summary` or `reliability`.
+        draws: the table of that name.
+    """
+    return table[~table["sampler"].isin(draws["sampler"])]
+
+
 def few(study: ReportInput) -> bool:
     """Whether the ways that masks were drawn in can be told apart in one figure."""
-    return len(trained(study.summary)[["mode", "sampler"]].drop_duplicates()) <= KINDS
+    return (
+        len(
+            trained(principal(study.summary, study.analysis.draws))[
+                ["mode", "sampler"]
+            ].drop_duplicates()
+        )
+        <= KINDS
+    )
 
 
 def short(study: ReportInput) -> bool:
@@ -67,9 +86,18 @@ def short(study: ReportInput) -> bool:
     return few(study) and len(study.datasets) <= DATASETS
 
 
-def seeds(study: ReportInput) -> str:
-    """The number of seeds in brackets, with a space before; nothing without scores."""
-    if study.metrics.empty:
-        return ""
-    count = trained(study.metrics)["seed"].nunique()
-    return f" ({count} {'seed' if count == 1 else 'seeds'})"
+def scope(study: ReportInput) -> str:
+    """What intervals and tests are over, and what they cannot tell."""
+    table = trained(study.metrics)
+    counts = table.groupby(["network", "mode", "sampler"])["seed"].nunique()
+    if len(counts) and counts.max() > 1:
+        return (
+            f"Intervals are over test cases (patients or slides where known) and, crossed with "
+            f"them, over the training seeds where there are several (up to {counts.max()}); tests "
+            "are over cases, each the mean of its seeds."
+        )
+    one = " (1 seed)" if len(counts) else ""
+    return (
+        "Intervals and tests are over test cases (patients or slides where known) of these "
+        f"trainings{one}; they do not tell how another training seed would differ."
+    )

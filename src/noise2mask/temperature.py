@@ -50,11 +50,9 @@ def fit(probability: ArrayLike, mask: ArrayLike, *, draws: int | None = None) ->
         tempered = logits / np.exp(log_temperature)
         return float((count * np.logaddexp(0, tempered) - positive * tempered).sum() / p.size)
 
-    ends = tuple(np.log(BOUNDS))
-    found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-7})
-    # The search comes near to an end but never reaches it.
-    best = min(float(found.x), *ends, key=loss)
-    return float(np.exp(best))
+    bounds = (np.log(BOUNDS[0]), np.log(BOUNDS[1]))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-7})
+    return float(np.exp(found.x))
 
 
 def scaled(probability: ArrayLike, temperature: float, *, draws: int | None = None) -> Floats:

@@ -52,6 +52,6 @@ rule reference:
             ]
         ),
     shell:
-        "{params.python} -m noise2mask.cli reference --study {params.study} {params.data}"
+        "{params.python} -m noise2mask reference --study {params.study} {params.data}"
         " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
         " --log {log}"

@@ -63,6 +63,6 @@ rule reference_cost:
             STUDY.references[wildcards.reference]
         ),
     shell:
-        "{params.python} -m noise2mask.cli reference-cost --study {params.study} {params.data}"
+        "{params.python} -m noise2mask reference-cost --study {params.study} {params.data}"
         " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
         " --log {log}"

@@ -18,6 +18,7 @@ rule sample:
     benchmark:
         f"{JOB}.{{sampler}}.{{drawn}}.sample.benchmark.tsv"
     wildcard_constraints:
+        network=named(STUDY.networks),
         sampler=named(STUDY.samplers),
         drawn=named(SPLIT_OF),
     conda:
@@ -64,6 +65,7 @@ rule read:
     benchmark:
         f"{JOB}.{{reading}}.read.benchmark.tsv"
     wildcard_constraints:
+        network=named(STUDY.networks),
         reading=named(STUDY.readings),
     conda:
         ENVIRONMENT

@@ -12,7 +12,8 @@ def claims_section(claims: pd.DataFrame) -> str:
     text = (
         "Verdicts of this study at its scale: confirmed if the interval lies wholly inside what is "
         "claimed, refuted if wholly outside, undecided otherwise. Another scale may decide "
-        "otherwise. Each rule is in the docstring of its claim, `analysis/*claims.py`.\n"
+        "otherwise. Each rule is in the docstring of its claim, `analysis/*claims.py`; those of C3 "
+        "to C6 were chosen after a first look at phantoms, unlike P1 to P7.\n"
     )
     rows = [
         [escaped(str(row[name])) for name in ("claim", "statement", "verdict")]
