@@ -33,7 +33,7 @@ readme: setup
 	noise2mask report --study $(SHOWN) --readme README.md
 
 test: setup
-	pytest
+	pytest -n auto --dist loadfile
 
 lint: setup
 	ruff format --check .

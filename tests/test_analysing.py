@@ -1,5 +1,6 @@
 """The analysis of a study through the real workflow: a grid, an adapted schedule, all stages."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ from project import Project
 from noise2mask.analysing import analyse
 from noise2mask.plan import analysis_tables, measured_places
 from noise2mask.studies import load_study
-from noise2mask.tables import read_table, save_table
+from noise2mask.tables import Tables, read_table, save_table
 
 SIDE = 16
 
@@ -95,8 +96,10 @@ def test_nothing_is_run_twice(project):
 
 
 def test_a_report_changes_no_byte_when_it_is_made_again(project, study):
-    metrics = read_table(report(project) / "metrics.csv")
-    again, missing = analyse(study, "asked", project.folder, metrics)
+    found = [
+        read_table(report(project) / f"{field.name}.csv") for field in dataclasses.fields(Tables)
+    ]
+    again, missing = analyse(study, "asked", project.folder, Tables(*found))
     assert missing == []
     for name in analysis_tables(study):
         save_table(getattr(again, name), project.folder / "again.csv")
@@ -136,6 +139,16 @@ def test_hypotheses_are_tested_or_say_why_not(project):
     assert found["verdict"]["P3"] == "not tested"  # of one dataset there is no order
 
 
+def test_claims_of_the_paper_are_tested_or_say_why_not(project):
+    found = pd.read_csv(report(project) / "claims.csv").set_index("claim")
+    assert list(found.index) == ["C1a", "C1b", "C2", "C3a", "C3b", "C4", "C5", "C6"]
+    assert found["verdict"]["C2"] == "not tested"
+    assert found["remark"]["C2"] == "this study has no scores of references"
+    assert "no fingerprint of MoNuSeg" in found["remark"]["C5"]
+    assert all(found["verdict"][name] != "not tested" for name in ("C1a", "C1b", "C4"))
+    assert "## Claims of the paper\n" in (report(project) / "report.md").read_text()
+
+
 def test_a_new_sampler_or_question_never_trains(project):
     """A sampler, a measured mode or an oracle more runs its own jobs and the report alone."""
     document = project.read("asked")
@@ -152,8 +165,11 @@ def test_a_new_sampler_or_question_never_trains(project):
 
 
 def test_what_is_missing_is_told(project, study, tmp_path):
-    empty = pd.read_csv(report(project) / "metrics.csv").head(0)
-    tables, missing = analyse(study, "asked", tmp_path, empty)
+    empty = [
+        read_table(report(project) / f"{field.name}.csv").head(0)
+        for field in dataclasses.fields(Tables)
+    ]
+    tables, missing = analyse(study, "asked", tmp_path, Tables(*empty))
     assert "lesion_phantom fingerprint" in missing
     assert "lesion_phantom ensemdiff seed 0 losses" in missing
-    assert all(getattr(tables, name).empty for name in ("losses", "oracles", "sweeps"))
+    assert all(getattr(tables, name).empty for name in ("losses", "oracles", "sweeps", "claims"))

@@ -8,10 +8,17 @@ import pytest
 
 from noise2mask import layout, metrics
 from noise2mask.cases import open_split
-from noise2mask.config import Cell, Evaluation
+from noise2mask.config import Cell, Evaluation, Reading
 from noise2mask.datasets import phantoms
 from noise2mask.errors import UserError
-from noise2mask.evaluation import COLUMNS, evaluate, evaluate_blind, score, whole_images
+from noise2mask.evaluation import (
+    COLUMNS,
+    evaluate,
+    evaluate_blind,
+    score,
+    scores_of,
+    whole_images,
+)
 from noise2mask.preparing import prepare
 from noise2mask.resizing import resize_image, resize_mask
 from noise2mask.tables import gather
@@ -83,7 +90,7 @@ def test_draws_of_other_cases_and_damaged_files_are_refused(study, prepared, tmp
     with pytest.raises(UserError) as caught:
         evaluate(study, "test", CELL, "ddim2", path, prepared)
     assert str(caught.value) == (
-        f"{path} holds other cases than the prepared test split (1 against {len(split.ids)} "
+        f"{path} holds other cases than the prepared split (1 against {len(split.ids)} "
         "cases); sample this cell again."
     )
     path.write_bytes(path.read_bytes()[:100])
@@ -280,3 +287,85 @@ def test_a_study_without_any_result_has_empty_tables(study, tmp_path):
     tables, missing = gather(study, "test", tmp_path)
     assert len(missing) == 21 + 6
     assert len(tables.summary) == len(tables.comparisons) == len(tables.reliability) == 0
+
+
+FIVE = (0.1, 0.3, 0.5, 0.7, 0.9)
+OVERLAPS = Evaluation(metrics={"dice": {}, "iou": {}}, calibration={"brier": {}}, bins=5)
+
+
+def scored(probability, mask, thresholds):
+    values = score(np.asarray(probability, np.float32), np.asarray(mask), OVERLAPS, 1, thresholds)
+    return {name: value for name, value in values if not name.endswith("_band")}
+
+
+@pytest.mark.parametrize("top", [1.0, 0.3, 1e-3])
+def test_a_perfect_prediction_of_any_height_scores_1_at_five_thresholds(top):
+    mask = np.zeros((16, 16), bool)
+    mask[4:12, 5:9] = True
+    found = scored(top * mask, mask, FIVE)
+    assert (found["dice"], found["iou"]) == (1, 1)
+    assert found["brier"] == pytest.approx(mask.mean() * (1 - top) ** 2, rel=1e-6)  # P as it is
+
+
+@pytest.mark.parametrize("height", [1.0, 0.5, 0.01])
+def test_a_constant_map_is_all_foreground_at_five_thresholds(height):
+    mask = np.zeros((16, 16), bool)
+    mask[:4] = True  # a quarter
+    found = scored(np.full((16, 16), height), mask, FIVE)
+    assert found["dice"] == pytest.approx(2 * 0.25 / 1.25)
+    assert found["iou"] == pytest.approx(0.25)
+
+
+def test_levels_between_the_thresholds_come_off_one_by_one():
+    """Columns of P / max = 0.2, 0.4, 0.6, 0.8, 1: masks of 5, 4, 3, 2 and 1 columns."""
+    columns = np.array([0.2, 0.4, 0.6, 0.8, 1.0]) * 0.7
+    probability = np.tile(columns, (5, 1))
+    mask = np.tile(columns > 0.4, (5, 1))  # three columns
+    found = scored(probability, mask, FIVE)
+    assert found["dice"] == pytest.approx(np.mean([6 / 8, 6 / 7, 1, 4 / 5, 2 / 4]))
+    assert found["iou"] == pytest.approx(np.mean([3 / 5, 3 / 4, 1, 2 / 3, 1 / 3]))
+    assert scored(probability, mask, None)["dice"] == pytest.approx(4 / 5)  # 0.56 and 0.7
+
+
+def test_nothing_predicted_stays_nothing_at_five_thresholds():
+    empty, some = np.zeros((8, 8), bool), np.eye(8, dtype=bool)
+    assert scored(np.zeros((8, 8)), empty, FIVE)["dice"] == 1
+    assert scored(np.zeros((8, 8)), some, FIVE)["dice"] == 0
+    assert scored(np.full((8, 8), 1e-3), empty, FIVE)["dice"] == 0  # the maximum makes it all
+
+
+def test_a_reading_with_thresholds_is_scored_at_them(study, prepared, tmp_path):
+    split = open_split(prepared, "test", purpose="evaluation")
+    draws = np.random.default_rng(0).random((len(split.ids), 2, 16, 16)).astype(np.float32)
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    changed = study.model_copy(update={"readings": {"five": Reading(of="ddim2", thresholds=FIVE)}})
+    evaluate(changed, "test", CELL, "five", tmp_path / "draws.npz", prepared)
+    dice = table(tmp_path).set_index(["metric", "case"]).value["dice"]
+    for row, case in enumerate(split.ids):
+        mean = draws[row].mean(axis=0, dtype=np.float64).astype(np.float32)
+        mask = split.masks[row].astype(bool)
+        expected = np.mean([metrics.dice(mean / mean.max() > level, mask) for level in FIVE])
+        assert dice[case] == pytest.approx(expected, abs=1e-8)
+
+
+def test_draws_can_be_scored_against_other_masks_of_the_same_cases(study, prepared, tmp_path):
+    dataset = study.datasets["lesion_phantom"]
+    shares = study.shares.model_dump()
+    grown = tmp_path / "grown"
+    prepare(dataset.kind, dataset.options, "grown", 16, shares, grown, masks="grown")
+    wide = open_split(grown, "test", purpose="evaluation")
+    draws = np.repeat(wide.masks[:, None], 2, axis=1)
+    write_draws(tmp_path / "draws.npz", draws, wide.ids)
+    cell = CELL._replace(dataset="grown")
+    evaluate(study, "test", cell, "ddim2", tmp_path / "draws.npz", grown)
+    own = scores_of(study, "ddim2", tmp_path / "draws.npz", grown)
+    pd.testing.assert_frame_equal(
+        own, table(tmp_path)[["case", "metric", "value"]].astype({"case": own.case.dtype}),
+        check_exact=False, check_dtype=False,
+    )  # fmt: skip
+    against = scores_of(study, "ddim2", tmp_path / "draws.npz", prepared)
+    truth = open_split(prepared, "test", purpose="evaluation").masks.astype(bool)
+    dice = against[against.metric == "dice"].value.to_numpy()
+    expected = [metrics.dice(w.astype(bool), t) for w, t in zip(wide.masks, truth, strict=True)]
+    assert dice.tolist() == pytest.approx(expected)
+    assert dice.max() < 1  # perfect against grown masks, and wrong for every true one

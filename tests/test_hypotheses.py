@@ -537,17 +537,36 @@ def test_p6(differences, verdict, shown):
     assert found.statistic.endswith(shown)
     of = dict(zip(("iou", "ece", "brier"), differences, strict=True))[shown]
     assert found.value == pytest.approx(of if shown == "iou" else -of, abs=1e-9)
-    assert "draws differ" not in found.detail
 
 
-def test_p6_tells_unequal_draws_and_missing_metrics():
-    names = {"ensemble": "ensemble", "diffusion": "e2", "resampling": FEW}
-    table = ensembles(0.02, -0.03, -0.02, draws=1)
-    assert "draws differ" in p6_ensemble(table, {}, **names).detail
-    found = p6_ensemble(table[table.metric != "brier"], {}, **names)
+P6 = {"ensemble": "ensemble", "diffusion": "e2", "resampling": FEW}
+
+
+def test_p6_needs_equal_draws_and_tells_missing_metrics():
+    table = ensembles(0.02, -0.03, -0.02, draws=3)
+    unequal = p6_ensemble(table, {}, **P6)
+    assert unequal.verdict == "not tested"
+    assert "ensemble (s) has N = 3 but e2 (s) has N = 5" in unequal.detail
+    table = ensembles(0.02, -0.03, -0.02)
+    found = p6_ensemble(table[table.metric != "brier"], {}, **P6)
     assert found.verdict == "undecided"
     assert "brier: not tested" in found.detail
-    assert p6_ensemble(table[table["mode"] == "e2"], {}, **names).verdict == "not tested"
+    assert p6_ensemble(table[table["mode"] == "e2"], {}, **P6).verdict == "not tested"
+
+
+def test_p6_takes_the_samplers_that_are_named():
+    """Members of their own and other numbers of draws come first in the table."""
+    better = ensembles(0.02, -0.03, -0.02).replace({"sampler": {"s": "five"}})
+    single = ensembles(-0.2, 0.2, 0.2, draws=1).replace({"sampler": {"s": "one"}})
+    many = better[better["mode"] == "e2"].assign(sampler="many", draws=25, value=0.0)
+    table = pd.concat([single[single["mode"] == "ensemble"], many, better])
+    assert "(one) has N = 1 but e2 (many) has N = 25" in p6_ensemble(table, {}, **P6).detail
+    found = p6_ensemble(table, {}, samplers=("five", "five"), **P6)
+    assert found.verdict == "confirmed"
+    assert found == p6_ensemble(better, {}, **P6)
+    other = p6_ensemble(table, {}, samplers=("five", "lost"), **P6)
+    assert other.verdict == "not tested"
+    assert "no such scores" in other.detail
 
 
 @pytest.mark.parametrize(

@@ -282,3 +282,23 @@ def test_weights_and_densities_are_those_of_the_weighting():
     t = network.inputs[0][1]
     assert set(t.tolist()) == {3, 700}
     assert (t == 700).float().mean() == pytest.approx(0.75, abs=0.08)
+
+
+def test_the_parts_of_the_feed_forward_loss_are_modes_of_their_own():
+    logits, image = torch.randn(4, 1, 16, 16), torch.zeros(4, 3, 16, 16)
+    generator = torch.Generator()
+
+    def loss(mode):
+        network = Fixed(logits)
+        found = mode(network, image, masks(), process(), generator=generator)
+        x_t, t = network.seen[0]
+        assert mode.use == modes.feed_forward.use
+        assert not x_t.any()
+        assert not t.any()
+        return found
+
+    entropy = F.binary_cross_entropy_with_logits(logits, masks(), reduction="none").mean((1, 2, 3))
+    torch.testing.assert_close(loss(modes.cross_entropy), entropy)
+    torch.testing.assert_close(
+        loss(modes.dice) + loss(modes.cross_entropy), loss(modes.feed_forward)
+    )

@@ -10,7 +10,7 @@ from noise2mask.cases import open_split, read_manifest
 from noise2mask.datasets import phantoms
 from noise2mask.errors import UserError
 from noise2mask.preparing import prepare
-from noise2mask.resizing import resize_image, resize_mask
+from noise2mask.resizing import grow_mask, resize_image, resize_mask
 from noise2mask.splits import SPLITS
 
 SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
@@ -49,7 +49,7 @@ def test_every_case_is_in_one_split(tmp_path: Path) -> None:
     assert sorted(ids) == [f"lesion_{number:05d}" for number in range(20)]
     assert manifest.options == {
         "family": "lesion", "count": 20, "size": 32, "tile": None, "shrink": None, "stride": None,
-        "shares": SHARES,
+        "masks": "area", "validation": "own", "shares": SHARES,
     }  # fmt: skip
 
 
@@ -248,3 +248,42 @@ def test_grey_datasets_stay_grey(tmp_path: Path) -> None:
     assert manifest.channels == 1
     assert manifest.mean == (50 / 255,)
     assert manifest.std == (0,)
+
+
+@pytest.mark.parametrize("cut", [{}, {"shrink": 24, "tile": 16}])
+def test_masks_can_be_grown_as_published_codes_do(tmp_path: Path, cut: dict[str, int]) -> None:
+    options = {"family": "nuclei", "count": 9, "size": 48}
+    kept = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "kept", **cut)
+    grown = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "grown", masks="grown", **cut)
+    assert [case.id for case in grown.cases] == [case.id for case in kept.cases]
+    for one, other in zip(kept.cases, grown.cases, strict=True):
+        assert other.foreground > one.foreground or one.foreground in (0, 1)
+    for split in SPLITS:
+        opened = [
+            open_split(tmp_path / name, split, purpose="evaluation") for name in ("kept", "grown")
+        ]
+        np.testing.assert_array_equal(*(each.images for each in opened))
+    assert (kept.options["masks"], grown.options["masks"]) == ("area", "grown")
+    if not cut:
+        opened = open_split(tmp_path / "grown", "test", purpose="evaluation")
+        source = next(s for s in phantoms.sources(**options) if s.id == opened.ids[0])
+        expected = grow_mask(phantoms.load(source)[1], (12, 12))
+        np.testing.assert_array_equal(opened.masks[0], expected)
+
+
+def test_test_cases_can_take_the_place_of_validation_cases(tmp_path: Path) -> None:
+    options = {"family": "lesion", "count": 20, "size": 32}
+    own = prepare("phantoms", options, "n", 16, SHARES, tmp_path / "own")
+    chosen = prepare("phantoms", options, "n", 16, SHARES, tmp_path / "test", validation="test")
+    assert chosen.digests["val"] == chosen.digests["test"] == own.digests["test"]
+    assert own.digests["val"] != own.digests["test"]
+    assert chosen.digests["train"] == own.digests["train"]
+    assert (chosen.mean, chosen.std) == (own.mean, own.std)
+    assert chosen.counts == {"train": 12, "val": 5, "test": 5}
+    assert (own.options["validation"], chosen.options["validation"]) == ("own", "test")
+    val = open_split(tmp_path / "test", "val", purpose="training")
+    test = open_split(tmp_path / "test", "test", purpose="evaluation")
+    assert val.ids == test.ids
+    np.testing.assert_array_equal(val.masks, test.masks)
+    with pytest.raises(UserError, match="training cannot open the test split"):
+        open_split(tmp_path / "test", "test", purpose="training")

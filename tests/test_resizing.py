@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from noise2mask.datasets import phantoms
-from noise2mask.resizing import resize_image, resize_mask
+from noise2mask.resizing import grow_mask, resize_image, resize_mask
 
 sizes = st.tuples(st.integers(1, 30), st.integers(1, 30))
 
@@ -152,3 +152,47 @@ def test_fine_texture_is_averaged_not_aliased() -> None:
     stripes[:, ::2] = 255
     small = resize_image(stripes, (32, 32))[2:-2, 2:-2]
     assert np.abs(small.astype(int) - 127).max() <= 6
+
+
+@given(
+    height=st.integers(64, 300),
+    width=st.integers(64, 300),
+    axes=st.tuples(st.floats(0.1, 0.4), st.floats(0.1, 0.4)),
+    size=st.tuples(st.integers(16, 60), st.integers(16, 60)),
+)
+@settings(max_examples=40, deadline=None)
+def test_interpolated_masks_above_0_grow_whatever_the_size(
+    height: int, width: int, axes: tuple[float, float], size: tuple[int, int]
+) -> None:
+    y, x = np.mgrid[:height, :width]
+    y, x = (y + 0.5) / height - 0.5, (x + 0.5) / width - 0.5
+    mask = (y / axes[0]) ** 2 + (x / axes[1]) ** 2 < 1
+    grown = grow_mask(mask, size)
+    assert grown.mean() > mask.mean()
+    assert grown.mean() > resize_mask(mask, size).mean()
+    rows, columns = np.nonzero(mask)
+    low = rows.min() * size[0] // height, columns.min() * size[1] // width
+    top = rows.max() * size[0] // height, columns.max() * size[1] // width
+    found = np.nonzero(grown)
+    for axis in (0, 1):  # by one new pixel on every side at most
+        assert low[axis] - 1 <= found[axis].min() <= low[axis]
+        assert top[axis] <= found[axis].max() <= top[axis] + 1
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 8])
+def test_a_straight_edge_grows_by_one_new_pixel(factor: int) -> None:
+    """The triangle filter reaches one new pixel beyond its own: at the edge, weight above 0."""
+    mask = np.zeros((8 * factor, 8 * factor), dtype=bool)
+    mask[:, : 4 * factor] = True
+    np.testing.assert_array_equal(grow_mask(mask, (8, 8)), np.tile(np.arange(8) < 5, (8, 1)))
+    np.testing.assert_array_equal(resize_mask(mask, (8, 8)), np.tile(np.arange(8) < 4, (8, 1)))
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_masks_of_one_value_do_not_grow(value: bool) -> None:
+    assert (grow_mask(np.full((37, 53), value), (16, 16)) == value).all()
+
+
+def test_a_mask_that_is_not_resized_does_not_grow() -> None:
+    mask = np.random.default_rng(0).random((16, 20)) < 0.5
+    np.testing.assert_array_equal(grow_mask(mask, (16, 20)), mask)

@@ -1,5 +1,7 @@
 """The real sampling of tiny trained networks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -143,3 +145,40 @@ def test_cases_prepared_otherwise_are_refused(finished, prepared, make_run):
         "the run was trained on lesion_phantom with channels 1, but the prepared cases have 3: "
         "train this cell again."
     )
+
+
+def test_views_show_the_network_the_image_turned_and_turn_its_masks_back(
+    finished, prepared, monkeypatch
+):
+    trained = load_trained(finished / "ensemdiff", CPU)
+    split = open_split(prepared, "test", purpose="evaluation")
+    shown = []
+
+    class Threshold(torch.nn.Module):
+        """A network that gives back the brightness of what it is shown."""
+
+        calibrated = False
+
+        def encode(self, image):
+            shown.append(image)
+            return (image,)
+
+        def forward(self, x_t, image, t, features):
+            return image.mean(1, keepdim=True).clamp(-1, 1)
+
+    trained = dataclasses.replace(trained, network=Threshold())
+    several = SAMPLER.model_copy(update={"views": 8, "draws": 9, "steps": 1})
+    with torch.inference_mode():
+        (masks,) = draw(trained, split, [0], several)
+        (plain,) = draw(trained, split, [0], several.model_copy(update={"views": 1}))
+    assert len(shown) == 8 + 1
+    assert len({tuple(image.flatten().tolist()) for image in shown}) == 8
+    assert np.allclose(masks, plain, atol=1e-6)
+
+
+def test_validation_cases_are_drawn_for_a_reading_that_is_fitted(finished, prepared, tmp_path):
+    out = tmp_path / "val.npz"
+    sample(finished / "ensemdiff", prepared, SAMPLER, tmp_path / "w", out, 1, 8, CPU, "val")
+    with np.load(out) as file:
+        ids = open_split(prepared, "val", purpose="evaluation").ids
+        assert tuple(file["cases"]) == ids

@@ -236,6 +236,175 @@ def test_with_groups_the_test_is_on_the_means_of_groups():
     assert one_patient.n == 40
 
 
+# Seeds --------------------------------------------------------------------------------------
+
+
+def crossed(cases=80, seeds=12, of_case=1.0, of_seed=0.6, rest=0.8, draw=0):
+    """Values (cases, seeds): effects of cases and of seeds, and what is left."""
+    generator = np.random.default_rng(draw)
+    return (
+        generator.normal(0, of_case, (cases, 1))
+        + generator.normal(0, of_seed, (1, seeds))
+        + generator.normal(0, rest, (cases, seeds))
+    )
+
+
+def labels(values):
+    """Case and seed of each value of a table (cases, seeds) row by row."""
+    case, seed = np.indices(values.shape).reshape(2, -1)
+    return {"cases": case, "seeds": seed}
+
+
+def test_one_seed_is_as_without():
+    values, groups = skewed(40), np.random.default_rng(0).integers(0, 9, 40)
+    values[3] = math.nan
+    one = {"cases": [f"c{i}" for i in range(40)], "seeds": [3] * 40}
+    other = skewed(40, seed=1)
+    for drawn in ({}, {"groups": groups}):
+        expected = bootstrap_mean(values, **drawn, **BOOTSTRAP)
+        assert bootstrap_mean(values, **drawn, **one, **BOOTSTRAP) == expected
+        paired = paired_difference(values, other, **drawn, **BOOTSTRAP)
+        assert paired_difference(values, other, **drawn, **one, **BOOTSTRAP) == paired
+    pooled = bootstrap_statistic(histograms(40), ece_of, **BOOTSTRAP)
+    assert bootstrap_statistic(histograms(40), ece_of, **one, **BOOTSTRAP) == pooled
+
+
+def test_the_estimate_is_the_mean_over_cases_each_the_mean_of_its_seeds():
+    values = crossed(6, 3)
+    values[1, 2] = values[4] = math.nan  # one seed of a case, all of another
+    found = bootstrap_mean(values.ravel(), **labels(values), **BOOTSTRAP)
+    of_cases = np.nanmean(np.delete(values, 4, axis=0), axis=1)
+    assert found.mean == pytest.approx(of_cases.mean())
+    assert found.mean != pytest.approx(np.nanmean(values))
+    assert found.n == 5
+    groups = np.repeat(["a", "a", "a", "b", "b", "c"], 3)
+    grouped = bootstrap_mean(values.ravel(), groups=groups, **labels(values), **BOOTSTRAP)
+    assert (grouped.mean, grouped.n) == pytest.approx((of_cases.mean(), 5))
+
+
+def test_equal_seeds_are_as_one():
+    values = np.repeat(skewed(30)[:, None], 4, axis=1)
+    found = bootstrap_mean(values.ravel(), **labels(values), **BOOTSTRAP)
+    assert found == pytest.approx(bootstrap_mean(values[:, 0], **BOOTSTRAP))
+
+
+def test_the_variance_of_resamples_is_that_of_the_crossed_bootstrap():
+    """In closed form for given values: squared deviations of cases, of seeds and of the rest."""
+    values = crossed()
+    cases, seeds = values.shape
+    rows, columns, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
+    rest = values - rows[:, None] - columns + mean
+    variance = (
+        ((rows - mean) ** 2).sum() / cases**2
+        + ((columns - mean) ** 2).sum() / seeds**2
+        + (rest**2).sum() / (cases * seeds) ** 2
+    )
+    found = bootstrap_mean(values.ravel(), **labels(values), resamples=20_000, level=0.95, seed=0)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.03)
+    theory = 1.0 / cases + 0.6**2 * (1 - 1 / seeds) / seeds + 0.8**2 * 3 / (cases * seeds)
+    assert variance == pytest.approx(theory, rel=0.25)  # of one draw of 12 seeds
+    of_cases = bootstrap_mean(rows, **BOOTSTRAP)
+    assert found.high - found.low > 1.5 * (of_cases.high - of_cases.low)
+
+
+def test_seeds_and_groups_equal_a_loop_over_resamples():
+    values, generator = crossed(18, 4), np.random.default_rng(0)
+    groups = generator.integers(0, 6, 18)
+    ours = bootstrap_mean(
+        values.ravel(), groups=np.repeat(groups, 4), **labels(values), resamples=10_000, level=0.8,
+        seed=0,
+    )  # fmt: skip
+    means = []
+    for _ in range(10_000):
+        drawn = np.concatenate([np.flatnonzero(groups == g) for g in generator.integers(0, 6, 6)])
+        means.append(values[drawn][:, generator.integers(0, 4, 4)].mean())
+    low, high = np.quantile(means, [0.1, 0.9])
+    assert ours.mean == pytest.approx(values.mean())
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.1 * np.std(means))
+
+
+def test_a_statistic_of_seeds_equals_a_loop_over_resamples():
+    cases = np.stack([histograms(15), histograms(15)[::-1] * 0.9 + 3, histograms(15)[:, ::-1]], 1)
+    rows = cases.reshape(45, 15, 3)
+    where = labels(cases[..., 0, 0])
+    ours = bootstrap_statistic(rows, ece_of, **where, resamples=5000, level=0.8, seed=0)
+    assert ours.mean == pytest.approx(float(ece_of(rows.sum(axis=0))))
+    assert ours.n == 15
+    generator, loop = np.random.default_rng(1), []
+    for _ in range(5000):
+        drawn = cases[generator.integers(0, 15, 15)][:, generator.integers(0, 3, 3)]
+        loop.append(float(ece_of(drawn.sum(axis=(0, 1)))))
+    low, high = np.quantile(loop, [0.1, 0.9])
+    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.12 * np.std(loop))
+
+
+def test_the_interval_covers_the_truth_where_seeds_vary():
+    covered = {"crossed": 0, "cases alone": 0}
+    for draw in range(300):
+        values = crossed(30, 10, of_seed=0.5, draw=draw)
+        options = {"resamples": 300, "level": 0.9, "seed": draw}
+        both = bootstrap_mean(values.ravel(), **labels(values), **options)
+        alone = bootstrap_mean(values.mean(axis=1), **options)
+        covered["crossed"] += both.low <= 0 <= both.high
+        covered["cases alone"] += alone.low <= 0 <= alone.high
+    assert covered["crossed"] / 300 == pytest.approx(0.89, abs=0.05)
+    assert covered["cases alone"] / 300 < 0.8
+
+
+@settings(few, max_examples=15)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_the_order_of_rows_does_not_matter(random, grouped):
+    values = crossed(12, 3)  # unrounded, and groups of four: sums know their order
+    values[2, 1] = values[5, 0] = math.nan
+    where = labels(values) | ({"groups": labels(values)["cases"] // 4} if grouped else {})
+    options = {"resamples": 50, "level": 0.9, "seed": 0}
+    order = list(range(values.size))
+    random.shuffle(order)
+    turned = {name: each[order] for name, each in where.items()}
+    found = bootstrap_mean(values.ravel()[order], **turned, **options)
+    assert found == bootstrap_mean(values.ravel(), **where, **options)
+    a, b = values.ravel(), crossed(12, 3, draw=1).ravel()
+    paired = paired_difference(a[order], b[order], **turned, **options)
+    assert paired == paired_difference(a, b, **where, **options)
+
+
+def test_the_test_is_on_means_over_seeds():
+    a, b = crossed(12, 4) + 0.4, crossed(12, 4, draw=1)
+    result = paired_difference(a.ravel(), b.ravel(), **labels(a), **BOOTSTRAP)
+    differences = (a - b).mean(axis=1)
+    assert result.p == pytest.approx(stats.wilcoxon(differences).pvalue)
+    assert result.difference == pytest.approx(differences.mean())
+    assert result.n == 12
+    groups = np.repeat(np.arange(6), 8)
+    grouped = paired_difference(a.ravel(), b.ravel(), groups=groups, **labels(a), **BOOTSTRAP)
+    of_groups = differences.reshape(6, 2).mean(axis=1)
+    assert grouped.p == pytest.approx(stats.wilcoxon(of_groups).pvalue)
+
+
+def test_resamples_without_a_defined_row_are_left_out():
+    # The second seed scored one of two cases: drawn alone with the other case there is nothing.
+    found = bootstrap_mean(
+        [1.0, math.nan, 2.0, 2.0], cases=["a", "a", "b", "b"], seeds=[0, 1, 0, 1], **BOOTSTRAP
+    )
+    assert found == Interval(1.5, 1.0, 2.0, 2)
+
+
+def test_labels_of_seeds_are_checked():
+    values = [0.1, 0.2, 0.3]
+    for alone in ({"seeds": [0, 1, 2]}, {"cases": [0, 1, 2]}):
+        with pytest.raises(ValueError, match="cases and seeds are given together"):
+            bootstrap_mean(values, **alone, **BOOTSTRAP)
+    with pytest.raises(ValueError, match="seeds must name 3 rows"):
+        bootstrap_mean(values, cases=[0, 1, 2], seeds=[0], **BOOTSTRAP)
+    with pytest.raises(ValueError, match="cases must name 3 rows"):
+        bootstrap_mean(values, cases=[0], seeds=[0, 0, 0], **BOOTSTRAP)
+    with pytest.raises(ValueError, match="one row for each seed"):
+        bootstrap_mean(values, cases=["a", "a", "b"], seeds=[0, 0, 0], **BOOTSTRAP)
+
+
+# Holm ---------------------------------------------------------------------------------------
+
+
 def test_holm_by_hand():
     # 4 comparisons: 0.01 * 4, 0.02 * 3, then 0.03 * 2 raised to no less than 0.06, 0.6.
     assert holm([0.6, 0.01, 0.03, 0.02]) == pytest.approx([0.6, 0.04, 0.06, 0.06])

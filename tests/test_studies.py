@@ -1,12 +1,14 @@
 """Everything wrong with a study is told at once, in sentences, before anything runs."""
 
+from copy import deepcopy
+
 import pytest
 import yaml
 from conftest import ROOT
 
 from noise2mask.config import Cell
 from noise2mask.errors import UserError
-from noise2mask.plan import cells, run_settings, samplers_of
+from noise2mask.plan import analysis_tables, cells, run_settings, samplers_of
 from noise2mask.studies import check_data, load_study
 
 NAMES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
@@ -84,7 +86,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         samplers__ddim2__networks=["unet"],
         diffusion__schedule__name="lin",
         evaluation__metrics={"dicee": {}},
-        evaluation__fusion="staple",
+        evaluation__fusion="stapel",
         overrides=[{"datasets": ["moon"], "training": {"steps": 3}}],
     )
     head, *found = mistakes(path)
@@ -96,16 +98,17 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "Valid: family, count, size, seed, difficulty",
         "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
         "Valid: linear, cosine, sigmoid, adapted",
-        "evaluation.fusion: unknown fusion 'staple'; "
-        "Valid: mean, mean_threshold, squared_mean, vote",
+        "evaluation.fusion: unknown fusion 'stapel'; did you mean 'staple'? "
+        "Valid: mean, mean_threshold, squared_mean, vote, majority, staple",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "
-        "networks, modes, samplers, diffusion, training, evaluation, compute, analysis, "
-        "contrasts, hypotheses, pictures, overrides, folders, grid",
+        "networks, modes, samplers, readings, references, quirks, diffusion, training, "
+        "evaluation, compute, analysis, costs, contrasts, hypotheses, pictures, overrides, "
+        "folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
-        "Valid: feed_forward, diffusion, image_free, image_diffusion, dice_diffusion, "
-        "posterior, posterior_free, recycling",
+        "Valid: feed_forward, cross_entropy, dice, diffusion, image_free, image_diffusion, "
+        "dice_diffusion, posterior, posterior_free, recycling",
         "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
         "Valid: one_pass, calibration, ddim2",
         "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "
@@ -240,3 +243,109 @@ def test_sampler_settings_are_no_part_of_a_training(write):
     one = run_settings(load_study(write()), cell)
     other = run_settings(load_study(write(samplers__ddim2__draws=50)), cell)
     assert one.digest() == other.digest()
+
+
+QUIRKY = {
+    "readings": {
+        "jpeg": {"of": "ddim2", "storage": "jpeg"},
+        "first": {"of": "ddim2", "draws": 1},
+        "pass_jpeg": {"of": "one_pass", "storage": "jpeg"},
+    },
+    "modes__diffusion__samplers": ["ddim2", "jpeg", "first"],
+    "datasets__lesion_grown": {
+        "title": "grown", "kind": "phantoms", "masks": "grown",
+        "options": {"family": "lesion", "count": 12, "size": 64, "seed": 1},
+    },
+}  # fmt: skip
+
+
+def quirk(**of):
+    return {"quirks": {"it": {"title": "it", **of}}}
+
+
+def test_a_study_with_quirks(write):
+    good = {
+        "jpeg": {"title": "JPEG", "readings": {"ddim2": "jpeg"}},
+        "grown": {"title": "grown", "datasets": {"lesion_phantom": "lesion_grown"}},
+    }
+    study = load_study(write(**deepcopy(QUIRKY), quirks=good))
+    assert study.quirks["jpeg"].readings == {"ddim2": "jpeg"}
+    assert study.datasets["lesion_phantom"].masks == "area"
+    assert "quirks" in analysis_tables(study)
+    assert "quirks" not in analysis_tables(load_study(write()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentences"),
+    [
+        (
+            quirk(),
+            ["quirks.it: give either `readings` or `datasets`, what is proper with what has the "
+             "quirk, got neither"],
+        ),
+        (
+            quirk(readings={"ddim2": "jpeg"}, datasets={"lesion_phantom": "lesion_grown"}),
+            ["quirks.it: give either `readings` or `datasets`, what is proper with what has the "
+             "quirk, got both"],
+        ),
+        (
+            quirk(readings={"ddim": "jpeg"}),
+            ["quirks.it.readings: unknown reading 'ddim'; did you mean 'ddim2'? Valid: jpeg, "
+             "first, pass_jpeg, one_pass, calibration, ddim2"],
+        ),
+        (
+            quirk(readings={"ddim2": "jpg"}),
+            ["quirks.it.readings.ddim2: unknown reading 'jpg'; did you mean 'jpeg'? Valid: jpeg, "
+             "first, pass_jpeg"],
+        ),
+        (
+            quirk(datasets={"lesion_phantom": "grown"}),
+            ["quirks.it.datasets.lesion_phantom: unknown dataset 'grown'; did you mean "
+             "'lesion_grown'? Valid: lesion_phantom, nuclei_phantom, tissue_phantom, photographs, "
+             "lesion_grown"],
+        ),
+        (
+            quirk(readings={"ddim2": "first"}),
+            ["quirks.it.readings.ddim2: 'first' must be a reading of the same draws, and of as "
+             "many, as 'ddim2'"],
+        ),
+        (
+            quirk(readings={"ddim2": "pass_jpeg"}),
+            ["quirks.it.readings.ddim2: 'pass_jpeg' must be a reading of the same draws, and of as "
+             "many, as 'ddim2'"],
+        ),
+        (
+            quirk(readings={"one_pass": "pass_jpeg"}),
+            ["quirks.it.readings.one_pass: no mode has both 'one_pass' and 'pass_jpeg' among its "
+             "samplers"],
+        ),
+        (
+            quirk(datasets={"nuclei_phantom": "lesion_grown"}),
+            ["quirks.it.datasets.nuclei_phantom: 'lesion_grown' must be another dataset of the "
+             "same cases as 'nuclei_phantom': give both the same kind, options, tile and shrink"],
+        ),
+        (
+            quirk(datasets={"lesion_grown": "lesion_grown"}),
+            ["quirks.it.datasets.lesion_grown: 'lesion_grown' must be another dataset of the same "
+             "cases as 'lesion_grown': give both the same kind, options, tile and shrink"],
+        ),
+        (
+            {"readings__jpeg__thresholds": [0.5, 1.0], "readings__jpeg__storage": "png"},
+            ["readings.jpeg.storage: must be 'float' or 'jpeg', got 'png'",
+             "readings.jpeg.thresholds.1: must be less than 1, got 1.0"],
+        ),
+        (
+            {"datasets__lesion_grown__masks": "big"},
+            ["datasets.lesion_grown.masks: must be 'area' or 'grown', got 'big'"],
+        ),
+    ],
+)  # fmt: skip
+def test_mistakes_in_quirks(write, changes, sentences):
+    _, *found = mistakes(write(**deepcopy(QUIRKY), **changes))
+    assert found == sentences
+
+
+def test_a_quirk_of_readings_in_a_study_without_any(write):
+    _, *found = mistakes(write(**quirk(readings={"ddim2": "jpeg"})))
+    assert len(found) == 1
+    assert found[0].startswith("quirks.it.readings.ddim2: ")

@@ -7,16 +7,48 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from noise2mask.analysis import hypotheses, loss_hypotheses, summaries, sweeping
+from noise2mask.analysis import (
+    claims,
+    hypotheses,
+    loss_claims,
+    loss_hypotheses,
+    noise_claims,
+    quirks,
+    summaries,
+    sweeping,
+)
 from noise2mask.analysis.contents import COLUMNS, AnalysisTables
 from noise2mask.analysis.curves import MEASURED, CaseGroups
+from noise2mask.analysis.draws import by_draws
 from noise2mask.analysis.findings import Finding, Resampling, table, untested
 from noise2mask.analysis.oracles import COLUMNS as ORACLE_COLUMNS
-from noise2mask.config import Hypotheses, Study
+from noise2mask.config import Cell, Hypotheses, Study
+from noise2mask.cost_tables import cost_table, cost_to_reach, pareto_table
+from noise2mask.declaration import labels_of
 from noise2mask.designs import grid_table
-from noise2mask.layout import described_folder, measured_file
-from noise2mask.plan import analysis_tables, described_datasets, measured_places
-from noise2mask.tables import PLANNED, groups_of, read_table, resampling_of
+from noise2mask.evaluation import scores_of
+from noise2mask.layout import (
+    DRAWS,
+    RESULTS,
+    cell_folder,
+    cost_file,
+    described_folder,
+    measured_file,
+    prepared,
+    reference_cost_file,
+)
+from noise2mask.plan import (
+    analysis_tables,
+    cells,
+    described_datasets,
+    draws_compared,
+    measured_places,
+    priced_references,
+    run_settings,
+    sampler_behind,
+    samplers_of,
+)
+from noise2mask.tables import PLANNED, Tables, groups_of, read_table, resampling_of
 
 NAMES = ("dice", "iou", "ece", "brier")
 """Metrics of sweeps and contrasts."""
@@ -31,6 +63,7 @@ class Sources(NamedTuple):
             estimate as the network gives it, `clipped` that within the levels of x_0.
         described: the tables of :mod:`noise2mask.describing` by dataset.
         metrics: scores of single cases.
+        against: of predictions learnt on other masks, see ``analysis.quirks``.
         missing: a line for each result that is not there.
     """
 
@@ -38,6 +71,7 @@ class Sources(NamedTuple):
     measured: pd.DataFrame
     described: Mapping[str, Mapping[str, pd.DataFrame]]
     metrics: pd.DataFrame
+    against: pd.DataFrame
     missing: list[str]
 
     def clipped(self) -> pd.DataFrame:
@@ -57,7 +91,7 @@ class Sources(NamedTuple):
 
 
 def analyse(
-    study: Study, name: str, root: Path, metrics: pd.DataFrame
+    study: Study, name: str, root: Path, scores: Tables
 ) -> tuple[AnalysisTables, list[str]]:
     """The tables of a study's analysis, and a line for each result that is missing.
 
@@ -65,10 +99,10 @@ def analyse(
         study: the study.
         name: its name.
         root: folder that holds ``results`` and ``data``.
-        metrics: scores of single cases.
+        scores: the tables of its scores.
     """
-    sources = _sources(study, name, root, metrics)
-    makers = _makers(study, sources)
+    sources = _sources(study, name, root, scores.metrics)
+    makers = _makers(study, sources) | {"draws": lambda: _draws(study, scores)}
     wanted = analysis_tables(study)
     tables = replace(
         AnalysisTables.empty(), **{each: makers[each]() for each in wanted if each in makers}
@@ -76,7 +110,41 @@ def analyse(
     if study.hypotheses is not None:
         found = findings(study, sources, tables)
         tables = replace(tables, hypotheses=table(found))
+    if "claims" in wanted and len(scores.metrics):
+        found_claims = _claims(study, sources, tables, scores.comparisons)
+        tables = replace(tables, claims=claims.table(found_claims))
+    if study.costs:
+        tables = replace(tables, **_priced(study, name, root, scores.summary, sources.missing))
     return tables, sources.missing
+
+
+def _draws(study: Study, scores: Tables) -> pd.DataFrame:
+    drawn = draws_compared(study)
+    masks = [
+        mode
+        for mode, entry in study.modes.items()
+        if any(sampler_behind(study, name).sampler != "one_pass" for name in entry.samplers)
+    ]
+    return by_draws(scores.summary, scores.reliability, drawn, masks=masks)
+
+
+def _priced(
+    study: Study, name: str, root: Path, summary: pd.DataFrame, missing: list[str]
+) -> dict[str, pd.DataFrame]:
+    """The tables of costs; what was not measured is added to `missing`."""
+    paths = {root / cost_file(name): "costs"} | {
+        root / reference_cost_file(name, cell): f"{cell.dataset} {cell.network} cost"
+        for cell in priced_references(study)
+    }
+    found = [cost_table([])]
+    for path, label in paths.items():
+        if path.exists():
+            found.append(read_table(path))
+        else:
+            missing.append(label)
+    costs = pd.concat(found[1:] or found, ignore_index=True)
+    pareto = pareto_table(costs, summary)
+    return {"costs": costs, "pareto": pareto, "cost_to_reach": cost_to_reach(pareto)}
 
 
 def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFrame]]:
@@ -104,6 +172,9 @@ def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFra
         ),
         "contrasts": lambda: sweeping.contrast_table(
             sources.metrics, study.contrasts, groups, names=NAMES, planned=PLANNED, **options
+        ),
+        "quirks": lambda: quirks.quirk_table(
+            sources.metrics, study.quirks, groups, against=sources.against, names=NAMES, **options
         ),
     }
 
@@ -147,6 +218,45 @@ def findings(study: Study, sources: Sources, tables: AnalysisTables) -> list[Fin
     return found
 
 
+def _claims(
+    study: Study, sources: Sources, tables: AnalysisTables, comparisons: pd.DataFrame
+) -> list[claims.Claim]:
+    """The claims of the paper, each tested or with the reason why not."""
+    metrics, groups, pair = sources.metrics, sources.groups, study.analysis.pair
+    setting = claims.Setting(
+        labels_of(study),
+        {key: entry.stands_for for key, entry in study.datasets.items() if entry.stands_for},
+        study.resolution,
+    )
+    resampling = Resampling(**resampling_of(study))
+    curves, modes = (tables.losses, tables.structure), pair.model_dump() if pair else None
+    return [
+        *(
+            claims.c1_same_architecture(
+                metrics, comparisons, groups, setting, metric=metric, resampling=resampling
+            )
+            for metric in PLANNED
+        ),
+        claims.c2_references(metrics, groups, setting, resampling=resampling),
+        loss_claims.c3_images(*curves, setting, mode=_on_eps(study, "image_diffusion")),
+        loss_claims.c3_masks(*curves, setting, mode=_on_eps(study, "diffusion")),
+        noise_claims.c4_gradual(tables.image_oracles, tables.oracles, setting),
+        noise_claims.c5_fingerprints(tables.fingerprints, setting),
+        noise_claims.c6_idle_timesteps(
+            sources.clipped(), groups, setting, pair=modes, resampling=resampling
+        ),
+    ]
+
+
+def _on_eps(study: Study, mode: str) -> str | None:
+    """The first measured mode of this kind that is trained on eps."""
+    for cell in cells(study):
+        measured = cell.mode in study.analysis.measured and study.modes[cell.mode].mode == mode
+        if measured and run_settings(study, cell).diffusion.target == "eps":
+            return cell.mode
+    return None
+
+
 def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sources:
     missing: list[str] = []
     described = {}
@@ -166,4 +276,24 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
         else:
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
     together = pd.concat(measured[1:] or measured, ignore_index=True)
-    return Sources(groups_of(study, name, root), together, described, metrics, missing)
+    groups, against = groups_of(study, name, root), _against_proper(study, name, root)
+    return Sources(groups, together, described, metrics, against, missing)
+
+
+def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:
+    """Predictions on datasets whose masks have a quirk, scored against the proper masks."""
+    pairs = {
+        other: proper
+        for quirk in study.quirks.values()
+        for proper, other in quirk.datasets.items()
+        if study.datasets[proper].masks != study.datasets[other].masks
+    }
+    found = [pd.DataFrame(columns=[*Cell._fields, "sampler", "case", "metric", "value"])]
+    for cell in cells(study):
+        for sampler in samplers_of(study, cell) if cell.dataset in pairs else ():
+            draws = cell_folder(root / RESULTS, name, cell) / sampler / DRAWS["test"]
+            data = root / prepared(name, pairs[cell.dataset])
+            if draws.exists() and data.exists():
+                scores = scores_of(study, sampler, draws, data)
+                found.append(scores.assign(**cell._asdict(), sampler=sampler))
+    return pd.concat(found[1:] or found, ignore_index=True)

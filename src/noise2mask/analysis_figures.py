@@ -1,6 +1,7 @@
 """The figures of an analysis, each under the name that its caption is found by."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,11 @@ from matplotlib.figure import Figure
 from skimage import data
 from skimage.color import rgb2gray
 
-from noise2mask.analysis import ablation_figures, atlas_figures, loss_figures
+from noise2mask.analysis import ablation_figures, atlas_figures, loss_figures, quirk_figures
 from noise2mask.analysis.contents import AnalysisTables
+from noise2mask.analysis.draws_figures import calibration
 from noise2mask.analysis.noising import noising
+from noise2mask.cost_figures import quality_against_cost
 from noise2mask.datasets import phantoms
 from noise2mask.labels import Labels, names_in
 from noise2mask.resizing import resize_image, resize_mask
@@ -23,17 +26,26 @@ OF_EPS = ("eps_diffusion", "image_diffusion")
 """Trained on eps: their loss of x_0 is a hundredfold where little else than noise is left."""
 MANY = 4
 """Datasets from which on an atlas says more than a panel for each."""
+REGIONS: tuple[Literal["all", "band"], ...] = ("all", "band")
 SIDE = 128
 """Of the pictures that are noised, px."""
 
 
-def figures(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
+def figures(
+    tables: AnalysisTables, labels: Labels, summary: pd.DataFrame | None = None
+) -> Iterator[tuple[str, Figure]]:
     """Every figure that the tables allow, with the name of its file.
 
     Args:
         tables: of the analysis.
         labels: names to be shown.
+        summary: the table of that name, for what stands beside calibration at each N.
     """
+    for region in REGIONS if len(tables.draws) else ():
+        others = None if summary is None else _beside(tables.draws, summary)
+        yield f"draws_{region}", calibration(tables.draws, others, region, labels)
+    if len(tables.pareto):
+        yield "quality_against_cost", quality_against_cost(tables.pareto, labels)
     if len(tables.losses):
         modes = tables.losses["mode"]
         beside = E3 if modes.isin(OF_EPS).any() else None
@@ -63,6 +75,12 @@ def noised_phantom() -> Figure:
     return noising(resize_mask(mask, (SIDE, SIDE)).astype(bool), np.asarray(standardised))
 
 
+def _beside(draws: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Other ways to the same networks' probabilities: one pass, an ensemble, a temperature."""
+    others = ~summary["sampler"].isin(draws["sampler"])
+    return summary[others & summary["network"].isin(draws["network"])]
+
+
 def _of_masks(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
     datasets = names_in(tables.oracles, "dataset")
     yield "masks_beside_images", loss_figures.masks_beside_images(tables.image_oracles, labels)
@@ -89,10 +107,15 @@ def _of_scores(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Fi
                 f"contrasts_{metric}",
                 ablation_figures.contrasts(tables.contrasts, metric, labels),
             )
+        if len(tables.quirks):
+            yield f"quirks_{metric}", quirk_figures.quirks(tables.quirks, metric, labels)
     sweeps = tables.sweeps
     whole = sweeps[sweeps["start"].isna()]
-    if whole.groupby("mode")["steps"].nunique().max() > 2:
-        yield "steps_dice", ablation_figures.steps(whole, "dice", labels)
+    counts = whole.groupby("mode")["steps"]
+    varied = counts.transform("nunique") > 2
+    if varied.any():  # beside them a mode of a single step is a level to compare with
+        shown = whole[varied | (counts.transform("max") == 1)]
+        yield "steps_dice", ablation_figures.steps(shown, "dice", labels)
     if sweeps["start"].notna().any():
         yield "starts_dice", ablation_figures.starts(sweeps, "dice", labels)
 

@@ -39,7 +39,34 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
         *Cell._fields,
         "sampler",
     )
+    _stage(
+        stages,
+        "read",
+        commands["read"],
+        "read masks that were drawn in another way",
+        *Cell._fields,
+        "sampler",
+    )
+    _stage(
+        stages,
+        "reference",
+        commands["reference"],
+        "train a reference in its own environment and predict the test cases",
+        "dataset",
+        "reference",
+        "seed",
+    )
     _stage(stages, "evaluate", commands["evaluate"], "score the draws", *Cell._fields, "sampler")
+    _stage(stages, "cost", commands["cost"], "measure what a mask costs, alone on the machine")
+    _stage(
+        stages,
+        "reference-cost",
+        commands["reference-cost"],
+        "measure what a mask of a reference costs, in its own environment",
+        "dataset",
+        "reference",
+        "seed",
+    )
     _stage(stages, "blind", commands["blind"], "score image-blind predictions", "dataset")
     _stage(stages, "describe", commands["describe"], "fingerprint of a dataset's masks", "dataset")
     _stage(
@@ -51,9 +78,18 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
     )
     _stage(stages, "report", commands["report"], "gather tables, draw figures, write the report")
     _stage(stages, "prune", commands["prune"], "remove results that the study no longer declares")
+    _environment_command(stages, commands["environment"])
     _data_commands(stages, commands)
     _diff_command(stages, commands["diff"])
     return parser
+
+
+def _environment_command(stages: Stages, run: Command) -> None:
+    description = "install what a reference needs, over this environment"
+    parser = stages.add_parser("environment", help=description, description=description)
+    parser.add_argument("kind", help="as `kind` of a study's references")
+    parser.add_argument("--log", type=Path, help="file that gets a copy of the messages")
+    parser.set_defaults(run=run)
 
 
 def _data_commands(stages: Stages, commands: Commands) -> None:
@@ -135,6 +171,10 @@ def _stage(
         parser.add_argument("--readme", type=Path, help="file whose table is brought up to date")
         parser.add_argument(
             "--root", type=Path, default=Path(), help="folder that holds results and data"
+        )
+    if name == "sample":
+        parser.add_argument(
+            "--split", choices=["test", "val"], default="test", help="cases; default: test"
         )
     if name == "prune":
         parser.add_argument("--dry-run", action="store_true", help="only say what would go")

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING
 
 from noise2mask import layout
 from noise2mask.arguments import Command, parser_of
+from noise2mask.catalogue import unknown
 from noise2mask.config import Cell, Place, Study
 from noise2mask.errors import UserError
-from noise2mask.plan import measured_places, run_settings
+from noise2mask.plan import (
+    PREDICTION,
+    REFERENCE,
+    cells_read,
+    fusion_of,
+    measured_places,
+    run_settings,
+)
 from noise2mask.studies import load_study
 
 if TYPE_CHECKING:
@@ -70,24 +78,23 @@ def _chosen(options: argparse.Namespace) -> "list[Chosen]":
 
 
 def _cell(options: argparse.Namespace, study: Study) -> Cell:
-    from noise2mask.catalogue import unknown
-
+    reference = getattr(options, "network", None) in study.references
     for what, valid in (
         ("dataset", list(study.datasets)),
-        ("network", list(study.networks)),
-        ("mode", list(study.modes)),
-        ("sampler", list(study.samplers)),
+        ("network", [*study.networks, *study.references]),
+        ("mode", [REFERENCE] if reference else list(study.modes)),
+        ("sampler", [PREDICTION] if reference else [*study.samplers, *study.readings]),
     ):
         given = getattr(options, what, None)
         if given is not None and given not in valid:
             raise UserError(f"--{what}: {unknown(given, what, valid)}.")
     if getattr(options, "seed", None) is None:
         return Cell(options.dataset, "", "", 0)
-    if options.seed not in study.seeds:
-        raise UserError(
-            f"--seed {options.seed} is not in this study; its seeds are {list(study.seeds)}."
-        )
-    return Cell(options.dataset, options.network, getattr(options, "mode", ""), options.seed)
+    mode = getattr(options, "mode", "")
+    seeds = (study.modes[mode].seeds if mode in study.modes else None) or study.seeds
+    if options.seed not in seeds:
+        raise UserError(f"--seed {options.seed} is not in this study; its seeds are {list(seeds)}.")
+    return Cell(options.dataset, options.network, mode, options.seed)
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -141,6 +148,8 @@ def _prepare(options: argparse.Namespace) -> None:
         tile=dataset.tile,
         shrink=dataset.shrink,
         stride=dataset.stride,
+        masks=dataset.masks,
+        validation=dataset.validation,
         processes=options.processes,
     )
 
@@ -170,15 +179,102 @@ def _sample(options: argparse.Namespace) -> None:
     study, name = _study(options)
     cell = _cell(options, study)
     folder = layout.cell_folder(layout.RESULTS, name, cell)
+    if options.sampler in study.readings:
+        raise UserError(
+            f"--sampler {options.sampler} is a reading of draws that are there; run `noise2mask "
+            "read` for it."
+        )
     sample(
         folder,
         layout.prepared(name, cell.dataset),
         study.samplers[options.sampler],
-        layout.cell_folder(layout.WORK, name, cell) / options.sampler,
-        folder / options.sampler / "draws.npz",
+        layout.cell_folder(layout.WORK, name, cell) / f"{options.sampler}-{options.split}",
+        folder / options.sampler / layout.DRAWS[options.split],
         study.compute.threads,
         study.compute.batch,
         device_of(study.compute.device),
+        options.split,
+    )
+
+
+def _read(options: argparse.Namespace) -> None:
+    from noise2mask.reading import read
+
+    study, name = _study(options)
+    cell = _cell(options, study)
+    reading = study.readings.get(options.sampler)
+    if reading is None:
+        raise UserError(
+            f"--sampler {options.sampler} draws masks of its own; run `noise2mask sample` for it."
+        )
+    folders = [
+        layout.cell_folder(layout.RESULTS, name, read_cell) / reading.of
+        for read_cell in cells_read(study, cell, options.sampler)
+    ]
+    read(
+        reading,
+        fusion_of(study, options.sampler),
+        [folder / layout.DRAWS["test"] for folder in folders],
+        [folder / layout.DRAWS["val"] for folder in folders],
+        layout.prepared(name, cell.dataset),
+        layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / layout.DRAWS["test"],
+    )
+
+
+def _reference(options: argparse.Namespace) -> None:
+    from noise2mask.referring import train_reference
+
+    study, name = _study(options)
+    cell = _reference_cell(options, study)
+    train_reference(
+        study,
+        cell,
+        layout.prepared(name, cell.dataset),
+        layout.cell_folder(layout.WORK, name, cell),
+        layout.cell_folder(layout.RESULTS, name, cell),
+    )
+
+
+def _reference_cell(options: argparse.Namespace, study: Study) -> Cell:
+    if options.reference not in study.references:
+        raise UserError(
+            f"--reference: {unknown(options.reference, 'reference', list(study.references))}."
+        )
+    options.network = options.reference
+    return _cell(options, study)._replace(mode=REFERENCE)
+
+
+def _environment(options: argparse.Namespace) -> None:
+    from noise2mask.environments import create
+
+    create(
+        options.kind,
+        Path(sys.prefix),
+        layout.environment(options.kind),
+        Path("envs") / f"{options.kind}.txt",
+    )
+
+
+def _cost(options: argparse.Namespace) -> None:
+    from noise2mask.costing import measure_costs
+    from noise2mask.runs import device_of
+
+    study, name = _study(options)
+    device = device_of(study.compute.device)
+    measure_costs(study, name, Path(), layout.cost_file(name), device)
+
+
+def _reference_cost(options: argparse.Namespace) -> None:
+    from noise2mask.referring import price_reference
+
+    study, name = _study(options)
+    cell = _reference_cell(options, study)
+    price_reference(
+        study,
+        cell,
+        layout.prepared(name, cell.dataset),
+        layout.cell_folder(layout.RESULTS, name, cell),
+        layout.reference_cost_file(name, cell),
     )
 
 
@@ -307,6 +403,11 @@ COMMANDS: dict[str, Command] = {
     "prepare": _prepare,
     "train": _train,
     "sample": _sample,
+    "read": _read,
+    "environment": _environment,
+    "reference": _reference,
+    "cost": _cost,
+    "reference-cost": _reference_cost,
     "evaluate": _evaluate,
     "blind": _blind,
     "describe": _describe,

@@ -10,6 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from noise2mask.controls import Quirk as Quirk
+from noise2mask.controls import Reading as Reading
+from noise2mask.controls import Reference as Reference
 from noise2mask.questions import Analysis as Analysis
 from noise2mask.questions import Hypotheses as Hypotheses
 from noise2mask.questions import Name as Name
@@ -35,6 +38,13 @@ class Dataset(Settings):
     ] = None
     tile: Annotated[int | None, Field(ge=16, description="side of a square tile, px")] = None
     stride: Annotated[int | None, Field(ge=1, description="step of training tiles, px")] = None
+    masks: Annotated[
+        Literal["area", "grown"],
+        Field(description="resized so that they keep their area, or interpolated, all above 0"),
+    ] = "area"
+    validation: Annotated[
+        Literal["own", "test"], Field(description="cases that checkpoints are chosen on")
+    ] = "own"
     modes: Annotated[
         tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
     ] = None
@@ -55,8 +65,13 @@ class Mode(Settings):
 
     mode: Annotated[str, Field(description="a function of diffusion/modes.py")]
     samplers: Annotated[
-        tuple[str, ...], Field(description="samplers it is run with; none: it is only measured")
+        tuple[str, ...],
+        Field(description="samplers and readings it is scored with; none: it is only measured"),
     ] = ()
+    seeds: Annotated[
+        tuple[int, ...] | None,
+        Field(min_length=1, description="a training each; those of the study when absent"),
+    ] = None
     networks: Annotated[
         tuple[str, ...] | None, Field(description="networks trained in it; all when absent")
     ] = None
@@ -78,6 +93,9 @@ class Sampler(Settings):
     head: Annotated[
         Literal["output", "calibration"], Field(description="output that is scored")
     ] = "output"
+    views: Annotated[
+        Literal[1, 2, 4, 8], Field(description="turned and mirrored images that draws share out")
+    ] = 1
     networks: Annotated[
         tuple[str, ...] | None, Field(description="networks it applies to; all when absent")
     ] = None
@@ -212,11 +230,19 @@ class Study(Settings):
     networks: dict[Name, Network] = {}
     modes: dict[Name, Mode] = {}
     samplers: dict[Name, Sampler] = {}
+    readings: dict[Name, Reading] = {}
+    references: dict[Name, Reference] = {}
+    quirks: Annotated[
+        dict[Name, Quirk], Field(description="of published codes, each measured alone")
+    ] = {}
     diffusion: Diffusion = Diffusion()
     training: Training = Training()
     evaluation: Evaluation = Evaluation()
     compute: Compute = Compute()
     analysis: Analysis = Analysis()
+    costs: Annotated[
+        bool, Field(description="measure what a mask costs, with nothing else running")
+    ] = False
     contrasts: Annotated[
         tuple[tuple[str, str], ...], Field(description="planned comparisons of two modes")
     ] = ()

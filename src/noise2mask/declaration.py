@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from noise2mask import catalogue
 from noise2mask.config import Cell, RunSettings, Study
 from noise2mask.labels import Labels, metric_of, titled
-from noise2mask.plan import cells, run_settings
+from noise2mask.plan import cells, draws_of, run_settings
 
 Runs = Sequence[tuple[Cell, RunSettings]]
 
@@ -26,9 +26,9 @@ def labels_of(study: Study) -> Labels:
         datasets={
             name: titled(entry.title, entry.stands_for) for name, entry in study.datasets.items()
         },
-        networks={name: entry.title for name, entry in study.networks.items()},
+        networks={name: entry.title for name, entry in (study.networks | study.references).items()},
         modes={name: entry.title for name, entry in study.modes.items() if entry.title},
-        draws={name: entry.draws for name, entry in study.samplers.items()},
+        draws={name: draws_of(study, name) for name in (*study.samplers, *study.readings)},
         level=study.evaluation.level,
     )
 
@@ -103,7 +103,7 @@ def departures_of(study: Study) -> tuple[str, ...]:
         text = _across(study, _runs(study), lambda run: run.training.steps)
         found.append(f"Trainings do not have the same number of steps: {text}.")
     draws = {
-        name: study.samplers[mode.samplers[0]].draws
+        name: draws_of(study, mode.samplers[0])
         for name, mode in study.modes.items()
         if mode.samplers
     }
@@ -116,6 +116,15 @@ def departures_of(study: Study) -> tuple[str, ...]:
     ]
     if stand_ins:
         found.append(f"Some datasets stand in for those of the paper: {', '.join(stand_ins)}.")
+    for field, chosen, text in (
+        ("validation", "test", "Checkpoints are chosen on the test cases, so scores are too good"),
+        ("masks", "grown", "Masks are interpolated and all above 0 is foreground, so they grow"),
+    ):
+        titles = [
+            entry.title for entry in study.datasets.values() if getattr(entry, field) == chosen
+        ]
+        if titles:
+            found.append(f"{text}: {', '.join(titles)}.")
     return tuple(found)
 
 
@@ -137,16 +146,32 @@ def _samplings(study: Study) -> Iterator[tuple[str, str]]:
     for name, mode in study.modes.items():
         texts = []
         for sampler in mode.samplers:
+            if sampler in study.readings:
+                texts.append(_reading(study, sampler))
+                continue
             entry = study.samplers[sampler]
             where = f", {_spoken(entry.networks)} only" if entry.networks else ""
             head = f", {entry.head} head" if entry.head != "output" else ""
             head += f", from t = {entry.start}" if entry.start is not None else ""
+            head += f", {entry.views} views" if entry.views > 1 else ""
             texts.append(
                 f"{sampler} ({entry.sampler}{head}, steps: {entry.steps}, draws N: "
                 f"{entry.draws}{where})"
             )
         if texts:
             yield f"sampling, {labels_of(study).mode(name)}", "; ".join(texts)
+
+
+def _reading(study: Study, name: str) -> str:
+    """A reading in words."""
+    entry = study.readings[name]
+    parts = [f"{entry.draws or study.samplers[entry.of].draws} draws of {entry.of}"]
+    parts += [f"{entry.seeds} trainings"] if entry.seeds > 1 else []
+    parts += [f"fusion {entry.fusion}"] if entry.fusion else []
+    parts += ["temperature fitted on validation cases"] if entry.temperature else []
+    parts += ["kept as JPEG"] if entry.storage == "jpeg" else []
+    parts += [f"thresholds {_spoken(entry.thresholds)} of the maximum"] if entry.thresholds else []
+    return f"{name} ({', '.join(parts)}; N: {draws_of(study, name)})"
 
 
 def _across(study: Study, runs: Runs, pick: Callable[[RunSettings], object]) -> str:

@@ -4,10 +4,9 @@ What is scored is the raw image: where it was cut into tiles, their probabilitie
 together again first, and ``case`` in the tables is the id of the image.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,8 @@ import pandas as pd
 from noise2mask import catalogue
 from noise2mask.cases import Split, open_split
 from noise2mask.config import Cell, Evaluation, Study
-from noise2mask.errors import UserError
+from noise2mask.draws import open_draws
+from noise2mask.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
 from noise2mask.reliability import boundary_band, reliability_histogram
 from noise2mask.storage import write_text
 
@@ -28,6 +28,8 @@ BLIND = ("all_foreground", "mean_mask")
 """Predictions that do not look at the image: everything, and the mean training mask."""
 
 Probabilities = npt.NDArray[np.float32]
+WholeImage = tuple[str, Probabilities, npt.NDArray[np.bool_]]
+"""Id of a raw image, its probabilities and its mask."""
 
 
 def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, data: Path) -> None:
@@ -45,15 +47,36 @@ def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, dat
         UserError: the draws are damaged or not those of the prepared test cases.
     """
     split = open_split(data, "test", purpose="evaluation")
-    probabilities = _fused(draws, split, study.evaluation.fusion)
-    settings = study.samplers[sampler]
+    probabilities = _fused(draws, split, fusion_of(study, sampler))
+    reference = cell.network in study.references
     where: dict[str, str | int] = {
         **cell._asdict(),
         "sampler": sampler,
-        "steps": settings.steps,
-        "draws": settings.draws,
+        "steps": 1 if reference else sampler_behind(study, sampler).steps,
+        "draws": draws_of(study, sampler),
     }
-    _write(study, name, where, probabilities, split, draws.parent)
+    thresholds = thresholds_of(study, sampler)
+    _write(study, name, where, probabilities, split, draws.parent, thresholds)
+
+
+def scores_of(study: Study, sampler: str, draws: Path, data: Path) -> pd.DataFrame:
+    """Scores of draws, against the masks of any prepared dataset that has their test cases.
+
+    Args:
+        study: the study.
+        sampler: the sampler or reading that made them.
+        draws: the ``draws.npz``.
+        data: folder of the prepared dataset.
+
+    Returns:
+        Columns case, metric, value.
+
+    Raises:
+        UserError: as :func:`evaluate`.
+    """
+    split = open_split(data, "test", purpose="evaluation")
+    probabilities = _fused(draws, split, fusion_of(study, sampler))
+    return _scores(study, list(whole_images(split, probabilities)), thresholds_of(study, sampler))
 
 
 def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path) -> None:
@@ -73,20 +96,8 @@ def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path)
 
 def _fused(path: Path, split: Split, fusion: str) -> Probabilities:
     """P(foreground) of each test case, made of its draws, (cases, H, W)."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"{path} is missing or damaged ({error}); sample this cell again."
-        ) from None
-    if cases != split.ids or draws.shape[2:] != split.masks.shape[1:]:
-        raise UserError(
-            f"{path} holds other cases than the prepared test split ({len(cases)} against "
-            f"{len(split.ids)} cases); sample this cell again."
-        )
     fuse = catalogue.member("fusion", fusion)
-    return np.stack([fuse(case) for case in draws]).astype(np.float32)
+    return np.stack([fuse(case) for case in open_draws(path, split)]).astype(np.float32)
 
 
 def _write(
@@ -96,16 +107,11 @@ def _write(
     probabilities: Probabilities,
     split: Split,
     out: Path,
+    thresholds: Sequence[float] | None = None,
 ) -> None:
-    # A sigmoid has no number of draws; it is clipped as finely as the draws it is compared with.
-    draws = max(sampler.draws for sampler in study.samplers.values())
     images = list(whole_images(split, probabilities))
-    scores = [
-        {"study": name, **where, "case": case, "metric": metric, "value": value}
-        for case, probability, mask in images
-        for metric, value in score(probability, mask, study.evaluation, draws)
-    ]
-    table = pd.DataFrame(scores, columns=list(COLUMNS))
+    scores = _scores(study, images, thresholds).assign(study=name, **where)
+    table = scores[list(COLUMNS)]
     write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"))
     histograms = pd.concat(
         [
@@ -117,9 +123,21 @@ def _write(
     write_text(out / "reliability.csv", histograms.to_csv(index=False, float_format="%.9g"))
 
 
-def whole_images(
-    split: Split, probabilities: Probabilities
-) -> Iterator[tuple[str, Probabilities, npt.NDArray[np.bool_]]]:
+def _scores(
+    study: Study, images: Sequence[WholeImage], thresholds: Sequence[float] | None
+) -> pd.DataFrame:
+    """Columns case, metric, value."""
+    # A sigmoid has no number of draws; it is clipped as finely as the draws it is compared with.
+    draws = most_draws(study)
+    rows = [
+        (case, metric, value)
+        for case, probability, mask in images
+        for metric, value in score(probability, mask, study.evaluation, draws, thresholds)
+    ]
+    return pd.DataFrame(rows, columns=["case", "metric", "value"])
+
+
+def whole_images(split: Split, probabilities: Probabilities) -> Iterator[WholeImage]:
     """Put the tiles of each raw image together; an image that was not cut stays as it is.
 
     Args:
@@ -156,6 +174,7 @@ def score(
     mask: npt.NDArray[np.bool_],
     evaluation: Evaluation,
     draws: int,
+    thresholds: Sequence[float] | None = None,
 ) -> Iterator[tuple[str, float]]:
     """Every metric of one case.
 
@@ -164,14 +183,22 @@ def score(
         mask: the reference, (H, W).
         evaluation: names and options of the metrics.
         draws: N in the clipping of likelihoods.
+        thresholds: None, or several on P over its maximum: a metric of masks is then its mean over
+            them, NaN if it is at any of them (published with MedSegDiff, arXiv 2211.00611). Where P
+            is 0 everywhere all of these masks are empty.
 
     Yields:
         Name and value; a calibration metric once over all pixels and once, as ``<name>_band``,
         over the band about the reference boundary.
     """
-    prediction = probability > evaluation.threshold
+    predictions = [probability > evaluation.threshold]
+    if thresholds is not None:
+        top = probability.max()
+        relative = probability / top if top > 0 else probability
+        predictions = [relative > threshold for threshold in thresholds]
     for name, options in evaluation.metrics.items():
-        yield name, catalogue.member("metrics", name)(prediction, mask, **options)
+        metric = catalogue.member("metrics", name)
+        yield name, float(np.mean([metric(each, mask, **options) for each in predictions]))
     for region, pixels in _regions(mask, evaluation.band):
         for name, options in evaluation.calibration.items():
             given = {"draws": draws, **options} if name == "nll" else options

@@ -14,6 +14,8 @@ NETWORKS = {"ensemdiff": "EnsemDiff", "segdiff": "SegDiff", "medsegdiff": "MedSe
 MODES = {
     "feed_forward": "feed-forward",
     "diffusion": "diffusion",
+    "cross_entropy": "feed-forward, cross-entropy",
+    "dice": "feed-forward, Dice",
     "image_free": "diffusion without image",
     "image_diffusion": "diffusion of images",
     "dice_diffusion": "diffusion, Dice and cross-entropy",

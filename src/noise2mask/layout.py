@@ -8,6 +8,8 @@ from noise2mask.atlas import Entry, archives_for
 from noise2mask.config import Cell, Place
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
+DRAWS = {"test": "draws.npz", "val": "val.npz"}
+"""Files of the draws of a split, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
 
 
@@ -32,6 +34,21 @@ def prepared(study: str, dataset: str) -> Path:
 def cell_folder(root: Path, study: str, cell: Cell) -> Path:
     """Folder of a cell below ``results`` or ``work``."""
     return root / study / cell.dataset / cell.network / cell.mode / f"seed{cell.seed}"
+
+
+def environment(kind: str) -> Path:
+    """The virtual environment of a kind of reference."""
+    return Path(f".venv-{kind}")
+
+
+def cost_file(study: str) -> Path:
+    """What a mask of each network, mode and sampler of a study costs."""
+    return RESULTS / study / "costs.csv"
+
+
+def reference_cost_file(study: str, cell: Cell) -> Path:
+    """What a mask of a reference costs."""
+    return cell_folder(RESULTS, study, cell) / "cost.csv"
 
 
 def blind_folder(study: str, dataset: str) -> Path:

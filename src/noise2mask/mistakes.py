@@ -6,15 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from noise2mask import catalogue
-from noise2mask.config import Cell, Diffusion, Settings, Study, Training
-from noise2mask.plan import (
-    cells,
-    measured_places,
-    merged,
-    needs_measurement,
-    run_settings,
-    samplers_of,
-)
+from noise2mask.config import Study
 
 Mistakes = dict[str, str]
 WRITTEN_OUT = ("folders", "grid")
@@ -91,6 +83,9 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
     check_entries("datasets", "kind", _by_file("datasets", "sources"))
     check_entries("networks", "architecture", _by_file("networks", "build"))
     check_entries("samplers", "sampler", _by_function("diffusion.samplers"))
+    check_entries("references", "kind", _by_file("references", "fit"))
+    for place, entry in _entries(document, "readings"):
+        check(f"{place}.fusion", entry.get("fusion"), "fusion", _by_function("fusion"))
     for place, entry in _entries(document, "datasets"):
         augmentation = entry.get("augmentation")
         check_options(f"{place}.augmentation", augmentation, "transforms", "augment")
@@ -160,17 +155,29 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
     """Names that refer to another section of the study and are not there."""
     mistakes: Mistakes = {}
 
-    def check(place: str, names: list[str], section: str) -> None:
-        known = _names_in(document, section)
+    def check(place: str, names: list[str], section: str, *others: str) -> None:
+        known = [name for each in (section, *others) for name in _names_in(document, each)]
         for name in names:
             if known and name not in known:
                 mistakes[place] = catalogue.unknown(name, section[:-1], known)
 
     for place, mode in _entries(document, "modes"):
-        check(f"{place}.samplers", _listed(mode, "samplers"), "samplers")
+        check(f"{place}.samplers", _listed(mode, "samplers"), "samplers", "readings")
         check(f"{place}.networks", _listed(mode, "networks"), "networks")
-    for place, sampler in _entries(document, "samplers"):
-        check(f"{place}.networks", _listed(sampler, "networks"), "networks")
+    for section in ("samplers", "readings"):
+        for place, entry in _entries(document, section):
+            check(f"{place}.networks", _listed(entry, "networks"), "networks")
+    for place, reading in _entries(document, "readings"):
+        of = reading.get("of")
+        check(f"{place}.of", [of] if isinstance(of, str) else [], "samplers")
+    for place, reference in _entries(document, "references"):
+        check(f"{place}.datasets", _listed(reference, "datasets"), "datasets")
+    for place, quirk in _entries(document, "quirks"):
+        for field, *others in (("readings", "samplers"), ("datasets",)):
+            pairs = quirk.get(field)
+            for proper, other in pairs.items() if isinstance(pairs, dict) else ():
+                check(f"{place}.{field}", [str(proper)], field, *others)
+                check(f"{place}.{field}.{proper}", [str(other)], field)
     for place, dataset in _entries(document, "datasets"):
         check(f"{place}.modes", _listed(dataset, "modes"), "modes")
     analysis = document.get("analysis")
@@ -182,11 +189,11 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
             check(f"analysis.pair.{field}", [name] if isinstance(name, str) else [], "modes")
     for place, hypothesis in _entries(document, "hypotheses"):
         for field, given in hypothesis.items():
-            section = "samplers" if field == "samplers" else "modes"
             names = [given] if isinstance(given, str) else given
             several = names if isinstance(names, list | dict) else []
             known = [name for name in several if isinstance(name, str)]
-            check(f"{place}.{field}", known, section)
+            sections = ("samplers", "readings") if "sampler" in field else ("modes",)
+            check(f"{place}.{field}", known, *sections)
     contrasts = document.get("contrasts")
     for index, contrast in enumerate(contrasts if isinstance(contrasts, list) else ()):
         names = contrast if isinstance(contrast, list) else []
@@ -197,73 +204,3 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
             names = _listed(override, section) if isinstance(override, dict) else []
             check(f"overrides.{index}.{section}", names, section)
     return mistakes
-
-
-def between_fields(study: Study) -> Mistakes:
-    """Mistakes that only several fields together show."""
-    mistakes: Mistakes = {}
-    for index, override in enumerate(study.overrides):
-        parts: tuple[tuple[str, type[Settings]], ...] = (
-            ("training", Training),
-            ("diffusion", Diffusion),
-        )
-        for part, model in parts:
-            base = getattr(study, part).model_dump()
-            try:
-                model.model_validate(merged(base, getattr(override, part)))
-            except ValidationError as error:
-                mistakes |= told(error, f"overrides.{index}.{part}", model)
-    total = sum(study.shares.model_dump().values())
-    if abs(total - 1) > 1e-6:
-        mistakes["shares"] = f"train, val and test must add up to 1, got {total:g}"
-    # What is wrong in an override is wrong in every training it covers.
-    return mistakes or _mistakes_in_samplings(study) | _mistakes_in_analysis(study)
-
-
-def _mistakes_in_samplings(study: Study) -> Mistakes:
-    """Samplers that do not fit the number of timesteps of a training they are used for."""
-    mistakes: Mistakes = {}
-    for cell in cells(study):
-        timesteps = run_settings(study, cell).diffusion.schedule.timesteps
-        for name in samplers_of(study, cell):
-            entry = study.samplers[name]
-            length = timesteps if entry.start is None else entry.start + 1
-            whose = f" for mode {cell.mode} of {cell.network} on {cell.dataset}"
-            if length > timesteps:
-                mistakes.setdefault(
-                    f"samplers.{name}.start",
-                    f"must be between 0 and {timesteps - 1}{whose}, got {entry.start}",
-                )
-            elif isinstance(entry.steps, int) and not 1 <= entry.steps <= length:
-                mistakes.setdefault(
-                    f"samplers.{name}.steps",
-                    f"must be between 1 and {length}{whose}, got {entry.steps}",
-                )
-    return mistakes
-
-
-def _mistakes_in_analysis(study: Study) -> Mistakes:
-    """A pair that is not measured, or trainings that would wait for their own measurement."""
-    mistakes: Mistakes = {}
-    analysis, pair = study.analysis, study.analysis.pair
-    for field, name in pair.model_dump().items() if pair else ():
-        if name not in analysis.measured:
-            mistakes[f"analysis.pair.{field}"] = f"'{name}' must be among analysis.measured"
-    waiting = [cell for cell in cells(study) if _waits(study, cell)]
-    for mode in sorted({cell.mode for cell in waiting} & set(analysis.measured)):
-        mistakes["analysis.measured"] = (
-            f"mode '{mode}' has the weighting 'benefit', which is taken from a measurement of "
-            "other modes: leave it out"
-        )
-    places = measured_places(study)
-    for cell in waiting:
-        if pair is None or "val" not in analysis.splits or cell.place() not in places:
-            mistakes[f"modes.{cell.mode}"] = (
-                "its weighting 'benefit' is taken from a measured pair on val: give analysis.pair, "
-                f"measure network '{cell.network}', and have val among analysis.splits"
-            )
-    return mistakes
-
-
-def _waits(study: Study, cell: Cell) -> bool:
-    return needs_measurement(run_settings(study, cell).diffusion)

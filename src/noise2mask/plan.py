@@ -10,10 +10,24 @@ from noise2mask.config import (
     Diffusion,
     Options,
     Place,
+    Reading,
     RunSettings,
+    Sampler,
     Study,
     Training,
 )
+
+REFERENCE, PREDICTION = "reference", "prediction"
+"""Mode and sampler under which tables hold a reference."""
+
+
+def reference_cells(study: Study) -> Iterator[Cell]:
+    """Every training of a reference, in the order of the file."""
+    for dataset in scored_datasets(study):
+        for name, entry in study.references.items():
+            if _holds(entry.datasets, dataset):
+                for seed in study.seeds:
+                    yield Cell(dataset, name, REFERENCE, seed)
 
 
 def cells(study: Study) -> Iterator[Cell]:
@@ -22,7 +36,7 @@ def cells(study: Study) -> Iterator[Cell]:
         for network in study.networks:
             for name, mode in study.modes.items():
                 if _holds(entry.modes, name) and _holds(mode.networks, network):
-                    for seed in study.seeds:
+                    for seed in mode.seeds or study.seeds:
                         yield Cell(dataset, network, name, seed)
 
 
@@ -54,12 +68,105 @@ def measured_places(study: Study) -> dict[Place, tuple[str, ...]]:
 
 
 def samplers_of(study: Study, cell: Cell) -> tuple[str, ...]:
-    """Names of the samplers that a cell is run with."""
-    applicable = {
-        name: entry.networks is None or cell.network in entry.networks
-        for name, entry in study.samplers.items()
-    }
-    return tuple(name for name in study.modes[cell.mode].samplers if applicable[name])
+    """Names of the samplers and readings that a cell is scored with.
+
+    A reading of several seeds is scored in the cell of the first.
+    """
+    if cell.network in study.references:
+        return (PREDICTION,)
+    mode = study.modes[cell.mode]
+    first = (mode.seeds or study.seeds)[0]
+    return tuple(
+        name
+        for name in mode.samplers
+        if _holds(_drawn(study, name).networks, cell.network)
+        and (cell.seed == first or seeds_read(study, name) == 1)
+    )
+
+
+def _drawn(study: Study, name: str) -> Sampler | Reading:
+    return study.samplers[name] if name in study.samplers else study.readings[name]
+
+
+def seeds_read(study: Study, name: str) -> int:
+    """How many trainings' draws a sampler's or reading's masks are fused of."""
+    return study.readings[name].seeds if name in study.readings else 1
+
+
+def sampler_behind(study: Study, name: str) -> Sampler:
+    """The sampler that made the draws of a sampler or reading."""
+    return study.samplers[study.readings[name].of if name in study.readings else name]
+
+
+def draws_of(study: Study, name: str) -> int:
+    """N, the draws that are fused, of a sampler, a reading or the prediction of a reference."""
+    if name == PREDICTION and name not in study.samplers:
+        return 1
+    if name not in study.readings:
+        return study.samplers[name].draws
+    reading = study.readings[name]
+    return reading.seeds * (reading.draws or study.samplers[reading.of].draws)
+
+
+def most_draws(study: Study) -> int:
+    """The largest N of a study, by which likelihoods are clipped."""
+    return max((draws_of(study, name) for name in (*study.samplers, *study.readings)), default=1)
+
+
+def fusion_of(study: Study, name: str) -> str:
+    """The fusion of the draws of a sampler or reading."""
+    reading = study.readings.get(name)
+    if reading is None:
+        return study.evaluation.fusion
+    return reading.fusion or study.evaluation.fusion
+
+
+def thresholds_of(study: Study, name: str) -> tuple[float, ...] | None:
+    """Thresholds on P over its maximum that a reading is scored at; none: the study's one on P."""
+    return study.readings[name].thresholds if name in study.readings else None
+
+
+def cells_read(study: Study, cell: Cell, reading: str) -> tuple[Cell, ...]:
+    """The trainings whose draws a reading takes together, that of `cell` first."""
+    count = study.readings[reading].seeds
+    if count == 1:
+        return (cell,)
+    seeds = study.modes[cell.mode].seeds or study.seeds
+    return tuple(cell._replace(seed=seed) for seed in seeds[:count])
+
+
+def priced_cells(study: Study) -> tuple[Cell, ...]:
+    """The trainings whose masks are priced: of each network and mode the first that is scored."""
+    first: dict[tuple[str, str], Cell] = {}
+    for cell in cells(study):
+        if samplers_of(study, cell):
+            first.setdefault((cell.network, cell.mode), cell)
+    return tuple(first.values())
+
+
+def priced_references(study: Study) -> tuple[Cell, ...]:
+    """The same of references."""
+    first: dict[str, Cell] = {}
+    for cell in reference_cells(study):
+        first.setdefault(cell.network, cell)
+    return tuple(first.values())
+
+
+def draws_compared(study: Study) -> dict[str, int]:
+    """N of a sampler and of those of its readings that differ in nothing else.
+
+    Of the first sampler that has any; none if no sampler has.
+    """
+    for source, sampler in study.samplers.items():
+        found = {source: sampler.draws}
+        for name, entry in study.readings.items():
+            alike = (entry.of, entry.seeds, entry.temperature) == (source, 1, False)
+            proper = entry.storage == "float" and not entry.thresholds
+            if alike and proper and fusion_of(study, name) == fusion_of(study, source) == "mean":
+                found[name] = draws_of(study, name)
+        if len(set(found.values())) > 1:
+            return found
+    return {}
 
 
 def analysis_tables(study: Study) -> tuple[str, ...]:
@@ -74,6 +181,13 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("sweeps",): varied or bool(study.contrasts) or study.hypotheses is not None,
         ("contrasts",): bool(study.contrasts),
         ("hypotheses",): study.hypotheses is not None,
+        ("quirks",): bool(study.quirks),
+        ("draws",): bool(draws_compared(study)),
+        ("costs", "pareto", "cost_to_reach"): study.costs,
+        ("claims",): all(
+            name in study.modes and study.modes[name].samplers
+            for name in ("feed_forward", "diffusion")
+        ),
     }
     return tuple(name for names, there in made.items() if there for name in names)
 

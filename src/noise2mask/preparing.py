@@ -10,10 +10,11 @@ import importlib
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +23,13 @@ from noise2mask.cases import SPLITS, Case, Manifest, write_dataset
 from noise2mask.datasets.contract import Image, Mask, Source
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
-from noise2mask.resizing import resize_image, resize_mask
+from noise2mask.resizing import grow_mask, resize_image, resize_mask
 from noise2mask.splits import assign_splits
+
+Masks = Literal["area", "grown"]
+Validation = Literal["own", "test"]
+
+_RESIZE = {"area": resize_mask, "grown": grow_mask}
 
 
 class _Prepared(NamedTuple):
@@ -41,6 +47,7 @@ class _Cutting(NamedTuple):
     tile: int | None
     shrink: int | None
     stride: int | None
+    masks: Masks
 
 
 def prepare(
@@ -54,6 +61,8 @@ def prepare(
     tile: int | None = None,
     shrink: int | None = None,
     stride: int | None = None,
+    masks: Masks = "area",
+    validation: Validation = "own",
     processes: int = 1,
 ) -> Manifest:
     """Prepare one dataset; equal raw data give equal bytes, whatever the number of processes.
@@ -73,6 +82,10 @@ def prepare(
             from that.
         stride: step of the tiles of training images in pixels; below `tile` they overlap. Tiles
             of val and test never do. None means `tile`.
+        masks: resized by :func:`resize_mask`, or "grown" by :func:`grow_mask`.
+        validation: "test" puts the test cases in place of the validation cases, which are left
+            out; training is given the same cases as with "own", but chooses a checkpoint by those
+            that it will be scored on. A published quirk, to be measured only.
         processes: number of processes that decode and resize.
 
     Raises:
@@ -89,7 +102,7 @@ def prepare(
     splits = assign_splits(
         [source.group for source in sources], [source.split for source in sources], shares
     )
-    cutting = _Cutting(resolution, tile, shrink, stride)
+    cutting = _Cutting(resolution, tile, shrink, stride, masks)
     work = partial(_prepare_source, module.__name__, cutting=cutting)
     progress = Progress(f"preparing {name}", len(sources))
     prepared: list[_Prepared] = []
@@ -97,12 +110,22 @@ def prepare(
         prepared += several
         progress.update(done)
     _check_masks([each.mask for each in prepared], name)
+    if validation == "test":
+        prepared = _with_test_as_val(prepared)
     arrays = _stacked(prepared, name, cutting)
     settings = {
-        **options, "tile": tile, "shrink": shrink, "stride": stride, "shares": dict(shares),
+        **options, "tile": tile, "shrink": shrink, "stride": stride, "masks": masks,
+        "validation": validation, "shares": dict(shares),
     }  # fmt: skip
     cases = [each.case for each in prepared]
     return write_dataset(folder, arrays, cases, dataset=name, kind=kind, options=settings)
+
+
+def _with_test_as_val(prepared: Sequence[_Prepared]) -> list[_Prepared]:
+    """Each test case in val too, and none of the validation cases."""
+    kept = [each for each in prepared if each.case.split != "val"]
+    again = [each for each in prepared if each.case.split == "test"]
+    return kept + [each._replace(case=replace(each.case, split="val")) for each in again]
 
 
 def _stacked(
@@ -156,15 +179,16 @@ def _prepare_source(
         )
     digests = _digest(source, "image", image), _digest(source, "mask", mask)
     height, width = mask.shape
+    resize = _RESIZE[cutting.masks]
     if cutting.shrink is not None:
         image = resize_image(image, (cutting.shrink, cutting.shrink))
-        mask = resize_mask(mask, (cutting.shrink, cutting.shrink))
+        mask = resize(mask, (cutting.shrink, cutting.shrink))
     side = (cutting.resolution, cutting.resolution)
     prepared = []
     for id, top, left, part, part_mask in _cut(source.id, image, mask, cutting, split):
         if cutting.tile is not None:
             height, width = part_mask.shape
-        small = resize_mask(part_mask, side).astype(np.uint8)
+        small = resize(part_mask, side).astype(np.uint8)
         case = Case(
             id, split, source.group, width, height, *digests, float(small.mean()),
             source.id, top, left,

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import version
 
 from noise2mask.catalogue import path_of
-from noise2mask.config import Dataset, Evaluation, RunSettings, Sampler
+from noise2mask.config import Dataset, Evaluation, Reference, RunSettings, Sampler
 from noise2mask.plan import needs_data
 
 # Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
@@ -203,9 +203,19 @@ def measuring_entries(runs: Iterable[RunSettings]) -> tuple[str, ...]:
     return ("measuring", *sorted(found))
 
 
-def scoring_entries(evaluation: Evaluation) -> tuple[str, ...]:
+def reading_entries(fusion: str) -> tuple[str, ...]:
+    """Where the code behind a reading of draws that are there starts."""
+    return ("reading", f"fusion:{fusion}")
+
+
+def reference_entries(reference: Reference) -> tuple[str, ...]:
+    """Where our code behind a reference starts."""
+    return ("referring", f"references.{reference.kind}")
+
+
+def scoring_entries(fusion: str) -> tuple[str, ...]:
     """Where the code behind all scores starts, whatever the metric."""
-    return ("evaluation", f"fusion:{evaluation.fusion}")
+    return ("evaluation", f"fusion:{fusion}")
 
 
 def metric_entries(evaluation: Evaluation) -> dict[str, str]:
@@ -240,10 +250,26 @@ def describing_code() -> str:
     return fingerprint("describing")
 
 
-def evaluation_code(evaluation: Evaluation) -> str:
-    """Fingerprint of the code behind the scores."""
+def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:
+    """Fingerprint of the code behind the scores, with the fusion of a reading if it has one."""
     metrics = metric_entries(evaluation).values()
-    return fingerprint(*scoring_entries(evaluation), *metrics)
+    return fingerprint(*scoring_entries(fusion or evaluation.fusion), *metrics)
+
+
+def reading_code(fusion: str) -> str:
+    """Fingerprint of the code behind a reading."""
+    return fingerprint(*reading_entries(fusion))
+
+
+def costing_code(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> str:
+    """Fingerprint of the code behind the costs of several trainings."""
+    named = {f"diffusion.samplers:{sampler.sampler}" for sampler in samplers}
+    return fingerprint("costing", *measuring_entries(runs)[1:], *sorted(named))
+
+
+def reference_code(reference: Reference) -> str:
+    """Fingerprint of our code behind a reference."""
+    return fingerprint(*reference_entries(reference))
 
 
 def report_code() -> str:

@@ -88,10 +88,14 @@ class Gap(Settings):
 
 
 class Ensemble(Settings):
-    """P6: a feed-forward ensemble matches or beats diffusion."""
+    """P6: a feed-forward ensemble matches or beats diffusion of as many draws."""
 
     ensemble: Annotated[str, Field(description="mode of the study")]
     diffusion: Annotated[str, Field(description="mode of the study")]
+    samplers: Annotated[
+        tuple[str, str] | None,
+        Field(description="of the ensemble and of diffusion; the first of each mode when absent"),
+    ] = None
 
 
 class Recycled(Settings):

@@ -17,13 +17,25 @@ from noise2mask.cases import read_manifest
 from noise2mask.config import Cell, Options, Settings, Study, digest
 from noise2mask.errors import UserError
 from noise2mask.layout import RESULTS, cell_folder, prepared
-from noise2mask.plan import cells, measured_places, run_settings, samplers_of
+from noise2mask.plan import (
+    PREDICTION,
+    cells,
+    fusion_of,
+    measured_places,
+    reference_cells,
+    run_settings,
+    sampler_behind,
+    samplers_of,
+)
 from noise2mask.provenance import (
     code_behind,
     entry_hash,
     measuring_entries,
     metric_entries,
     preparation_entries,
+    reading_entries,
+    reference_code,
+    reference_entries,
     sampling_entries,
     scoring_entries,
     training_code,
@@ -133,8 +145,12 @@ def record_of(
         "/".join([*cell[:3], f"seed{cell.seed}"]): _trained(study, name, root, cell, parts)
         for cell in cells(study)
     }
+    found |= {
+        "/".join([*cell[:3], f"seed{cell.seed}"]): _compared(study, name, root, cell, parts)
+        for cell in reference_cells(study)
+    }
     evaluation = study.evaluation
-    parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation)
+    parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation.fusion)
     for metric, entry in metric_entries(evaluation).items():
         parts[f"metric {metric}"] = (entry,)
     parts |= _analysed(study)
@@ -253,11 +269,16 @@ def _trained(
     samplers = {}
     for sampler in samplers_of(study, cell):
         if (folder / sampler / "metrics.csv").exists():
-            entry = study.samplers[sampler]
+            entry = sampler_behind(study, sampler)
             drawn = f"sampling {settings.network.architecture} {settings.mode} {schedule} "
             drawn += entry.sampler
             parts[drawn] = sampling_entries(settings, entry)
             said = entry.model_dump(mode="json", exclude={"networks"})
+            if sampler in study.readings:
+                drawn = f"reading {drawn.removeprefix('sampling ')}"
+                fusion = fusion_of(study, sampler)
+                parts[drawn] = (*sampling_entries(settings, entry), *reading_entries(fusion))
+                said["reading"] = study.readings[sampler].model_dump(mode="json")
             samplers[sampler] = Drawn(settings=digest(said), part=drawn)
     return Trained(
         run=run["digest"],
@@ -266,6 +287,28 @@ def _trained(
         current=run["code"] == training_code(settings),
         versions=run["versions"] if run["versions"] != versions() else {},
         samplers=samplers,
+    )
+
+
+def _compared(
+    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+) -> Trained | None:
+    """One training of a reference, None if it is not finished."""
+    folder = cell_folder(root / RESULTS, name, cell)
+    if not (folder / "run.json").exists():
+        return None
+    run = _run(folder / "run.json")
+    entry = study.references[cell.network]
+    part = f"reference {entry.kind}"
+    parts[part] = reference_entries(entry)
+    drawn = {PREDICTION: Drawn(settings=run["digest"], part=part)}
+    return Trained(
+        run=run["digest"],
+        code=run["code"],
+        part=part,
+        current=run["code"] == reference_code(entry),
+        versions=run["versions"] if run["versions"] != versions() else {},
+        samplers=drawn if (folder / PREDICTION / "metrics.csv").exists() else {},
     )
 
 

@@ -1,19 +1,18 @@
 """The report of a study: one Markdown file and its figures, from tables alone."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Collection, Iterator
+from dataclasses import fields
 from pathlib import Path
 
-import pandas as pd
 from matplotlib.figure import Figure
 
 from noise2mask import analysis_figures, figures
-from noise2mask.analysis.contents import AnalysisTables
 from noise2mask.analysis.section import section
+from noise2mask.analysis.section_claims import claims_section
+from noise2mask.analysis.section_controls import costs_section, draws_section
 from noise2mask.analysis.section_pictures import linked
-from noise2mask.declaration import DatasetNote
 from noise2mask.drawing import save
-from noise2mask.labels import Labels, metric_of, names_in, trained
+from noise2mask.labels import metric_of, names_in, trained
 from noise2mask.markdown import (
     MAIN,
     SIGNIFICANCE,
@@ -27,58 +26,14 @@ from noise2mask.markdown import (
     verdict,
 )
 from noise2mask.reliability import expected_gap
+from noise2mask.report_input import ReportInput as ReportInput
+from noise2mask.report_input import few, principal, scope, short
 from noise2mask.storage import write_text
-
-KINDS = 12
-"""Ways of drawing masks (modes and samplers) that a figure of all of them can still show."""
-DATASETS = 8
-"""Datasets that figures of single trainings can still show."""
 
 PAPER = (
     "*Analysing Diffusion Segmentation for Medical Images* "
     "([arXiv:2403.14440](https://arxiv.org/abs/2403.14440))"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class ReportInput:
-    """Everything a report is made of.
-
-    Args:
-        name: of the study.
-        description: one paragraph.
-        command: what makes the study, and this report, again.
-        settings: what decides the numbers, as (label, value).
-        departures: where the settings leave the paper, a sentence each.
-        datasets: title, replaced dataset and licence of each dataset.
-        labels: names to be shown, and N of each sampler.
-        summary: the table of that name, as are those that follow.
-        metrics: scores of single cases.
-        comparisons: diffusion against feed-forward.
-        history: of the trainings.
-        reliability: reliability curves.
-        analysis: its tables.
-        examples: cases to be shown, None if pictures are off.
-        missing: results that are not there, a line each.
-        versions: of the software.
-    """
-
-    name: str
-    description: str
-    command: str
-    settings: Sequence[tuple[str, str]]
-    departures: Sequence[str]
-    datasets: Sequence[DatasetNote]
-    labels: Labels
-    summary: pd.DataFrame
-    metrics: pd.DataFrame
-    comparisons: pd.DataFrame
-    history: pd.DataFrame
-    reliability: pd.DataFrame
-    analysis: AnalysisTables
-    examples: Sequence[figures.Example] | None
-    missing: Sequence[str]
-    versions: Mapping[str, str]
 
 
 def write_report(study: ReportInput, folder: Path) -> None:
@@ -91,7 +46,7 @@ def write_report(study: ReportInput, folder: Path) -> None:
         UserError: the folder cannot be written.
     """
     drawn = set()
-    for name, figure in analysis_figures.figures(study.analysis, study.labels):
+    for name, figure in analysis_figures.figures(study.analysis, study.labels, study.summary):
         save(figure, folder / "figures" / name)
         drawn.add(name)
     for name, figure in _figures(study):
@@ -116,9 +71,12 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
         " ".join(study.description.split()) + "\n",
         _claim(study) if scored else "",
         _missing(study),
+        claims_section(study.analysis.claims),
         _results(study) if scored else "",
         _comparisons(study) if scored else "",
         _calibration(study),
+        draws_section(study.analysis.draws, study.labels, drawn),
+        costs_section(study.analysis.costs, study.analysis.cost_to_reach, study.labels, drawn),
         _examples(study),
         section(study.analysis, study.labels, drawn),
         _training(study),
@@ -132,30 +90,20 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
 
 def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
     """Every figure with the name of its file."""
-    labels = study.labels
-    few = _few(study)
+    labels, draws = study.labels, study.analysis.draws
+    summary, reliability = principal(study.summary, draws), principal(study.reliability, draws)
     for metric in MAIN:
-        if few and metric in set(study.summary["metric"]):
-            yield f"results_{metric}", figures.results(study.summary, metric, labels)
+        if few(study) and metric in set(study.summary["metric"]):
+            yield f"results_{metric}", figures.results(summary, metric, labels)
     if len(planned(study.comparisons)):
         shown = names_in(planned(study.comparisons), "metric")
         yield "comparison", figures.comparison(study.comparisons, shown, labels, SIGNIFICANCE)
-    for region in names_in(study.reliability, "region") if _short(study) else ():
-        yield f"reliability_{region}", figures.reliability(study.reliability, region, labels)
-    if _short(study) and len(study.history):
+    for region in names_in(study.reliability, "region") if short(study) else ():
+        yield f"reliability_{region}", figures.reliability(reliability, region, labels)
+    if short(study) and len(study.history):
         yield "training", figures.training_curves(study.history, labels)
     if study.examples:
         yield "examples", figures.examples(study.examples, labels)
-
-
-def _few(study: ReportInput) -> bool:
-    """Whether the ways that masks were drawn in can be told apart in one figure."""
-    return len(trained(study.summary)[["mode", "sampler"]].drop_duplicates()) <= KINDS
-
-
-def _short(study: ReportInput) -> bool:
-    """Whether figures with a row or a column for each dataset too stay within a page or two."""
-    return _few(study) and len(study.datasets) <= DATASETS
 
 
 def _claim(study: ReportInput) -> str:
@@ -196,9 +144,10 @@ def _missing(study: ReportInput) -> str:
 
 
 def _results(study: ReportInput) -> str:
-    parts = [f"## Results\n\n{main_table(study.summary, study.labels)}"]
+    summary = principal(study.summary, study.analysis.draws)
+    parts = [f"## Results\n\n{main_table(summary, study.labels)}"]
     for metric in MAIN:
-        if _few(study) and metric in set(study.summary["metric"]):
+        if few(study) and metric in set(study.summary["metric"]):
             caption = (
                 f"{metric_of(metric).title}: mean over test cases with {study.labels.interval()}, "
                 "a marker for each training of an architecture, open for a further sampler. Axes "
@@ -245,7 +194,7 @@ def _calibration(study: ReportInput) -> str:
     """Reliability diagrams of each region."""
     parts = []
     where = {"all": "all pixels", "band": "the band about the reference boundary"}
-    for region in names_in(study.reliability, "region") if _short(study) else ():
+    for region in names_in(study.reliability, "region") if short(study) else ():
         caption = (
             f"Reliability over {where.get(region, region)}, all test cases pooled: share of "
             "foreground against mean probability of each bin, and the pixels in it. ECE here is "
@@ -266,7 +215,7 @@ def _examples(study: ReportInput) -> str:
 
 
 def _training(study: ReportInput) -> str:
-    if study.history.empty or not _short(study):
+    if study.history.empty or not short(study):
         return ""
     caption = (
         "Loss (thin) and validation loss (thick) of each training; the star is the chosen "
@@ -321,8 +270,7 @@ def _reading(study: ReportInput) -> str:
         "gives a probability that is not quantised.",
         "* **Background.** Pixels far from any boundary are many and easy, which keeps ECE over "
         "all pixels small; the band about the boundary shows more.",
-        "* **n.** Intervals and tests are over test cases (patients or slides where known) of "
-        f"these trainings{_seeds(study)}; they do not tell how another training seed would differ.",
+        "* **n.** " + scope(study),
     ]
     stand_ins = [note.title for note in study.datasets if note.stands_for]
     if stand_ins:
@@ -332,13 +280,6 @@ def _reading(study: ReportInput) -> str:
             "that they replace."
         )
     return "\n".join(["## How to read this\n", *lines]) + "\n"
-
-
-def _seeds(study: ReportInput) -> str:
-    if study.metrics.empty:
-        return ""
-    count = trained(study.metrics)["seed"].nunique()
-    return f" ({count} {'seed' if count == 1 else 'seeds'})"
 
 
 def _analysed(study: ReportInput) -> str:

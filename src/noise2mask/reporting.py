@@ -18,6 +18,7 @@ from noise2mask.plan import analysis_tables
 from noise2mask.provenance import versions
 from noise2mask.record import FILE, dataset_table, record_of
 from noise2mask.report import ReportInput, write_report
+from noise2mask.report_input import principal
 from noise2mask.storage import write_json, write_text
 from noise2mask.tables import Tables, gather, groups_of, headline, read_table, save_table
 
@@ -39,7 +40,7 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
     """
     tables, missing = gather(study, name, root)
     tables.save(folder)
-    analysis, others = analyse(study, name, root, tables.metrics)
+    analysis, others = analyse(study, name, root, tables)
     for table in analysis_tables(study):
         save_table(getattr(analysis, table), folder / f"{table}.csv")
     missing += others
@@ -71,6 +72,8 @@ def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
 def update_readme(study: Study, folder: Path, readme: Path) -> None:
     """Put the main table of the report in `folder` between the markers ``results`` of a file."""
     summary = read_table(folder / "summary.csv")
+    if (folder / "draws.csv").exists():
+        summary = principal(summary, read_table(folder / "draws.csv"))
     block = readme_block(summary, labels_of(study))
     text = update_between_markers(readme.read_text(encoding="utf-8"), "results", block)
     write_text(readme, text)
@@ -127,7 +130,7 @@ def _predictions(
     for mode, entry in study.modes.items():
         if not entry.samplers:
             continue
-        cell = Cell(dataset, network, mode, study.seeds[0])
+        cell = Cell(dataset, network, mode, (entry.seeds or study.seeds)[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"
         if path.exists():

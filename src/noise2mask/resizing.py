@@ -52,6 +52,18 @@ def resize_mask(mask: npt.NDArray[np.bool_], size: Size) -> npt.NDArray[np.bool_
     return resized.reshape(size)
 
 
+def grow_mask(mask: npt.NDArray[np.bool_], size: Size) -> npt.NDArray[np.bool_]:
+    """Resize a mask (H, W) to `size` as published codes do: interpolated, then all above 0.
+
+    Every new pixel that the antialiased bilinear filter of Pillow touches with more than half a
+    level of 255 becomes foreground, so objects grow by up to a new pixel on every side
+    (MedSegDiff, arXiv 2211.00611: masks are resized like images, then ``mask > 0``).
+    """
+    levels = PillowImage.fromarray(mask.astype(np.uint8) * 255)
+    resized = levels.resize(size[::-1], PillowImage.Resampling.BILINEAR)
+    return np.asarray(resized) > 0
+
+
 def _area_sums(values: npt.NDArray[np.int64], parts: int) -> npt.NDArray[np.int64]:
     """Sum (N, M) over `parts` equal stretches of the first axis, times `parts`, exactly.
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from noise2mask.config import Sampler, digest
 from noise2mask.diffusion.process import Process, denoiser, process_of
 from noise2mask.diffusion.respacing import respace
 from noise2mask.diffusion.targets import Denoised, decode_mask
+from noise2mask.draws import Draws, save_draws
 from noise2mask.errors import UserError
 from noise2mask.networks.contract import Network
 from noise2mask.progress import Progress
@@ -29,11 +31,10 @@ from noise2mask.rng import seed_of
 from noise2mask.runs import Run, load_run
 from noise2mask.storage import write_bytes
 from noise2mask.transforms import standardise
+from noise2mask.views import unview, view
 
 BLOCK = {"cpu": 8, "cuda": 64}
 """Rows that the network sees at a time, a constant of each kind of device."""
-
-Draws = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def sample(
     threads: int,
     batch: int,
     device: torch.device,
+    cases: Literal["val", "test"] = "test",
 ) -> None:
     """Draw masks for every test case and save them losslessly.
 
@@ -70,11 +72,11 @@ def sample(
         data: folder of the prepared dataset.
         sampler: how to draw.
         work: folder for finished cases while the sampling lasts, removed at its end.
-        out: the ``draws.npz``: `draws` float32 (cases, draws, H, W), the foreground probability
-            of each draw, and `cases`, their ids.
+        out: the ``draws.npz``, see :mod:`noise2mask.draws`.
         threads: of torch.
         batch: rows advanced together.
         device: where to compute.
+        cases: the split; val where a reading is fitted on its draws.
     """
     torch.set_num_threads(threads)
     trained = load_trained(folder, device)
@@ -83,7 +85,7 @@ def sample(
             f"the mode of {trained.run.settings.title()} draws images and no masks, so there is "
             "nothing to score: give it no samplers."
         )
-    split = open_split(data, "test", purpose="evaluation")
+    split = open_split(data, cases, purpose="evaluation")
     check_same_data(trained.run, split)
     code = sampling_code(trained.run.settings, sampler)
     parts = work / digest([trained.run.identity(), sampler.model_dump(mode="json"), code])
@@ -99,7 +101,7 @@ def sample(
             write_bytes(_part(parts, row), _npy(drawn))
         progress.update(min(first + at_once, len(split.ids)))
     draws = np.stack([np.load(_part(parts, row)) for row in range(len(split.ids))])
-    write_bytes(out, _npz(draws=draws, cases=np.array(split.ids)))
+    save_draws(out, draws, split.ids)
     for path in parts.iterdir():
         path.unlink()
     parts.rmdir()
@@ -116,9 +118,13 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
     """
     if not rows:
         return []
-    images = [_image(trained, split, row) for row in rows]
+    images = [
+        view(_image(trained, split, row), number) for row in rows for number in range(sampler.views)
+    ]
     features = [trained.network.encode(image) for image in images]
-    owner = [index for index in range(len(rows)) for _ in range(sampler.draws)]
+    views = [number % sampler.views for _ in rows for number in range(sampler.draws)]
+    first = [index * sampler.views for index in range(len(rows)) for _ in range(sampler.draws)]
+    owner = [start + number for start, number in zip(first, views, strict=True)]
     generators = [
         torch.Generator().manual_seed(
             seed_of(trained.run.settings.seed, "draw", split.ids[row], number)
@@ -140,7 +146,8 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
         generator=generators,
         **sampler.options,
     )
-    masks = decode_mask(x_0, trained.process.coding).float().cpu().numpy()
+    upright = torch.stack([unview(mask, number) for mask, number in zip(x_0, views, strict=True)])
+    masks = decode_mask(upright, trained.process.coding).float().cpu().numpy()
     return list(masks.reshape(len(rows), sampler.draws, side, side))
 
 
@@ -177,9 +184,9 @@ def _in_blocks(
 
     Args:
         trained: the network and its run.
-        images: one (1, C, H, W) a case.
-        features: image features of each case.
-        owner: case of each row.
+        images: one (1, C, H, W) for each view of a case.
+        features: image features of each.
+        owner: image of each row.
         sampler: says which head is read.
     """
     size = BLOCK[trained.device.type]
@@ -242,10 +249,4 @@ def _part(parts: Path, row: int) -> Path:
 def _npy(array: npt.NDArray[np.float32]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def _npz(**arrays: npt.NDArray[np.generic]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()

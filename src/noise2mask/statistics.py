@@ -1,21 +1,28 @@
 """Intervals and tests over cases: percentile bootstrap, paired comparison, Holm's correction.
 
 The unit is the independent group (patient, slide) where groups are given, the case otherwise.
-Every result depends on the set of the cases alone, not on their order, and on the seed.
+Every result depends on the set of the rows alone, not on their order, and on the seed.
+
+A mean over several trainings varies with the trainings too. With `seeds` rows are pairs of a case
+and the seed of a training, estimates are means over cases, each the mean of its seeds, and groups
+and seeds are drawn independently (the pigeonhole bootstrap of crossed factors: Owen, Ann. Appl.
+Stat. 1, 2007, arXiv:0712.1111; Davison and Hinkley, "Bootstrap methods and their application",
+1997, section 3.8). For G groups of one case each and S seeds the variance of the resamples is about
+V_case/G + (1 - 1/S) V_seed/S + (3 - 2/S) V_rest/(G S), so it is too small in seeds where there are
+only two or three, and no number of resamples makes up for that. One seed says nothing about seeds:
+its interval is that without them.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import wilcoxon
 
-from noise2mask.rng import seed_of
-
-Floats = NDArray[np.float64]
-Groups = Sequence[str] | Sequence[int] | NDArray[np.str_] | NDArray[np.int64]
+from noise2mask.resampling import Floats as Floats
+from noise2mask.resampling import Groups as Groups
+from noise2mask.resampling import quantiles, totals_of
 
 
 class Interval(NamedTuple):
@@ -41,6 +48,8 @@ def bootstrap_mean(
     values: ArrayLike,
     *,
     groups: Groups | None = None,
+    cases: Groups | None = None,
+    seeds: Groups | None = None,
     resamples: int,
     level: float,
     seed: int,
@@ -51,22 +60,28 @@ def bootstrap_mean(
     is NaN for fewer than two groups, which say nothing about the spread; all is NaN for no case.
 
     Args:
-        values: one a case, shape (cases,); NaN (undefined) is left out and not counted in `n`.
-        groups: the group of each case; without it each case is its own.
+        values: one a row, shape (rows,), rows being cases or with `seeds` pairs of a case and a
+            seed; NaN (undefined) is left out, and a case without a value not counted in `n`.
+        groups: the group of each row; without it each case is its own.
+        cases: the case of each row, given with `seeds` alone.
+        seeds: the seed of the training of each row, see the module.
         resamples: number of bootstrap samples.
         level: coverage of the interval, e.g. 0.95.
         seed: of the bootstrap; one seed draws the same resamples for the same number of groups.
 
     Raises:
-        ValueError: wrong shapes, `resamples` below 1 or `level` outside (0, 1).
+        ValueError: wrong shapes, `resamples` below 1 or `level` outside (0, 1), only one of
+            `cases` and `seeds`, or several rows of one case and seed.
     """
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1:
-        raise ValueError(f"values must have shape (cases,), got {column.shape}")
+        raise ValueError(f"values must have shape (rows,), got {column.shape}")
     return bootstrap_statistic(
         np.stack([column, np.ones_like(column)], axis=1),
         _ratio,
         groups=groups,
+        cases=cases,
+        seeds=seeds,
         resamples=resamples,
         level=level,
         seed=seed,
@@ -74,24 +89,29 @@ def bootstrap_mean(
 
 
 def bootstrap_statistic(
-    cases: ArrayLike,
+    rows: ArrayLike,
     statistic: Callable[[Floats], Floats],
     *,
     groups: Groups | None = None,
+    cases: Groups | None = None,
+    seeds: Groups | None = None,
     resamples: int,
     level: float,
     seed: int,
 ) -> Interval:
     """A function of the sum over cases, with a percentile bootstrap interval over cases.
 
-    For a pooled calibration error `cases` are reliability histograms (cases, bins, 3) and
-    `statistic` is :func:`noise2mask.reliability.ece_of`.
+    For a pooled calibration error `rows` are reliability histograms (rows, bins, 3) and
+    `statistic` is :func:`noise2mask.reliability.ece_of`. With seeds the sums are over cases, each
+    the mean of its seeds.
 
     Args:
-        cases: one array a case, shape (cases, ...); a case with a NaN in it is left out.
+        rows: one array a row, shape (rows, ...); a row with a NaN in it is left out.
         statistic: from sums (resamples, ...) to values (resamples,); a resample on which it is
             NaN is left out of the interval.
-        groups: as in :func:`bootstrap_mean`, as are `resamples`, `level` and `seed`.
+        groups: as in :func:`bootstrap_mean`, as are all that follow.
+        cases: of each row.
+        seeds: of each row.
         resamples: number of bootstrap samples.
         level: coverage of the interval.
         seed: of the bootstrap.
@@ -100,26 +120,23 @@ def bootstrap_statistic(
         The statistic of all cases (in `mean`), its interval and the number of cases.
 
     Raises:
-        ValueError: wrong shapes, `resamples` below 1 or `level` outside (0, 1).
+        ValueError: as :func:`bootstrap_mean`.
     """
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(
             f"resamples must be at least 1 and level in (0, 1), got {resamples} and {level}"
         )
-    array = np.asarray(cases, dtype=np.float64)
-    rows = array.reshape(len(array), math.prod(array.shape[1:]))
-    defined = ~np.isnan(rows.sum(axis=1))
-    n = int(defined.sum())
-    if n == 0:
+    array = np.asarray(rows, dtype=np.float64)
+    totals = totals_of(array, groups, cases, seeds)
+    if totals.n == 0:
         return Interval(np.nan, np.nan, np.nan, 0)
-    totals = _group_totals(rows, groups, defined)
     shape = array.shape[1:]
-    mean = float(statistic(totals.sum(axis=0).reshape(1, *shape))[0])
-    if len(totals) < 2:
-        return Interval(mean, np.nan, np.nan, n)
-    sums = _times_drawn(len(totals), resamples, seed) @ totals
-    low, high = _quantiles(statistic(sums.reshape(resamples, *shape)), level)
-    return Interval(mean, low, high, n)
+    mean = float(statistic(totals.whole().reshape(1, *shape))[0])
+    if len(totals.sums) < 2:
+        return Interval(mean, np.nan, np.nan, totals.n)
+    sums = totals.drawn(resamples, seed)
+    low, high = quantiles(statistic(sums.reshape(resamples, *shape)), level)
+    return Interval(mean, low, high, totals.n)
 
 
 def paired_difference(
@@ -127,40 +144,45 @@ def paired_difference(
     b: ArrayLike,
     *,
     groups: Groups | None = None,
+    cases: Groups | None = None,
+    seeds: Groups | None = None,
     resamples: int,
     level: float,
     seed: int,
 ) -> PairedDifference:
     """Mean of a - b over cases, bootstrap interval and two-sided Wilcoxon signed-rank p-value.
 
-    The test (Wilcoxon, Biometrics Bulletin 1, 1945) is on the differences per case, or with
-    groups on their means per group, because cases of one group are not independent. Differences
+    The test (Wilcoxon, Biometrics Bulletin 1, 1945) is on the differences per case, each the mean
+    of its seeds, or with groups on their means per group, because cases of one group are not
+    independent. Differences
     of exactly 0 are left out of it, as Wilcoxon did; if all are 0, p = 1. Fewer than two
     differences: p is NaN.
 
     Args:
-        a: one value a case, shape (cases,).
-        b: the same cases in the same order; a pair with a NaN is left out and not counted.
-        groups: as in :func:`bootstrap_mean`, as are `resamples`, `level` and `seed`.
+        a: one value a row, shape (rows,).
+        b: the same rows in the same order; a pair with a NaN is left out and not counted.
+        groups: as in :func:`bootstrap_mean`, as are all that follow.
+        cases: of each row.
+        seeds: of each row.
         resamples: number of bootstrap samples.
         level: coverage of the interval.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: wrong shapes, `resamples` below 1 or `level` outside (0, 1).
+        ValueError: as :func:`bootstrap_mean`.
     """
     first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(
-            f"a and b must have one shape (cases,), got {first.shape} and {second.shape}"
+            f"a and b must have one shape (rows,), got {first.shape} and {second.shape}"
         )
     differences = first - second
     interval = bootstrap_mean(
-        differences, groups=groups, resamples=resamples, level=level, seed=seed
-    )
-    defined = ~np.isnan(differences)
+        differences, groups=groups, cases=cases, seeds=seeds,
+        resamples=resamples, level=level, seed=seed,
+    )  # fmt: skip
     rows = np.stack([differences, np.ones_like(differences)], axis=1)
-    units = _ratio(_group_totals(rows, groups, defined)) if defined.any() else differences[defined]
+    units = _ratio(totals_of(rows, groups, cases, seeds).by_group())
     return PairedDifference(
         interval.mean, interval.low, interval.high, _wilcoxon(units), interval.n
     )
@@ -194,43 +216,9 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def _ratio(sums: Floats) -> Floats:
-    return np.asarray(sums[:, 0] / sums[:, 1])
-
-
-def _group_totals(rows: Floats, groups: Groups | None, defined: NDArray[np.bool_]) -> Floats:
-    """Sums (groups, columns) over the defined rows, in an order that their values alone decide."""
-    if groups is None:
-        return _sorted_rows(rows[defined])
-    labels = np.asarray(groups)
-    if labels.shape != (len(rows),):
-        raise ValueError(f"groups must name {len(rows)} cases, got shape {labels.shape}")
-    order = np.lexsort([*rows.T[::-1], labels])  # rounding too must not know the order of cases
-    order = order[defined[order]]
-    names, index = np.unique(labels[order], return_inverse=True)
-    totals = np.zeros((len(names), rows.shape[1]))
-    np.add.at(totals, index, rows[order])
-    return _sorted_rows(totals)
-
-
-def _sorted_rows(rows: Floats) -> Floats:
-    return rows[np.lexsort(rows.T[::-1])]
-
-
-def _times_drawn(groups: int, resamples: int, seed: int) -> Floats:
-    """How often each resample draws each group, array (resamples, groups)."""
-    generator = np.random.default_rng(seed_of("bootstrap", seed))
-    drawn = generator.integers(groups, size=(resamples, groups))
-    drawn += groups * np.arange(resamples)[:, None]  # one bincount for all resamples
-    counts = np.bincount(drawn.ravel(), minlength=resamples * groups)
-    return counts.reshape(resamples, groups).astype(np.float64)
-
-
-def _quantiles(values: Floats, level: float) -> tuple[float, float]:
-    values = values[~np.isnan(values)]
-    if len(values) == 0:
-        return np.nan, np.nan
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    """First column by the second; NaN for a resample without a defined row."""
+    weight = np.where(sums[:, 1] > 0, sums[:, 1], np.nan)
+    return np.asarray(sums[:, 0] / weight)
 
 
 def _wilcoxon(differences: Floats) -> float:

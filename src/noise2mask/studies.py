@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from noise2mask import catalogue, designs, folders, mistakes, naming
+from noise2mask import catalogue, contradictions, designs, folders, mistakes, naming
 from noise2mask.config import Study
 from noise2mask.errors import UserError
 
@@ -37,7 +37,7 @@ def load_study(path: Path, data: str | None = None) -> Study:
         wrong = mistakes.told(error, "", Study) | wrong
     wrong = mistakes.in_names(document) | mistakes.in_references(document) | wrong
     if study is not None and not wrong:
-        wrong = mistakes.between_fields(study)
+        wrong = contradictions.between_fields(study)
     if wrong or study is None:
         lines = "".join(f"\n  {place}: {message}" for place, message in sorted(wrong.items()))
         count = f"{len(wrong)} mistake" + "s" * (len(wrong) > 1)

@@ -18,7 +18,7 @@ from noise2mask.config import Cell, Study
 from noise2mask.evaluation import BLIND, COLUMNS
 from noise2mask.labels import trained
 from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
-from noise2mask.plan import cells, samplers_of, scored_datasets
+from noise2mask.plan import cells, reference_cells, samplers_of, scored_datasets
 from noise2mask.reliability import ece_of, reliability_curve
 from noise2mask.statistics import (
     Interval,
@@ -36,7 +36,8 @@ _CELL = ["dataset", "network", "mode", "sampler"]
 _SUMS = ["count", "confidence_sum", "foreground_sum"]
 _TEXT = (
     "study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name", "split",
-    "oracle", "subject", "figure", "factor", "level",
+    "oracle", "subject", "figure", "factor", "level", "device",
+    "quirk", "title",
 )  # fmt: skip
 
 
@@ -135,7 +136,7 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
     for dataset in scored_datasets(study):
         for prediction in BLIND:
             yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
-    for cell in cells(study):
+    for cell in (*cells(study), *reference_cells(study)):
         folder = cell_folder(root / RESULTS, name, cell)
         for sampler in samplers_of(study, cell):
             label = f"{cell.dataset} {cell.network} {cell.mode} seed {cell.seed} {sampler}"
@@ -178,9 +179,10 @@ def _summary(
 ) -> pd.DataFrame:
     """Mean over cases (each the mean of its seeds) with interval, per cell and metric."""
     rows = []
-    means = metrics.groupby([*_CELL, "metric", "case"], sort=False).value.mean().reset_index()
-    for key, cell in means.groupby([*_CELL, "metric"], sort=False):
-        interval = bootstrap_mean(cell.value, groups=_of(cell, groups), **resampling_of(study))
+    for key, cell in metrics.groupby([*_CELL, "metric"], sort=False):
+        interval = bootstrap_mean(
+            cell.value, groups=_of(cell, groups), **_trainings(cell), **resampling_of(study)
+        )
         rows.append((*key, *interval))
     rows += list(_pooled(histograms, groups, study))
     table = pd.DataFrame(rows, columns=[*_CELL, "metric", *Interval._fields])
@@ -194,17 +196,30 @@ def _pooled(
     """ECE over the pixels of all cases together, which is not the mean of the cases' ECE."""
     for key, cell in histograms.groupby([*_CELL, "region"], sort=False):
         where, region = key[:-1], str(key[-1])
-        summed = cell.groupby(["case", "bin"], sort=False)[_SUMS].sum()
-        names = list(dict.fromkeys(summed.index.get_level_values("case")))
-        arrays = summed.to_numpy(dtype=np.float64).reshape(len(names), -1, len(_SUMS))
+        summed = cell.groupby(["case", "seed", "bin"], sort=False)[_SUMS].sum()
+        of_case = summed.groupby(["case", "seed"], sort=False).head(1).reset_index()
+        arrays = summed.to_numpy(dtype=np.float64).reshape(len(of_case), -1, len(_SUMS))
         interval = bootstrap_statistic(
             arrays,
             ece_of,
-            groups=[groups.get((str(where[0]), name), name) for name in names],
+            groups=[groups.get((str(where[0]), name), name) for name in of_case["case"]],
+            **_trainings(of_case),
             **resampling_of(study),
         )
         metric = "ece_pooled" if region == "all" else f"ece_{region}_pooled"
         yield (*map(str, where), metric, *interval)
+
+
+class _Trainings(TypedDict, total=False):
+    cases: list[str]
+    seeds: list[int]
+
+
+def _trainings(rows: pd.DataFrame) -> _Trainings:
+    """Keywords of the bootstrap over seeds as well, where there are several."""
+    if rows["seed"].nunique() < 2:
+        return {}
+    return {"cases": rows["case"].tolist(), "seeds": rows["seed"].tolist()}
 
 
 class Resampling(TypedDict):
@@ -242,15 +257,22 @@ def _comparisons(
     rows = []
     first = {name: mode.samplers[0] for name, mode in study.modes.items() if mode.samplers}
     chosen = metrics[metrics.sampler == metrics["mode"].map(first)]
-    keys = ["dataset", "network", "metric", "case"]
+    compared = chosen[chosen["mode"].isin(["diffusion", "feed_forward"])]
+    if len(set(compared.groupby("mode")["seed"].agg(frozenset))) > 1:
+        chosen = chosen.assign(seed=0)  # no seeds to pair by: the means of each
+    keys = ["dataset", "network", "metric", "case", "seed"]
     values = chosen.groupby([*keys, "mode"], sort=False).value.mean().unstack("mode")
     if {"diffusion", "feed_forward"} <= set(values.columns):
         both = values.dropna(subset=["diffusion", "feed_forward"], how="all").reset_index()
         for key, pair in both.groupby(keys[:3], sort=False):
             found = paired_difference(
-                pair.diffusion, pair.feed_forward, groups=_of(pair, groups), **resampling_of(study),
-            )  # fmt: skip
-            means = pair[["diffusion", "feed_forward"]].mean()
+                pair.diffusion,
+                pair.feed_forward,
+                groups=_of(pair, groups),
+                **_trainings(pair),
+                **resampling_of(study),
+            )
+            means = pair.groupby("case")[["diffusion", "feed_forward"]].mean().mean()
             rows.append((*key, means.diffusion, means.feed_forward, *found))
     table = pd.DataFrame(rows, columns=columns)
     planned = table.metric.isin(PLANNED)

@@ -7,14 +7,23 @@ from noise2mask import atlas, layout, provenance
 from noise2mask.config import Cell, Place, digest
 from noise2mask.errors import UserError
 from noise2mask.plan import (
+    PREDICTION,
+    REFERENCE,
     analysis_tables,
     cells,
+    cells_read,
     described_datasets,
+    fusion_of,
     measured_places,
+    most_draws,
     needs_measurement,
+    priced_cells,
+    priced_references,
+    reference_cells,
     run_settings,
     samplers_of,
     scored_datasets,
+    thresholds_of,
 )
 from noise2mask.studies import check_data, load_study
 
@@ -29,9 +38,14 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 CELLS = list(cells(STUDY))
+COMPARED = list(reference_cells(STUDY))
+PRICED = priced_cells(STUDY)
 PREPARED = str(layout.prepared(NAME, "{dataset}"))
 CELL = f"{layout.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
+COMPARISON = (
+    f"{layout.RESULTS}/{NAME}/{{dataset}}/{{reference}}/{REFERENCE}/seed{{seed}}"
+)
 MEASURED = str(layout.measured_file(NAME, Place("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(layout.described_folder(NAME, "{dataset}"))
 BLIND = str(layout.blind_folder(NAME, "{dataset}"))
@@ -39,7 +53,7 @@ BLIND = str(layout.blind_folder(NAME, "{dataset}"))
 SCORING = digest(
     [
         STUDY.evaluation.model_dump(mode="json"),
-        max((sampler.draws for sampler in STUDY.samplers.values()), default=1),
+        most_draws(STUDY),
     ]
 )
 REPORT = f"{layout.REPORTS}/{NAME}/report.md"
@@ -55,6 +69,8 @@ wildcard_constraints:
     seed="[0-9]+",
     sampler="[a-z0-9_]+",
     raw="[a-z0-9_]+",
+    reference="[a-z0-9_]+",
+    kind="[a-z0-9]+",
 
 
 def cell_of(wildcards):
@@ -65,6 +81,10 @@ def cell_of(wildcards):
 
 def settings_of(wildcards):
     return run_settings(STUDY, cell_of(wildcards))
+
+
+def environment_of(wildcards):
+    return layout.environment(STUDY.references[wildcards.reference].kind)
 
 
 def place_of(wildcards):
@@ -128,12 +148,41 @@ def fetched_for(raw):
     )
 
 
+def drawn_for(wildcards, split):
+    """The draws that a reading takes together."""
+    return [
+        str(
+            layout.cell_folder(layout.RESULTS, NAME, cell)
+            / STUDY.readings[wildcards.reading].of
+            / layout.DRAWS[split]
+        )
+        for cell in cells_read(STUDY, cell_of(wildcards), wildcards.reading)
+    ]
+
+
+SPLIT_OF = {Path(file).stem: split for split, file in layout.DRAWS.items()}
+
+
+def named(names):
+    """A pattern of these names, or of none."""
+    return "|".join(names) or "(?!)"
+
+
 def scored(file):
     """`file` of every cell and sampler of the study."""
     return [
         str(layout.cell_folder(layout.RESULTS, NAME, cell) / sampler / file)
-        for cell in CELLS
+        for cell in [*CELLS, *COMPARED]
         for sampler in samplers_of(STUDY, cell)
+    ]
+
+
+def costs():
+    """Measured costs of networks and references, where the study asks for them."""
+    if not STUDY.costs:
+        return []
+    return [str(layout.cost_file(NAME))] + [
+        str(layout.reference_cost_file(NAME, cell)) for cell in priced_references(STUDY)
     ]
 
 

@@ -43,7 +43,15 @@ rule prepare:
             [
                 STUDY.datasets[wildcards.dataset].model_dump(
                     mode="json",
-                    include={"kind", "shrink", "tile", "stride", "options"},
+                    include={
+                        "kind",
+                        "shrink",
+                        "tile",
+                        "stride",
+                        "masks",
+                        "validation",
+                        "options",
+                    },
                 ),
                 STUDY.resolution,
                 STUDY.shares.model_dump(),

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        rules.sample.output,
+        f"{CELL}/{{sampler}}/draws.npz",
         rules.prepare.output.manifest,
         rules.prepare.output.test,
     output:
@@ -18,8 +18,16 @@ rule evaluate:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=provenance.evaluation_code(STUDY.evaluation),
-        settings=SCORING,
+        code=lambda wildcards: provenance.evaluation_code(
+            STUDY.evaluation, fusion_of(STUDY, wildcards.sampler)
+        ),
+        settings=lambda wildcards: digest(
+            [
+                SCORING,
+                fusion_of(STUDY, wildcards.sampler),
+                thresholds_of(STUDY, wildcards.sampler),
+            ]
+        ),
     shell:
         "noise2mask evaluate --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"

@@ -8,6 +8,7 @@ rule report:
         scored("reliability.csv"),
         expand(rules.blind.output, dataset=scored_datasets(STUDY)),
         analysed(),
+        costs(),
         expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
     output:
         REPORT,

@@ -6,13 +6,21 @@ rule sample:
         rules.train.output.run,
         rules.train.output.model,
         rules.prepare.output.manifest,
-        rules.prepare.output.test,
+        lambda wildcards: expand(
+            [f"{PREPARED}/{{split}}.images.npy", f"{PREPARED}/{{split}}.masks.npy"],
+            dataset=wildcards.dataset,
+            split=SPLIT_OF[wildcards.drawn],
+        ),
     output:
-        f"{CELL}/{{sampler}}/draws.npz",
+        f"{CELL}/{{sampler}}/{{drawn}}.npz",
     log:
-        f"{JOB}.{{sampler}}.sample.log",
+        f"{JOB}.{{sampler}}.{{drawn}}.sample.log",
     benchmark:
-        f"{JOB}.{{sampler}}.sample.benchmark.tsv"
+        f"{JOB}.{{sampler}}.{{drawn}}.sample.benchmark.tsv"
+    wildcard_constraints:
+        network=named(STUDY.networks),
+        sampler=named(STUDY.samplers),
+        drawn=named(SPLIT_OF),
     conda:
         ENVIRONMENT
     threads: STUDY.compute.threads
@@ -23,6 +31,7 @@ rule sample:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
+        split=lambda wildcards: SPLIT_OF[wildcards.drawn],
         code=lambda wildcards: provenance.sampling_code(
             settings_of(wildcards), STUDY.samplers[wildcards.sampler]
         ),
@@ -34,4 +43,47 @@ rule sample:
     shell:
         "noise2mask sample --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
-        " --sampler {wildcards.sampler} --log {log}"
+        " --sampler {wildcards.sampler} --split {params.split} --log {log}"
+
+
+rule read:
+    # Draws that are there, read in another way; no network is run.
+    input:
+        lambda wildcards: drawn_for(wildcards, "test"),
+        lambda wildcards: (
+            drawn_for(wildcards, "val")
+            if STUDY.readings[wildcards.reading].temperature
+            else []
+        ),
+        rules.prepare.output.manifest,
+        rules.prepare.output.val,
+        rules.prepare.output.test,
+    output:
+        f"{CELL}/{{reading}}/draws.npz",
+    log:
+        f"{JOB}.{{reading}}.read.log",
+    benchmark:
+        f"{JOB}.{{reading}}.read.benchmark.tsv"
+    wildcard_constraints:
+        network=named(STUDY.networks),
+        reading=named(STUDY.readings),
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: provenance.reading_code(
+            fusion_of(STUDY, wildcards.reading)
+        ),
+        settings=lambda wildcards: digest(
+            [
+                STUDY.readings[wildcards.reading].model_dump(
+                    mode="json", exclude={"networks", "thresholds"}
+                ),
+                fusion_of(STUDY, wildcards.reading),
+            ]
+        ),
+    shell:
+        "noise2mask read --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
+        " --sampler {wildcards.reading} --log {log}"

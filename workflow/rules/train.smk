@@ -17,6 +17,8 @@ rule train:
         f"{JOB}.train.benchmark.tsv"
     conda:
         ENVIRONMENT
+    wildcard_constraints:
+        network=named(STUDY.networks),
     threads: STUDY.compute.threads
     resources:
         gpu=GPU,

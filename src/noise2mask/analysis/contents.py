@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from noise2mask.analysis.draws import COLUMNS as DRAWS
+from noise2mask.cost_tables import PARETO, REACHED, Cost
+
 COLUMNS: Mapping[str, tuple[str, ...]] = {
     "losses": (
         "dataset", "network", "mode", "target", "t", "log_snr", "loss", "low", "high", "n",
@@ -38,6 +41,15 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "hypotheses": (
         "name", "claim", "statistic", "value", "low", "high", "n", "verdict", "detail",
     ),
+    "quirks": (
+        "quirk", "title", "dataset", "network", "mode", "sampler", "metric", "proper", "published",
+        "difference", "low", "high", "p", "n", "against_proper",
+    ),
+    "claims": ("claim", "statement", "verdict", "numbers", "remark"),
+    "draws": DRAWS,
+    "costs": Cost._fields,
+    "pareto": PARETO,
+    "cost_to_reach": REACHED,
 }  # fmt: skip
 """Columns of each table, in the order of its CSV file."""
 
@@ -58,6 +70,12 @@ class AnalysisTables:
         sweeps: scores of every sampler of every mode.
         contrasts: planned comparisons of two modes, first minus second.
         hypotheses: claims written down before the runs, with verdicts.
+        quirks: what published codes do to their own numbers, published minus proper.
+        claims: those of the paper, with verdicts.
+        draws: calibration as a function of N, with what a perfect sampler would show.
+        costs: what a mask of each network, mode and sampler costs.
+        pareto: quality beside these costs.
+        cost_to_reach: the row that reaches a Dice in the least time.
     """
 
     losses: pd.DataFrame
@@ -71,6 +89,12 @@ class AnalysisTables:
     sweeps: pd.DataFrame
     contrasts: pd.DataFrame
     hypotheses: pd.DataFrame
+    quirks: pd.DataFrame
+    claims: pd.DataFrame
+    draws: pd.DataFrame
+    costs: pd.DataFrame
+    pareto: pd.DataFrame
+    cost_to_reach: pd.DataFrame
 
     @classmethod
     def empty(cls) -> "AnalysisTables":

@@ -13,10 +13,12 @@ from noise2mask.analysis.section_pictures import (
     INFORMATION,
     LOSSES,
     MASKS,
+    QUIRKS,
     linked,
     others,
     pictures,
 )
+from noise2mask.analysis.section_quirks import masks_table, points_table
 from noise2mask.analysis.section_tables import (
     CURVES,
     contrast_table,
@@ -49,7 +51,7 @@ def section(tables: AnalysisTables, labels: Labels, figures: Collection[str]) ->
             and ``.svg``: ``loss_<target>_<log_snr or t>``, ``integrand``, ``noising``,
             ``masks_beside_images``, ``readability``, ``atlas``, ``widths``,
             ``geometry_against_death``, and, each with ``_<metric>``, ``heat_maps``, ``steps``,
-            ``starts``, ``contrasts``. Others stand at the end under their names.
+            ``starts``, ``contrasts``, ``quirks``. Others stand at the end under their names.
     """
     parts = [
         _hypotheses(tables.hypotheses, labels),
@@ -58,6 +60,7 @@ def section(tables: AnalysisTables, labels: Labels, figures: Collection[str]) ->
         _masks(tables.fingerprints, labels, figures),
         _ablation(tables, labels, figures),
         _contrasts(tables.contrasts, labels, figures),
+        _quirks(tables.quirks, labels, figures),
         _others(figures),
     ]
     shown = [part for part in parts if part]
@@ -234,6 +237,26 @@ def _contrasts(contrasts: pd.DataFrame, labels: Labels, figures: Collection[str]
         parts.append(f"**{metric_of(metric).title}**\n")
         parts.append(contrast_table(contrasts, metric, labels))
     return _joined("Planned contrasts", parts + pictures(CONTRASTS, labels, figures))
+
+
+def _quirks(quirks: pd.DataFrame, labels: Labels, figures: Collection[str]) -> str:
+    parts = []
+    if len(quirks):
+        parts.append(
+            "Each alone, published minus proper, in Dice points (hundredths) with the "
+            f"{labels.interval()} over groups of test cases and seeds; paired by case and seed. "
+            "Above 0 the published way makes the score better, whatever it does to the masks. "
+            "Other metrics, and p-values that are not adjusted, are in `quirks.csv`.\n"
+        )
+        parts.append(points_table(quirks, labels))
+    against = masks_table(quirks, labels)
+    if against:
+        parts.append(
+            "Where the quirk changes the reference masks too, the last column scores the same "
+            "predictions against the proper ones.\n"
+        )
+        parts.append(against)
+    return _joined("Published quirks", parts + pictures(QUIRKS, labels, figures))
 
 
 def _others(figures: Collection[str]) -> str:

@@ -91,7 +91,31 @@ CONTRASTS: Mapping[str, Picture] = {
         "equality.",
     ),
 }
-_ALL = (LOSSES, INFORMATION, MASKS, ABLATION, CONTRASTS)
+QUIRKS: Mapping[str, Picture] = {
+    r"quirks_(?P<metric>\w+)": Picture(
+        "What published codes do to their own {metric}: published minus proper in points, with "
+        "{interval}; filled where that excludes 0.",
+        "Look at quirks that move a score by as much as papers report between methods.",
+    ),
+}
+DRAWS: Mapping[str, Picture] = {
+    r"draws_all": Picture(
+        "Pooled ECE over all pixels against N, the draws whose mean is scored, with {interval}; "
+        "dashed, what a perfect sampler of N draws would show.",
+        "Look at how far a line stays above its dashed floor: that part is not for want of draws.",
+    ),
+    r"draws_band": Picture(
+        "The same in the band about the reference boundary.",
+        "Look at whether the order of the lines is that over all pixels.",
+    ),
+}
+COSTS: Mapping[str, Picture] = {
+    r"quality_against_cost": Picture(
+        "Dice and ECE against seconds per mask; the grey step is the best within that time.",
+        "Look at which marks lie on the step: the others cost more for no more.",
+    ),
+}
+_ALL = (LOSSES, INFORMATION, MASKS, ABLATION, CONTRASTS, QUIRKS, DRAWS, COSTS)
 
 
 def pictures(known: Mapping[str, Picture], labels: Labels, figures: Collection[str]) -> list[str]:

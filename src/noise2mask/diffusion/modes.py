@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from noise2mask.diffusion.losses import (
+    dice_loss,
     drawn_timesteps,
     outputs,
     overlap_loss,
@@ -41,9 +42,46 @@ def feed_forward(
     generator: torch.Generator,  # noqa: ARG001 - the signature of all modes
 ) -> Tensor:
     """Dice plus cross-entropy of the mask logits at x_t = 0, t = 0 (experiment E1), (B,)."""
+    logits, calibration = _one_pass(network, image, mask, process)
+    return overlap_loss(logits, mask) + calibration
+
+
+@uses(predicts="logits", sees_noise=False)
+def cross_entropy(
+    network: Network,
+    image: Tensor,
+    mask: Tensor,
+    process: Process,
+    *,
+    generator: torch.Generator,  # noqa: ARG001 - the signature of all modes
+) -> Tensor:
+    """Cross-entropy alone in place of E1's loss: a proper score of p, (B,)."""
+    logits, calibration = _one_pass(network, image, mask, process)
+    entropy = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
+    return entropy.flatten(1).mean(1) + calibration
+
+
+@uses(predicts="logits", sees_noise=False)
+def dice(
+    network: Network,
+    image: Tensor,
+    mask: Tensor,
+    process: Process,
+    *,
+    generator: torch.Generator,  # noqa: ARG001 - the signature of all modes
+) -> Tensor:
+    """Dice loss alone in place of E1's loss: what overlap without a likelihood does to p, (B,)."""
+    logits, calibration = _one_pass(network, image, mask, process)
+    return dice_loss(torch.sigmoid(logits), mask) + calibration
+
+
+def _one_pass(
+    network: Network, image: Tensor, mask: Tensor, process: Process
+) -> tuple[Tensor, Tensor]:
+    """Mask logits (B, 1, H, W) at x_t = 0, t = 0, and the loss of a second head (B,)."""
     t = torch.zeros(len(mask), dtype=torch.int64, device=mask.device)
     output, calibration = outputs(network, torch.zeros_like(mask), image, t, mask, process)
-    return overlap_loss(output[:, :1], mask) + calibration
+    return output[:, :1], calibration
 
 
 def diffusion(

@@ -18,7 +18,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.interpolate import PchipInterpolator
 from torch import Tensor
 
 from noise2mask.errors import UserError
@@ -293,6 +292,8 @@ def adapted(
             "log_snr is filled in from the training masks before a training; prepare the dataset "
             "and train, give the option, or choose another schedule."
         )
+    from scipy.interpolate import PchipInterpolator  # takes a while, and is rarely needed
+
     try:
         curve = PchipInterpolator(np.linspace(0, 1, len(log_snr)), log_snr)
         values = curve(np.linspace(0, 1, timesteps))

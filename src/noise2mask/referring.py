@@ -1,0 +1,129 @@
+"""Training a reference on the prepared cases of a study and predicting its test cases.
+
+It runs in the reference's own environment, see :mod:`noise2mask.environments`.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from noise2mask import catalogue
+from noise2mask.cases import open_split
+from noise2mask.config import Cell, Study, digest
+from noise2mask.draws import save_draws
+from noise2mask.errors import UserError
+from noise2mask.plan import PREDICTION
+from noise2mask.pricing import reference_cost, write_costs
+from noise2mask.provenance import reference_code, versions
+from noise2mask.references.contract import Job, Reference
+from noise2mask.runs import device_of
+from noise2mask.storage import locked, write_json
+
+PRICED = {"cpu": 8, "cuda": 64}
+"""Images that are predicted together where a reference is priced."""
+MODEL = "model"
+"""Folder of what a reference has learnt, in that of its run."""
+
+
+def train_reference(study: Study, cell: Cell, data: Path, work: Path, out: Path) -> None:
+    """Train a reference, and leave its run and its prediction of the test cases in `out`.
+
+    Args:
+        study: the study.
+        cell: the dataset, the name of the reference and the seed.
+        data: folder of the prepared dataset.
+        work: folder for checkpoints; a training that was interrupted goes on from there.
+        out: folder of the run: ``model/``, ``prediction/draws.npz`` and, last, ``run.json``.
+
+    Raises:
+        UserError: the environment lacks the reference's package, another process trains it, or
+            its checkpoint is of other cases or options.
+    """
+    entry = study.references[cell.network]
+    module = f"references.{entry.kind}"
+    options = dict(catalogue.options(module, "fit").model_validate(entry.options))
+    device = device_of(study.compute.device)
+    torch.set_num_threads(study.compute.threads)
+    title = f"{cell.dataset} {entry.title} seed {cell.seed}"
+    work.mkdir(parents=True, exist_ok=True)
+    busy = f"another process is training in {work}; wait for its end or stop it."
+    with locked(work / "lock", busy):
+        train, val = (open_split(data, name, purpose="training") for name in ("train", "val"))
+        job = Job(
+            title=title,
+            train=train,
+            val=val,
+            seed=cell.seed,
+            augmentation=_augmentation(study, cell.dataset),
+            work=work,
+            out=out / MODEL,
+            threads=study.compute.threads,
+            device=device,
+        )
+        catalogue.member(module, "fit")(job, **options)
+    reference = load_reference(entry.kind, out, device)
+    test = open_split(data, "test", purpose="evaluation")
+    save_draws(out / PREDICTION / "draws.npz", reference.predict(test.images)[:, None], test.ids)
+    manifest = train.manifest
+    identity = {
+        "settings": {
+            "dataset": cell.dataset,
+            "reference": entry.kind,
+            "seed": cell.seed,
+            "resolution": study.resolution,
+            "options": {key: options[key] for key in sorted(options)},
+        },
+        "data": {"digest": digest([manifest.digests["train"], manifest.digests["val"]])},
+        "code": reference_code(entry),
+    }
+    record = {"digest": digest(identity), **identity, "versions": versions()}
+    write_json(out / "run.json", record | {"notes": list(reference.notes)})
+
+
+def price_reference(study: Study, cell: Cell, data: Path, folder: Path, out: Path) -> None:
+    """Measure what a mask of a finished reference costs, one row of ``costs.csv``.
+
+    Args:
+        study: the study.
+        cell: the dataset, the name of the reference and the seed.
+        data: folder of the prepared dataset.
+        folder: of the run.
+        out: the table.
+    """
+    device = device_of(study.compute.device)
+    torch.set_num_threads(study.compute.threads)
+    reference = load_reference(study.references[cell.network].kind, folder, device)
+    images = open_split(data, "test", purpose="evaluation").images[: PRICED[device.type]]
+    row = reference_cost(
+        cell.network, reference.network, reference.example, reference.predict, images, device
+    )
+    write_costs([row], out)
+
+
+def load_reference(kind: str, out: Path, device: torch.device) -> Reference:
+    """What a reference has learnt, from the folder of its run."""
+    reference: Reference = catalogue.member(f"references.{kind}", "load")(out / MODEL, device)
+    return reference
+
+
+def notes_of(folder: Path) -> tuple[str, ...]:
+    """What a table has to say beside the numbers of a reference's run.
+
+    Raises:
+        UserError: the run is damaged.
+    """
+    try:
+        content: Mapping[str, Any] = json.loads((folder / "run.json").read_bytes())
+        return tuple(map(str, content["notes"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{folder}/run.json is damaged ({error!r}); delete its folder and run the study again."
+        ) from None
+
+
+def _augmentation(study: Study, dataset: str) -> dict[str, object]:
+    model = catalogue.options("transforms", "augment")
+    return dict(model.model_validate(study.datasets[dataset].augmentation))

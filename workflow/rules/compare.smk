@@ -1,0 +1,57 @@
+# References: implementations of others on the same cases and splits, in environments of their own.
+
+
+rule environment:
+    input:
+        "envs/{kind}.txt",
+        "envs/core.txt",
+    output:
+        ".venv-{kind}/installed",
+    log:
+        "logs/{kind}.environment.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        "noise2mask environment {wildcards.kind} --log {log}"
+
+
+rule reference:
+    input:
+        rules.prepare.output,
+        lambda wildcards: str(environment_of(wildcards) / "installed"),
+    output:
+        run=f"{COMPARISON}/run.json",
+        draws=f"{COMPARISON}/{PREDICTION}/draws.npz",
+    log:
+        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.benchmark.tsv"
+    wildcard_constraints:
+        reference=named(STUDY.references),
+    conda:
+        ENVIRONMENT
+    threads: STUDY.compute.threads
+    resources:
+        gpu=GPU,
+        mem_mb=16000 if GPU else 4000,
+        runtime=2880 if GPU else 240,
+    params:
+        python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: provenance.reference_code(
+            STUDY.references[wildcards.reference]
+        ),
+        settings=lambda wildcards: digest(
+            [
+                STUDY.references[wildcards.reference].model_dump(
+                    mode="json", include={"kind", "options"}
+                ),
+                STUDY.datasets[wildcards.dataset].augmentation,
+                STUDY.compute.threads,
+            ]
+        ),
+    shell:
+        "{params.python} -m noise2mask reference --study {params.study} {params.data}"
+        " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
+        " --log {log}"

@@ -1,0 +1,68 @@
+# What a mask costs. Nothing else of the workflow runs beside these rules.
+
+
+rule cost:
+    input:
+        [
+            str(layout.cell_folder(layout.RESULTS, NAME, cell) / file)
+            for cell in PRICED
+            for file in ("run.json", "model.safetensors")
+        ],
+        expand(
+            rules.prepare.output,
+            dataset=dict.fromkeys(cell.dataset for cell in PRICED),
+        ),
+    output:
+        str(layout.cost_file(NAME)),
+    log:
+        f"logs/{NAME}/cost.log",
+    benchmark:
+        f"logs/{NAME}/cost.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: workflow.cores
+    resources:
+        gpu=GPU,
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=provenance.costing_code(
+            [run_settings(STUDY, cell) for cell in PRICED], STUDY.samplers.values()
+        ),
+        settings=digest(
+            STUDY.model_dump(
+                mode="json", include={"modes", "samplers", "readings", "compute"}
+            )
+        ),
+    shell:
+        "noise2mask cost --study {params.study} {params.data} --log {log}"
+
+
+rule reference_cost:
+    input:
+        rules.reference.output.run,
+        rules.prepare.output,
+    output:
+        f"{COMPARISON}/cost.csv",
+    log:
+        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    wildcard_constraints:
+        reference=named(STUDY.references),
+    threads: workflow.cores
+    resources:
+        gpu=GPU,
+    params:
+        python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: provenance.reference_code(
+            STUDY.references[wildcards.reference]
+        ),
+    shell:
+        "{params.python} -m noise2mask reference-cost --study {params.study} {params.data}"
+        " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
+        " --log {log}"
