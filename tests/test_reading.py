@@ -64,25 +64,25 @@ def test_a_reading_in_jpeg_keeps_cases_and_does_not_change_its_source(split, pre
     draws, path = drawn(split, tmp_path / "of", 3)
     before = path.read_bytes()
     out = tmp_path / "jpeg" / "draws.npz"
-    read(Reading(of="ddim", storage="jpeg"), "mean", [path], [], prepared, out)
+    read(Reading(of="ddim", storage="jpeg"), "mean", [path], [], prepared, out, masks=True)
     np.testing.assert_array_equal(open_draws(out, split), as_jpeg(draws))
     assert path.read_bytes() == before
     first = out.read_bytes()
-    read(Reading(of="ddim", storage="jpeg"), "mean", [path], [], prepared, out)
+    read(Reading(of="ddim", storage="jpeg"), "mean", [path], [], prepared, out, masks=True)
     assert out.read_bytes() == first
 
 
 def test_float_storage_and_thresholds_leave_draws_as_they_are(split, prepared, tmp_path):
     draws, path = drawn(split, tmp_path / "of", 2)
     reading = Reading(of="ddim", thresholds=(0.1, 0.9))
-    read(reading, "mean", [path], [], prepared, tmp_path / "same" / "draws.npz")
+    read(reading, "mean", [path], [], prepared, tmp_path / "same" / "draws.npz", masks=True)
     np.testing.assert_array_equal(open_draws(tmp_path / "same" / "draws.npz", split), draws)
 
 
 def test_first_draws_of_several_trainings_follow_one_another(split, prepared, tmp_path):
     parts = [drawn(split, tmp_path / str(seed), 3, seed) for seed in (0, 1)]
     reading, out = Reading(of="ddim", draws=2, seeds=2), tmp_path / "pooled" / "draws.npz"
-    read(reading, "mean", [path for _, path in parts], [], prepared, out)
+    read(reading, "mean", [path for _, path in parts], [], prepared, out, masks=True)
     expected = np.concatenate([draws[:, :2] for draws, _ in parts], axis=1)
     np.testing.assert_array_equal(open_draws(out, split), expected)
 
@@ -90,4 +90,12 @@ def test_first_draws_of_several_trainings_follow_one_another(split, prepared, tm
 def test_more_draws_than_there_are_is_a_mistake(split, prepared, tmp_path):
     _, path = drawn(split, tmp_path / "of", 2)
     with pytest.raises(UserError, match="2 draws of each case, fewer than the 5 of the reading"):
-        read(Reading(of="ddim", draws=5), "mean", [path], [], prepared, tmp_path / "x.npz")
+        read(
+            Reading(of="ddim", draws=5),
+            "mean",
+            [path],
+            [],
+            prepared,
+            tmp_path / "x.npz",
+            masks=True,
+        )

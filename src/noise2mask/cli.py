@@ -218,6 +218,7 @@ def _read(options: argparse.Namespace) -> None:
         [folder / layout.DRAWS["val"] for folder in folders],
         layout.prepared(name, cell.dataset),
         layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / layout.DRAWS["test"],
+        masks=study.samplers[reading.of].sampler != "one_pass",
     )
 
 

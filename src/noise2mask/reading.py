@@ -26,6 +26,8 @@ def read(
     val: Sequence[Path],
     data: Path,
     out: Path,
+    *,
+    masks: bool,
 ) -> None:
     """Write the draws of a reading, and the temperature beside them where one is fitted.
 
@@ -36,6 +38,8 @@ def read(
         val: the same on the validation cases; read for a temperature alone.
         data: folder of the prepared dataset.
         out: the ``draws.npz`` of the reading.
+        masks: the draws are masks, of which N cannot prove a probability of 0 or 1, and not
+            probabilities of their own.
 
     Raises:
         UserError: a file is missing or damaged, or holds fewer draws than are to be read.
@@ -48,7 +52,7 @@ def read(
         known = open_split(data, "val", purpose="evaluation")
         fuse = catalogue.member("fusion", fusion)
         before = _together([open_draws(path, known) for path in val], reading, val[0])
-        count = before.shape[1]
+        count = before.shape[1] if masks else None
         fused = np.stack([fuse(case) for case in before])
         temperature = fit(fused, known.masks.astype(bool), draws=count)
         tempered = scaled(np.stack([fuse(case) for case in draws]), temperature, draws=count)
