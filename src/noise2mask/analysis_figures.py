@@ -27,6 +27,8 @@ OF_EPS = ("eps_diffusion", "image_diffusion")
 MANY = 4
 """Datasets from which on an atlas says more than a panel for each."""
 REGIONS: tuple[Literal["all", "band"], ...] = ("all", "band")
+BESIDE = 4
+"""Ways to probabilities that stand beside calibration at each N."""
 SIDE = 128
 """Of the pictures that are noised, px."""
 
@@ -76,9 +78,13 @@ def noised_phantom() -> Figure:
 
 
 def _beside(draws: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Other ways to the same networks' probabilities: one pass, an ensemble, a temperature."""
-    others = ~summary["sampler"].isin(draws["sampler"])
-    return summary[others & summary["network"].isin(draws["network"])]
+    """Other ways to the same networks' probabilities, those `BESIDE` with the least pooled ECE."""
+    same = summary["network"].isin(draws["network"]) & ~summary["mode"].isin(draws["mode"])
+    others = summary[same]
+    means = others[others["metric"] == "ece_pooled"].groupby(["mode", "sampler"])["mean"].mean()
+    best = set(means.nsmallest(BESIDE).index)
+    kinds = pd.Series(zip(others["mode"], others["sampler"], strict=True), index=others.index)
+    return others[kinds.isin(best)]
 
 
 def _of_masks(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from noise2mask.cost_tables import on_front
 from noise2mask.drawing import (
@@ -89,6 +90,11 @@ def _looks(pareto: pd.DataFrame) -> dict[str, Look]:
 def _panel(axis: Axes, panel: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
+    seconds = panel["seconds_per_mask"]
+    axis.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    # Decades alone leave a narrow range with one number.
+    narrow = seconds.max() < 50 * seconds.min()
+    axis.xaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
     _front(axis, panel, metric)
     several = panel[(panel["mode"] != REFERENCE) & (panel["steps"] > 1)]
     for (network, _, _), same in several.groupby(["network", "mode", "steps"], sort=False):

@@ -157,22 +157,22 @@ def folded(title: str, width: int) -> str:
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     """One legend for all panels, above them, in as many columns as fit, at most five."""
-    narrow = figure.get_figwidth() < WIDTH - 1
+    labels = [str(handle.get_label()) for handle in handles]
     figure.legend(
         handles=list(handles), loc="outside upper center",
-        ncols=_columns([str(handle.get_label()) for handle in handles], 2 if narrow else 5),
+        ncols=_columns(labels, figure.get_figwidth()),
         handlelength=2.2, columnspacing=1.5, numpoints=1,
     )  # fmt: skip
 
 
-def _columns(labels: Sequence[str], most: int) -> int:
-    """Columns of a legend whose texts fit; each column is as wide as its longest text."""
-    for columns in range(most, 1, -1):
+def _columns(labels: Sequence[str], width: float) -> int:
+    """Columns of a legend whose texts fit in so many inches; each is as wide as its longest."""
+    for columns in range(5, 1, -1):
         rows = -(-len(labels) // columns)
         widest = [
             max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)
         ]
-        if sum(0.6 + 0.075 * characters for characters in widest) <= WIDTH:
+        if sum(0.6 + 0.075 * characters for characters in widest) <= width:
             return columns
     return 1
 

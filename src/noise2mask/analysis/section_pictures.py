@@ -101,7 +101,8 @@ QUIRKS: Mapping[str, Picture] = {
 DRAWS: Mapping[str, Picture] = {
     r"draws_all": Picture(
         "Pooled ECE over all pixels against N, the draws whose mean is scored, with {interval}; "
-        "dashed, what a perfect sampler of N draws would show.",
+        "dashed, what a perfect sampler of N draws would show. Level lines: the best calibrated of "
+        "the other modes.",
         "Look at how far a line stays above its dashed floor: that part is not for want of draws.",
     ),
     r"draws_band": Picture(
