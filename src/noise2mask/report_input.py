@@ -60,13 +60,15 @@ class ReportInput:
 def principal(table: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table that main tables and figures show.
 
-    What is scored to compare numbers of draws has a table and a figure of its own.
+    What is scored to compare numbers of draws has a table and a figure of its own; the first
+    sampler of a mode is shown all the same.
 
     Args:
         table: `summary` or `reliability`.
         draws: the table of that name.
     """
-    return table[~table["sampler"].isin(draws["sampler"])]
+    first = table.groupby("mode", sort=False)["sampler"].transform("first")
+    return table[~table["sampler"].isin(draws["sampler"]) | (table["sampler"] == first)]
 
 
 def few(study: ReportInput) -> bool:
