@@ -48,10 +48,10 @@ rule reference_cost:
         f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.log",
     benchmark:
         f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.benchmark.tsv"
-    conda:
-        ENVIRONMENT
     wildcard_constraints:
         reference=named(STUDY.references),
+    conda:
+        ENVIRONMENT
     threads: workflow.cores
     resources:
         gpu=GPU,

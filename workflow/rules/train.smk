@@ -15,10 +15,10 @@ rule train:
         f"{JOB}.train.log",
     benchmark:
         f"{JOB}.train.benchmark.tsv"
-    conda:
-        ENVIRONMENT
     wildcard_constraints:
         network=named(STUDY.networks),
+    conda:
+        ENVIRONMENT
     threads: STUDY.compute.threads
     resources:
         gpu=GPU,
