@@ -198,7 +198,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(restored):
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 60, "checkpoint_every": 5, "validate_every": 30}
+    study["training"] |= {"steps": 30, "checkpoint_every": 5, "validate_every": 15}
     restored.write("killed", study)
     command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "killed"]
     where = {"cwd": restored.folder, "env": restored.environment()}
@@ -286,8 +286,17 @@ def test_a_typo_stops_at_parse_time_in_one_message(restored):
     assert "Traceback" not in text
 
 
-@pytest.mark.parametrize("study", ["test", "quick", "real", "gpu", "paper", "ablation"])
-@pytest.mark.parametrize("profile", [(), ("--profile", "profiles/slurm")])
+CLUSTER = ("--profile", "profiles/slurm")
+
+
+@pytest.mark.parametrize(
+    ("study", "profile"),
+    [
+        *((study, ()) for study in ("test", "quick", "real", "gpu", "paper", "ablation")),
+        ("quick", CLUSTER),
+        ("paper", CLUSTER),
+    ],
+)
 def test_every_study_dry_runs_here_and_on_a_cluster(done, study, profile):
     (done.folder / "somewhere").mkdir(exist_ok=True)
     status, text = done.snakemake("-n", *profile, study=study, data="somewhere")

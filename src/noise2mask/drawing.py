@@ -160,14 +160,14 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     labels = [str(handle.get_label()) for handle in handles]
     figure.legend(
         handles=list(handles), loc="outside upper center",
-        ncols=_columns(labels, figure.get_figwidth()),
+        ncols=_columns(labels, figure.get_figwidth(), 5 if figure.get_figwidth() >= WIDTH else 2),
         handlelength=2.2, columnspacing=1.5, numpoints=1,
     )  # fmt: skip
 
 
-def _columns(labels: Sequence[str], width: float) -> int:
+def _columns(labels: Sequence[str], width: float, most: int) -> int:
     """Columns of a legend whose texts fit in so many inches; each is as wide as its longest."""
-    for columns in range(5, 1, -1):
+    for columns in range(most, 1, -1):
         rows = -(-len(labels) // columns)
         widest = [
             max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)
