@@ -42,10 +42,10 @@ from noise2mask.plan import (
     cells,
     described_datasets,
     draws_compared,
+    draws_masks,
     measured_places,
     priced_references,
     run_settings,
-    sampler_behind,
     samplers_of,
 )
 from noise2mask.tables import PLANNED, Tables, groups_of, read_table, resampling_of
@@ -123,7 +123,7 @@ def _draws(study: Study, scores: Tables) -> pd.DataFrame:
     masks = [
         mode
         for mode, entry in study.modes.items()
-        if any(sampler_behind(study, name).sampler != "one_pass" for name in entry.samplers)
+        if any(draws_masks(study, name) for name in entry.samplers)
     ]
     return by_draws(scores.summary, scores.reliability, drawn, masks=masks)
 

@@ -19,9 +19,11 @@ from noise2mask.plan import (
     PREDICTION,
     REFERENCE,
     cells_read,
+    draws_masks,
     fusion_of,
     measured_places,
     run_settings,
+    seeds_of,
 )
 from noise2mask.studies import load_study
 
@@ -91,7 +93,7 @@ def _cell(options: argparse.Namespace, study: Study) -> Cell:
     if getattr(options, "seed", None) is None:
         return Cell(options.dataset, "", "", 0)
     mode = getattr(options, "mode", "")
-    seeds = (study.modes[mode].seeds if mode in study.modes else None) or study.seeds
+    seeds = seeds_of(study, mode) if mode in study.modes else study.seeds
     if options.seed not in seeds:
         raise UserError(f"--seed {options.seed} is not in this study; its seeds are {list(seeds)}.")
     return Cell(options.dataset, options.network, mode, options.seed)
@@ -218,7 +220,7 @@ def _read(options: argparse.Namespace) -> None:
         [folder / layout.DRAWS["val"] for folder in folders],
         layout.prepared(name, cell.dataset),
         layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / layout.DRAWS["test"],
-        masks=study.samplers[reading.of].sampler != "one_pass",
+        masks=draws_masks(study, options.sampler),
     )
 
 

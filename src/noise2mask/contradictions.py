@@ -13,6 +13,7 @@ from noise2mask.plan import (
     run_settings,
     sampler_behind,
     samplers_of,
+    seeds_of,
     seeds_read,
 )
 
@@ -55,7 +56,7 @@ def _mistakes_in_readings(study: Study) -> Mistakes:
                 f"'{reading.of}', got {reading.draws}"
             )
     for mode, entry in study.modes.items():
-        seeds = entry.seeds or study.seeds
+        seeds = seeds_of(study, mode)
         for name in entry.samplers:
             if seeds_read(study, name) > len(seeds):
                 mistakes[f"modes.{mode}.seeds"] = (

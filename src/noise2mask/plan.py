@@ -36,8 +36,13 @@ def cells(study: Study) -> Iterator[Cell]:
         for network in study.networks:
             for name, mode in study.modes.items():
                 if _holds(entry.modes, name) and _holds(mode.networks, network):
-                    for seed in mode.seeds or study.seeds:
+                    for seed in seeds_of(study, name):
                         yield Cell(dataset, network, name, seed)
+
+
+def seeds_of(study: Study, mode: str) -> tuple[int, ...]:
+    """Seeds of a mode's trainings: its own, or those of the study."""
+    return study.modes[mode].seeds or study.seeds
 
 
 def _holds(names: tuple[str, ...] | None, name: str) -> bool:
@@ -75,7 +80,7 @@ def samplers_of(study: Study, cell: Cell) -> tuple[str, ...]:
     if cell.network in study.references:
         return (PREDICTION,)
     mode = study.modes[cell.mode]
-    first = (mode.seeds or study.seeds)[0]
+    first = seeds_of(study, cell.mode)[0]
     return tuple(
         name
         for name in mode.samplers
@@ -96,6 +101,11 @@ def seeds_read(study: Study, name: str) -> int:
 def sampler_behind(study: Study, name: str) -> Sampler:
     """The sampler that made the draws of a sampler or reading."""
     return study.samplers[study.readings[name].of if name in study.readings else name]
+
+
+def draws_masks(study: Study, name: str) -> bool:
+    """Whether the draws of a sampler or reading are masks, and not probabilities of one pass."""
+    return sampler_behind(study, name).sampler != "one_pass"
 
 
 def draws_of(study: Study, name: str) -> int:
@@ -131,7 +141,7 @@ def cells_read(study: Study, cell: Cell, reading: str) -> tuple[Cell, ...]:
     count = study.readings[reading].seeds
     if count == 1:
         return (cell,)
-    seeds = study.modes[cell.mode].seeds or study.seeds
+    seeds = seeds_of(study, cell.mode)
     return tuple(cell._replace(seed=seed) for seed in seeds[:count])
 
 

@@ -14,7 +14,7 @@ from noise2mask.declaration import datasets_of, departures_of, labels_of, settin
 from noise2mask.figures import Example
 from noise2mask.labels import Labels
 from noise2mask.markdown import MAIN, readme_block, update_between_markers
-from noise2mask.plan import analysis_tables
+from noise2mask.plan import analysis_tables, seeds_of
 from noise2mask.provenance import versions
 from noise2mask.record import FILE, dataset_table, record_of
 from noise2mask.report import ReportInput, write_report
@@ -130,7 +130,7 @@ def _predictions(
     for mode, entry in study.modes.items():
         if not entry.samplers:
             continue
-        cell = Cell(dataset, network, mode, (entry.seeds or study.seeds)[0])
+        cell = Cell(dataset, network, mode, seeds_of(study, mode)[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"
         if path.exists():
