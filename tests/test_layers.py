@@ -39,7 +39,7 @@ ROWS = (
     {"tables", "report", "inspection.*", "measuring", "referring"},
     {"analysing"},
     {"reporting", "recording.*", "collection"},
-    {"reproducing", "comparison.*", "arguments"},
+    {"reproducing", "comparison.*", "arguments", "choosing"},
     {"cli"},
     {"__main__"},
 )  # fmt: skip

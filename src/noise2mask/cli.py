@@ -8,27 +8,19 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from noise2mask import layout
 from noise2mask.arguments import Command, parser_of
-from noise2mask.catalogue import unknown
-from noise2mask.config import Cell, Place, Study
+from noise2mask.choosing import cell_of, chosen_datasets, reference_cell_of, study_of
+from noise2mask.config import Cell, Place
 from noise2mask.errors import UserError
 from noise2mask.plan import (
-    PREDICTION,
-    REFERENCE,
     cells_read,
     draws_masks,
     fusion_of,
     measured_places,
     run_settings,
-    seeds_of,
 )
-from noise2mask.studies import load_study
-
-if TYPE_CHECKING:
-    from noise2mask.collection import Chosen
 
 LOG = logging.getLogger("noise2mask")
 
@@ -56,49 +48,6 @@ def _start_log(path: Path | None) -> None:
         LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
 
 
-def _study(options: argparse.Namespace) -> tuple[Study, str]:
-    path = layout.study_file(options.study)
-    return load_study(path, options.data), path.stem
-
-
-def _chosen(options: argparse.Namespace) -> "list[Chosen]":
-    """The datasets that a data command is about."""
-    from noise2mask import collection
-    from noise2mask.studies import check_data
-
-    if bool(options.names) == bool(options.study):
-        raise UserError(
-            "name datasets (`noise2mask data list` shows them) or folders, or give --study <name>; "
-            f"got {'both' if options.names else 'neither'}."
-        )
-    if options.names:
-        return [collection.by_name(name, options.set) for name in options.names]
-    study, name = _study(options)
-    check_data(study, name)
-    wanted = [_cell(options, study).dataset] if options.dataset else list(study.datasets)
-    return [collection.of_study(study, dataset) for dataset in wanted]
-
-
-def _cell(options: argparse.Namespace, study: Study) -> Cell:
-    reference = getattr(options, "network", None) in study.references
-    for what, valid in (
-        ("dataset", list(study.datasets)),
-        ("network", [*study.networks, *study.references]),
-        ("mode", [REFERENCE] if reference else list(study.modes)),
-        ("sampler", [PREDICTION] if reference else [*study.samplers, *study.readings]),
-    ):
-        given = getattr(options, what, None)
-        if given is not None and given not in valid:
-            raise UserError(f"--{what}: {unknown(given, what, valid)}.")
-    if getattr(options, "seed", None) is None:
-        return Cell(options.dataset, "", "", 0)
-    mode = getattr(options, "mode", "")
-    seeds = seeds_of(study, mode) if mode in study.modes else study.seeds
-    if options.seed not in seeds:
-        raise UserError(f"--seed {options.seed} is not in this study; its seeds are {list(seeds)}.")
-    return Cell(options.dataset, options.network, mode, options.seed)
-
-
 def _reproduce(options: argparse.Namespace) -> int:
     from noise2mask.reproducing import DRY, reproduce
 
@@ -123,7 +72,7 @@ def _prune(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from noise2mask.plan import cells, samplers_of
 
-    study, name = _study(options)
+    study, name = study_of(options)
     trainings = list(cells(study))
     samplings = sum(len(samplers_of(study, cell)) for cell in trainings)
     print(f"{name}: {len(trainings)} trainings, {samplings} samplings. {study.description}")
@@ -133,9 +82,9 @@ def _prepare(options: argparse.Namespace) -> None:
     from noise2mask.preparing import prepare
     from noise2mask.studies import check_data
 
-    study, name = _study(options)
+    study, name = study_of(options)
     check_data(study, name)
-    dataset = study.datasets[_cell(options, study).dataset]
+    dataset = study.datasets[cell_of(options, study).dataset]
     if dataset.named:
         from noise2mask.collection import of_study, unpack
 
@@ -162,8 +111,8 @@ def _train(options: argparse.Namespace) -> None:
     from noise2mask.runs import device_of, run_of
     from noise2mask.training import train
 
-    study, name = _study(options)
-    cell = _cell(options, study)
+    study, name = study_of(options)
+    cell = cell_of(options, study)
     data = layout.prepared(name, cell.dataset)
     licence = study.datasets[cell.dataset].licence
     measured = layout.measured_file(name, cell.place())
@@ -178,8 +127,8 @@ def _sample(options: argparse.Namespace) -> None:
     from noise2mask.runs import device_of
     from noise2mask.sampling import sample
 
-    study, name = _study(options)
-    cell = _cell(options, study)
+    study, name = study_of(options)
+    cell = cell_of(options, study)
     folder = layout.cell_folder(layout.RESULTS, name, cell)
     if options.sampler in study.readings:
         raise UserError(
@@ -202,8 +151,8 @@ def _sample(options: argparse.Namespace) -> None:
 def _read(options: argparse.Namespace) -> None:
     from noise2mask.reading import read
 
-    study, name = _study(options)
-    cell = _cell(options, study)
+    study, name = study_of(options)
+    cell = cell_of(options, study)
     reading = study.readings.get(options.sampler)
     if reading is None:
         raise UserError(
@@ -227,8 +176,8 @@ def _read(options: argparse.Namespace) -> None:
 def _reference(options: argparse.Namespace) -> None:
     from noise2mask.referring import train_reference
 
-    study, name = _study(options)
-    cell = _reference_cell(options, study)
+    study, name = study_of(options)
+    cell = reference_cell_of(options, study)
     train_reference(
         study,
         cell,
@@ -236,15 +185,6 @@ def _reference(options: argparse.Namespace) -> None:
         layout.cell_folder(layout.WORK, name, cell),
         layout.cell_folder(layout.RESULTS, name, cell),
     )
-
-
-def _reference_cell(options: argparse.Namespace, study: Study) -> Cell:
-    if options.reference not in study.references:
-        raise UserError(
-            f"--reference: {unknown(options.reference, 'reference', list(study.references))}."
-        )
-    options.network = options.reference
-    return _cell(options, study)._replace(mode=REFERENCE)
 
 
 def _environment(options: argparse.Namespace) -> None:
@@ -262,7 +202,7 @@ def _cost(options: argparse.Namespace) -> None:
     from noise2mask.costing import measure_costs
     from noise2mask.runs import device_of
 
-    study, name = _study(options)
+    study, name = study_of(options)
     device = device_of(study.compute.device)
     measure_costs(study, name, Path(), layout.cost_file(name), device)
 
@@ -270,8 +210,8 @@ def _cost(options: argparse.Namespace) -> None:
 def _reference_cost(options: argparse.Namespace) -> None:
     from noise2mask.referring import price_reference
 
-    study, name = _study(options)
-    cell = _reference_cell(options, study)
+    study, name = study_of(options)
+    cell = reference_cell_of(options, study)
     price_reference(
         study,
         cell,
@@ -284,8 +224,8 @@ def _reference_cost(options: argparse.Namespace) -> None:
 def _evaluate(options: argparse.Namespace) -> None:
     from noise2mask.evaluation import evaluate
 
-    study, name = _study(options)
-    cell = _cell(options, study)
+    study, name = study_of(options)
+    cell = cell_of(options, study)
     draws = layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / "draws.npz"
     evaluate(study, name, cell, options.sampler, draws, layout.prepared(name, cell.dataset))
 
@@ -293,8 +233,8 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _blind(options: argparse.Namespace) -> None:
     from noise2mask.evaluation import evaluate_blind
 
-    study, name = _study(options)
-    dataset = _cell(options, study).dataset
+    study, name = study_of(options)
+    dataset = cell_of(options, study).dataset
     data = layout.prepared(name, dataset)
     evaluate_blind(study, name, dataset, data, layout.blind_folder(name, dataset))
 
@@ -302,8 +242,8 @@ def _blind(options: argparse.Namespace) -> None:
 def _describe(options: argparse.Namespace) -> None:
     from noise2mask.describing import describe
 
-    study, name = _study(options)
-    dataset = _cell(options, study).dataset
+    study, name = study_of(options)
+    dataset = cell_of(options, study).dataset
     describe(
         layout.prepared(name, dataset),
         study.analysis.oracles,
@@ -318,9 +258,9 @@ def _measure(options: argparse.Namespace) -> None:
     from noise2mask.measuring import measure_modes
     from noise2mask.runs import device_of
 
-    study, name = _study(options)
+    study, name = study_of(options)
     place = Place(options.dataset, options.network, options.seed)
-    _cell(options, study)
+    cell_of(options, study)
     modes = measured_places(study).get(place, ())
     if not modes:
         raise UserError(
@@ -346,7 +286,7 @@ def _measure(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from noise2mask.reporting import report, update_readme
 
-    study, name = _study(options)
+    study, name = study_of(options)
     missing = report(study, name, options.root, layout.REPORTS / name)
     if options.readme is not None:
         update_readme(study, layout.REPORTS / name, options.readme)
@@ -368,21 +308,21 @@ def _data_list(_: argparse.Namespace) -> None:
 def _data_get(options: argparse.Namespace) -> None:
     from noise2mask.collection import get
 
-    for chosen in _chosen(options):
+    for chosen in chosen_datasets(options):
         get(chosen)
 
 
 def _data_check(options: argparse.Namespace) -> None:
     from noise2mask.collection import inspect, report
 
-    for chosen in _chosen(options):
+    for chosen in chosen_datasets(options):
         print(report(chosen, inspect(chosen, options.processes, options.sheet)))
 
 
 def _data_show(options: argparse.Namespace) -> None:
     from noise2mask.collection import facts
 
-    print("\n\n".join(facts(chosen) for chosen in _chosen(options)))
+    print("\n\n".join(facts(chosen) for chosen in chosen_datasets(options)))
 
 
 def _diff(options: argparse.Namespace) -> int:
