@@ -151,12 +151,15 @@ def ran(layer, data, tmp_path_factory):
 
     said = {"whole": run(WHOLE), "killed": run(KILLED)}
     assert said["killed"].returncode == -signal.SIGKILL, said["killed"].stderr
-    split = folder / "cut/work/preprocessed" / nnunet_files.DATASET / "splits_final.json"
+    split = folder / "cut" / "work" / "preprocessed" / nnunet_files.DATASET / "splits_final.json"
     said["split"] = json.loads(split.read_text())
     said["names"] = sorted(
-        path.name for path in (folder / "cut/work/raw" / nnunet_files.DATASET).rglob("*.png")
+        path.name
+        for path in (folder / "cut" / "work" / "raw" / nnunet_files.DATASET).rglob("*.png")
     )
-    said["log"] = next((folder / "cut/work/results").rglob("training_log_*.txt")).read_text()
+    said["log"] = next(
+        (folder / "cut" / "work" / "results").rglob("training_log_*.txt")
+    ).read_text()
     said["resumed"] = run(RESUMED)
     for name in ("whole", "resumed"):
         assert said[name].returncode == 0, said[name].stderr
@@ -240,7 +243,7 @@ def test_the_log_holds_progress_and_stdout_none_of_nnunets_talk(ran):
     assert "training nnU-Net whole: 2 of 2 (100 %)" in whole.stderr
     first = whole.stdout.splitlines()[0]
     assert first == "input and output [1, 3, 32, 32] [1, 2, 32, 32]"
-    assert "Preprocessing" in (folder / "whole/work/nnunet.log").read_text()
+    assert "Preprocessing" in (folder / "whole" / "work" / "nnunet.log").read_text()
 
 
 def test_notes_say_what_differs_from_nnunets_own_way(ran):
