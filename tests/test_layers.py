@@ -24,7 +24,7 @@ ROWS = (
     {"provenance", "studies", "declaration", "drawing"},
     {
         "metrics", "reliability", "calibration", "fusion", "transforms", "views",
-        "resampling", "references.contract",
+        "checkpoints", "resampling", "references.contract",
         "networks.*", "datasets.*", "diffusion.schedule", "diffusion.targets",
         "diffusion.respacing", "diffusion.variational", "diffusion.weighting",
     },
@@ -54,6 +54,7 @@ WITH_TORCH = {
     "counting",
     "pricing",
     "costing",
+    "checkpoints",
     "runs",
     "training",
     "sampling",

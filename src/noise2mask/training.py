@@ -5,11 +5,10 @@ training is its weights, its optimiser and k. A resumed training on the CPU equa
 uninterrupted one bit for bit.
 """
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from noise2mask import catalogue
 from noise2mask.cases import Split, open_split
+from noise2mask.checkpoints import Course, optimizer_tensors, prefixed, restore_optimizer, under
 from noise2mask.config import Training
 from noise2mask.diffusion.process import Process, process_of
 from noise2mask.errors import UserError
@@ -35,18 +35,13 @@ from noise2mask.transforms import augment, standardise
 STATE = "state.safetensors"
 
 
-@dataclass
-class State:
+@dataclass(kw_only=True)
+class State(Course):
     """What a training is made of at the end of a step."""
 
     network: Network
     average: AveragedModel
     optimizer: torch.optim.AdamW
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    history: list[dict[str, Any]] = field(default_factory=list)
-    window: list[float] = field(default_factory=list)
 
 
 def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> None:
@@ -86,7 +81,7 @@ def _start(run: Run, accelerator: Accelerator) -> State:
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
     )
-    return State(network, average, optimizer)
+    return State(network=network, average=average, optimizer=optimizer)
 
 
 def _averaging(decay: float) -> Any:
@@ -122,7 +117,7 @@ def _loop(
             group["lr"] = rate
         generator = torch.Generator().manual_seed(seed_of(seed, "step", step))
         torch.manual_seed(seed_of(seed, "dropout", step))
-        image, mask = _tensors(
+        image, mask = tensors(
             train_split, batch_rows(len(train_split.ids), training.batch, seed, step)
         )
         image, mask = augment(image, mask, generator=generator, **run.settings.augmentation)
@@ -140,21 +135,12 @@ def _loop(
         optimizer.step()
         state.average.update_parameters(accelerator.unwrap_model(network))
         state.step = step
-        _record(state, value, training)
+        state.note(value, training.steps)
         if step % training.validate_every == 0 or step == training.steps:
             _validate(state, run, val_split, process, losses_of, work)
         if step % training.checkpoint_every == 0 or step == training.steps:
             _checkpoint(state, run, work)
         progress.update(step, f"loss {value:.4f}, best of val {state.best_loss:.4f}")
-
-
-def _record(state: State, loss: float, training: Training) -> None:
-    """Keep the mean loss of every window of steps, at most 400 windows a training."""
-    state.window.append(loss)
-    if len(state.window) >= max(1, training.steps // 400) or state.step == training.steps:
-        mean = sum(state.window) / len(state.window)
-        state.history.append({"step": state.step, "loss": mean})
-        state.window.clear()
 
 
 def learning_rate(training: Training, step: int) -> float:
@@ -186,7 +172,7 @@ def _permutation(cases: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[
     return np.random.default_rng(seed_of(seed, "epoch", epoch)).permutation(cases)
 
 
-def _tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
+def tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
     """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0 and 1, float32."""
     images = torch.from_numpy(split.images[rows].astype(np.float32) / 255)
     masks = torch.from_numpy(split.masks[rows].astype(np.float32))
@@ -208,16 +194,13 @@ def _validate(
     total, count, batch = 0.0, 0, run.settings.training.batch
     for repeat in range(run.settings.training.validation_repeats):
         for first in range(0, len(split.ids), batch):
-            image, mask = _tensors(split, slice(first, first + batch))
+            image, mask = tensors(split, slice(first, first + batch))
             image = _standardised(image, run, device)
             seed = seed_of(run.settings.seed, "validation", repeat, first)
             generator = torch.Generator().manual_seed(seed)
             losses = losses_of(network, image, mask.to(device), process, generator=generator)
             total, count = total + float(losses.double().sum()), count + len(losses)
-    loss = total / count
-    state.history.append({"step": state.step, "val_loss": loss})
-    if loss < state.best_loss:
-        state.best_loss, state.best_step = loss, state.step
+    if state.validated(total / count):
         save_tensors(_best(work, state.step), network.state_dict(), run.record())
 
 
@@ -227,22 +210,12 @@ def _best(work: Path, step: int) -> Path:
 
 def _checkpoint(state: State, run: Run, work: Path) -> None:
     """Save the whole state; the weights that val chose lie beside it under their step."""
-    slots = state.optimizer.state_dict()["state"]
-    tensors = {f"network.{name}": value for name, value in state.network.state_dict().items()}
-    tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
-    tensors |= {
-        f"optimizer.{index}.{name}": value
-        for index, slot in slots.items()
-        for name, value in slot.items()
-    }
-    progress = {
-        "step": state.step,
-        "best_step": state.best_step,
-        "best_loss": state.best_loss,
-        "history": state.history,
-        "window": state.window,
-    }
-    save_tensors(work / STATE, tensors, run.record() | {"progress": progress})
+    named = (
+        prefixed(state.network.state_dict(), "network.")
+        | prefixed(state.average.state_dict(), "average.")
+        | prefixed(optimizer_tensors(state.optimizer), "optimizer.")
+    )
+    save_tensors(work / STATE, named, run.record() | {"progress": state.progress()})
     for path in work.glob("best-*.safetensors"):
         if path != _best(work, state.best_step):
             path.unlink()
@@ -257,7 +230,7 @@ def _resume(state: State, run: Run, work: Path) -> None:
     path = work / STATE
     if not path.exists():
         return
-    tensors, record = load_tensors(path)
+    saved, record = load_tensors(path)
     reason = refusal(record, run)
     if reason is not None:
         kept = work / f"refused-{record['digest']}.safetensors"
@@ -269,33 +242,17 @@ def _resume(state: State, run: Run, work: Path) -> None:
             kept.name,
         )
         return
-    state.network.load_state_dict(_under(tensors, "network."))
-    state.average.load_state_dict(_under(tensors, "average."))
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under(tensors, "optimizer.").items():
-        index, slot = name.split(".")
-        slots.setdefault(int(index), {})[slot] = value
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    for name, value in record["progress"].items():
-        setattr(state, name, value)
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
+    state.network.load_state_dict(under(saved, "network."))
+    state.average.load_state_dict(under(saved, "average."))
+    restore_optimizer(state.optimizer, under(saved, "optimizer."))
+    state.go_on(record["progress"])
 
 
 def _finish(state: State, run: Run, work: Path, out: Path) -> None:
     """Move the chosen weights and the history to `out`; ``run.json`` comes last."""
-    tensors, _ = load_tensors(_best(work, state.best_step))
-    chosen = {"step": state.best_step, "chosen": state.best_loss}
-    lines = [json.dumps(line, sort_keys=True) for line in [*state.history, chosen]]
-    save_tensors(out / "model.safetensors", tensors, run.record())
-    write_text(out / "history.jsonl", "\n".join(lines) + "\n")
+    chosen, _ = load_tensors(_best(work, state.best_step))
+    save_tensors(out / "model.safetensors", chosen, run.record())
+    write_text(out / "history.jsonl", state.text())
     write_json(out / "run.json", run.record())
     for path in [work / STATE, *work.glob("best-*.safetensors")]:
         path.unlink(missing_ok=True)

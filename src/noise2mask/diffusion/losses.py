@@ -62,8 +62,12 @@ def weights(process: Process, t: Tensor, like: Tensor) -> Tensor:
 
 def overlap_loss(logits: Tensor, mask: Tensor) -> Tensor:
     """Dice loss plus mean cross-entropy of mask logits (B, 1, H, W), (B,)."""
-    entropy = F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
-    return dice_loss(torch.sigmoid(logits), mask) + entropy
+    return dice_loss(torch.sigmoid(logits), mask) + cross_entropy(logits, mask)
+
+
+def cross_entropy(logits: Tensor, mask: Tensor) -> Tensor:
+    """Mean cross-entropy of the pixels of each case from mask logits (B, 1, H, W), (B,)."""
+    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
 
 
 def variational_term(

@@ -9,9 +9,9 @@ drawn on the CPU from `generator`, so that a batch gets the same noise on any de
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from noise2mask.diffusion import losses
 from noise2mask.diffusion.losses import (
     dice_loss,
     drawn_timesteps,
@@ -57,8 +57,7 @@ def cross_entropy(
 ) -> Tensor:
     """Cross-entropy alone in place of E1's loss: a proper score of p, (B,)."""
     logits, calibration = _one_pass(network, image, mask, process)
-    entropy = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-    return entropy.flatten(1).mean(1) + calibration
+    return losses.cross_entropy(logits, mask) + calibration
 
 
 @uses(predicts="logits", sees_noise=False)
@@ -183,7 +182,7 @@ def posterior(
     x_t = noised(encode_mask(mask, process.coding), eps, signal, sigma)
     output, calibration = outputs(network, x_t, image, t, mask, process)
     logits = output[:, :1] + evidence(x_t, signal, sigma, process.coding)
-    loss = F.binary_cross_entropy_with_logits(logits, mask, reduction="none").flatten(1).mean(1)
+    loss = losses.cross_entropy(logits, mask)
     return loss * weights(process, t, loss) + calibration
 
 

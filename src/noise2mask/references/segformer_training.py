@@ -6,20 +6,16 @@ step, so that a resumed training on the CPU equals the uninterrupted one bit for
 with the least loss over val are kept; no average of weights is taken.
 """
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from noise2mask.cases import Split
+from noise2mask.checkpoints import Course, optimizer_tensors, prefixed, restore_optimizer, under
 from noise2mask.config import digest
-from noise2mask.diffusion.losses import overlap_loss
+from noise2mask.diffusion.losses import cross_entropy, overlap_loss
 from noise2mask.errors import UserError
 from noise2mask.progress import LOG, Progress
 from noise2mask.provenance import fingerprint, versions
@@ -34,8 +30,8 @@ from noise2mask.references.mix_transformer import (
 from noise2mask.rng import seed_of
 from noise2mask.runs import differences, load_tensors, save_tensors
 from noise2mask.storage import write_json, write_text
-from noise2mask.training import batch_rows
-from noise2mask.transforms import as_unit, augment, standardise
+from noise2mask.training import batch_rows, tensors
+from noise2mask.transforms import augment, standardise
 
 STATE = "state.safetensors"
 IDENTITY = ("options", "augmentation", "seed", "data", "code")
@@ -60,18 +56,13 @@ class Recipe(NamedTuple):
     validate_every: int
 
 
-@dataclass
-class State:
+@dataclass(kw_only=True)
+class State(Course):
     """What a training is made of at the end of a step; `best` are the weights that val chose."""
 
     network: nn.Module
     optimizer: torch.optim.AdamW
     best: dict[str, Tensor] = field(default_factory=dict)
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    history: list[dict[str, Any]] = field(default_factory=list)
-    window: list[float] = field(default_factory=list)
 
 
 def train(job: Job, recipe: Recipe) -> None:
@@ -144,7 +135,7 @@ def _start(job: Job, recipe: Recipe) -> State:
         }
         for (in_head, of_norm), parameters in groups.items()
     )
-    return State(network, optimizer)
+    return State(network=network, optimizer=optimizer)
 
 
 def _loop(state: State, job: Job, recipe: Recipe, record: dict[str, Any]) -> None:
@@ -156,7 +147,7 @@ def _loop(state: State, job: Job, recipe: Recipe, record: dict[str, Any]) -> Non
         torch.manual_seed(seed_of(job.seed, "dropout", step))
         rows = batch_rows(len(job.train.ids), recipe.batch, job.seed, step)
         options: dict[str, Any] = job.augmentation
-        image, mask = augment(*_tensors(job.train, rows), generator, **options)
+        image, mask = augment(*tensors(job.train, rows), generator, **options)
         image = standardise(image, data.mean, data.std).to(job.device)
         state.network.train()
         value = _losses(state.network, image, mask.to(job.device), recipe).mean()
@@ -168,7 +159,7 @@ def _loop(state: State, job: Job, recipe: Recipe, record: dict[str, Any]) -> Non
         value.backward()  # type: ignore[no-untyped-call]
         state.optimizer.step()
         state.step = step
-        _note_loss(state, value.item(), recipe.steps)
+        state.note(value.item(), recipe.steps)
         if step % recipe.validate_every == 0 or step == recipe.steps:
             _validate(state, job, recipe)
             _checkpoint(state, job, record)
@@ -178,19 +169,7 @@ def _loop(state: State, job: Job, recipe: Recipe, record: dict[str, Any]) -> Non
 def _losses(network: nn.Module, image: Tensor, mask: Tensor, recipe: Recipe) -> Tensor:
     """Loss of each case, (B,)."""
     logits = logits_of(network, image, recipe.side)
-    if recipe.loss == "overlap":
-        return overlap_loss(logits, mask)
-    entropy = F.binary_cross_entropy_with_logits(logits, mask, reduction="none")
-    return entropy.flatten(1).mean(1)
-
-
-def _note_loss(state: State, loss: float, steps: int) -> None:
-    """Keep the mean loss of every window of steps, at most 400 windows a training."""
-    state.window.append(loss)
-    if len(state.window) >= max(1, steps // 400) or state.step == steps:
-        mean = sum(state.window) / len(state.window)
-        state.history.append({"step": state.step, "loss": mean})
-        state.window.clear()
+    return overlap_loss(logits, mask) if recipe.loss == "overlap" else cross_entropy(logits, mask)
 
 
 @torch.no_grad()
@@ -199,39 +178,21 @@ def _validate(state: State, job: Job, recipe: Recipe) -> None:
     network, data = state.network.eval(), job.train.manifest
     total = 0.0
     for first in range(0, len(job.val.ids), recipe.batch):
-        image, mask = _tensors(job.val, slice(first, first + recipe.batch))
+        image, mask = tensors(job.val, slice(first, first + recipe.batch))
         image = standardise(image, data.mean, data.std).to(job.device)
         total += float(_losses(network, image, mask.to(job.device), recipe).double().sum())
-    loss = total / len(job.val.ids)
-    state.history.append({"step": state.step, "val_loss": loss})
-    if loss < state.best_loss:
-        state.best_loss, state.best_step = loss, state.step
+    if state.validated(total / len(job.val.ids)):
         state.best = {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def _tensors(split: Split, rows: list[int] | slice) -> tuple[Tensor, Tensor]:
-    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0 and 1, float32."""
-    masks = torch.from_numpy(split.masks[rows].astype(np.float32))
-    return as_unit(split.images[rows]), masks[:, None]
 
 
 def _checkpoint(state: State, job: Job, record: dict[str, Any]) -> None:
     """Save the whole state in one file."""
-    tensors = {f"network.{name}": value for name, value in state.network.state_dict().items()}
-    tensors |= {f"best.{name}": value for name, value in state.best.items()}
-    tensors |= {
-        f"optimizer.{index}.{name}": value
-        for index, slot in state.optimizer.state_dict()["state"].items()
-        for name, value in slot.items()
-    }
-    progress = {
-        "step": state.step,
-        "best_step": state.best_step,
-        "best_loss": state.best_loss,
-        "history": state.history,
-        "window": state.window,
-    }
-    save_tensors(job.work / STATE, tensors, record | {"progress": progress})
+    named = (
+        prefixed(state.network.state_dict(), "network.")
+        | prefixed(state.best, "best.")
+        | prefixed(optimizer_tensors(state.optimizer), "optimizer.")
+    )
+    save_tensors(job.work / STATE, named, record | {"progress": state.progress()})
 
 
 def _resume(state: State, job: Job, record: dict[str, Any]) -> None:
@@ -242,7 +203,7 @@ def _resume(state: State, job: Job, record: dict[str, Any]) -> None:
     path = job.work / STATE
     if not path.exists():
         return
-    tensors, then = load_tensors(path)
+    saved, then = load_tensors(path)
     if then["digest"] != record["digest"]:
         before, now = ({name: each[name] for name in IDENTITY} for each in (then, record))
         kept = job.work / f"refused-{then['digest']}.safetensors"
@@ -254,32 +215,16 @@ def _resume(state: State, job: Job, record: dict[str, Any]) -> None:
             kept.name,
         )
         return
-    state.network.load_state_dict(_under(tensors, "network."))
-    state.best = _under(tensors, "best.")
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in _under(tensors, "optimizer.").items():
-        index, slot = name.split(".")
-        slots.setdefault(int(index), {})[slot] = value
-    groups = state.optimizer.state_dict()["param_groups"]
-    state.optimizer.load_state_dict({"state": slots, "param_groups": groups})
-    for name, value in then["progress"].items():
-        setattr(state, name, value)
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {
-        name.removeprefix(prefix): value
-        for name, value in tensors.items()
-        if name.startswith(prefix)
-    }
+    state.network.load_state_dict(under(saved, "network."))
+    state.best = under(saved, "best.")
+    restore_optimizer(state.optimizer, under(saved, "optimizer."))
+    state.go_on(then["progress"])
 
 
 def _finish(state: State, job: Job, record: dict[str, Any]) -> None:
     """Write the chosen weights, the history and, last, ``settings.json``."""
-    chosen = {"step": state.best_step, "chosen": state.best_loss}
-    lines = [json.dumps(line, sort_keys=True) for line in [*state.history, chosen]]
     save_tensors(job.out / "model.safetensors", state.best, record)
-    write_text(job.out / "history.jsonl", "\n".join(lines) + "\n")
+    write_text(job.out / "history.jsonl", state.text())
     write_json(job.out / "settings.json", record)
     (job.work / STATE).unlink(missing_ok=True)
 
