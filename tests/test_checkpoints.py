@@ -51,7 +51,8 @@ def test_a_restored_optimiser_takes_the_same_next_step():
 
     (first, before), (second, after) = trained(3), trained(0)
     second.load_state_dict(first.state_dict())
-    kept = prefixed(optimizer_tensors(before), "optimizer.")
+    taken = {name: value.clone() for name, value in optimizer_tensors(before).items()}
+    kept = prefixed(taken, "optimizer.")
     restore_optimizer(after, under(kept | {"network.weight": first.weight}, "optimizer."))
     step(first, before)
     step(second, after)

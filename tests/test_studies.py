@@ -57,8 +57,9 @@ def test_every_study_is_sound(name):
 def test_these_studies_have_the_18_cells(name):
     study = load_study(ROOT / "config" / f"{name}.yaml")
     scored = [cell for cell in cells(study) if samplers_of(study, cell)]
-    assert len(scored) == 18 * len(study.seeds)
-    assert {cell.mode for cell in scored} == {"feed_forward", "diffusion"}
+    own = [cell for cell in scored if cell.mode in ("feed_forward", "diffusion")]
+    assert len(own) == 18 * len(study.seeds)
+    assert {cell.mode for cell in scored} - {"feed_forward", "diffusion"} <= {"ensemble"}
 
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
