@@ -596,3 +596,27 @@ def test_p7(gains, verdict):
     if len(gains) == 7:
         assert "d3: 0.0" in found.detail
         assert found.value == pytest.approx(spearmanr(gains, range(7)).statistic)
+
+
+# Seeds -----------------------------------------------------------------------------------------
+
+
+def test_intervals_over_datasets_draw_seeds_too():
+    generator = np.random.default_rng(3)
+    index = pd.MultiIndex.from_product(
+        [["d"], [f"c{i}" for i in range(CASES)], [0, 1, 2]], names=["dataset", "case", "seed"]
+    )
+    effect = np.tile([-0.3, 0.0, 0.3], CASES)
+    values = pd.DataFrame({"gain": effect + generator.normal(0.1, 0.05, len(index))}, index=index)
+    found = findings.over_datasets(values, mean_of_datasets, {}, FEW)
+    expected = bootstrap_mean(
+        values["gain"],
+        cases=list(index.get_level_values("case")),
+        seeds=list(index.get_level_values("seed")),
+        **FEW._asdict(),
+    )
+    assert tuple(found) == pytest.approx(tuple(expected))
+    averaged = values.groupby(["dataset", "case"]).mean()
+    without = findings.over_datasets(averaged, mean_of_datasets, {}, FEW)
+    assert without.mean == pytest.approx(found.mean)
+    assert found.high - found.low > 4 * (without.high - without.low)

@@ -270,7 +270,14 @@ def test_sweep_table_averages_seeds_and_knows_starts():
     assert (full.sampler, full.steps, full.draws, full.n) == ("ddim10", 10, 5, 3)
     assert math.isnan(full.start)
     assert (part.sampler, part.steps, part.start) == ("late", 4, 300)
-    expected = bootstrap_mean([0.3, 0.4, 0.8], groups=["g", "g", "c2"], **FEW)
+    expected = bootstrap_mean(
+        [0.2, 0.4, 0.9, 0.4, 0.4, 0.7],
+        groups=["g", "g", "c2"] * 2,
+        cases=["c0", "c1", "c2"] * 2,
+        seeds=[0, 0, 0, 1, 1, 1],
+        **FEW,
+    )
+    assert expected.mean == pytest.approx((0.3 + 0.4 + 0.8) / 3)
     assert (full["mean"], full.low, full.high) == pytest.approx(expected[:3])
 
 
@@ -303,6 +310,30 @@ def test_contrasts_are_paired_per_shared_sampler_and_corrected_in_one_family():
     expected = paired_difference(one, other, **FEW)
     assert (row.difference, row.low, row.high, row.p, row.n) == pytest.approx(tuple(expected))
     assert row.first_mean - row.second_mean == pytest.approx(row.difference)
+
+
+def test_contrasts_pair_trainings_of_one_seed_and_draw_seeds_too():
+    luck = {0: 0.0, 1: 0.3}  # of a seed, whatever the mode
+    gains = {0: 0.02, 1: 0.10}
+    tables = [
+        scores_table({(mode, "s"): base + luck[seed] + extra}, seed=seed)
+        for mode, better in (("a", True), ("b", False))
+        for seed, base in ((0, np.array([0.1, 0.2, 0.4])), (1, np.array([0.2, 0.1, 0.3])))
+        for extra in [gains[seed] * better]
+    ]
+    row = contrast_table(pd.concat(tables), [("a", "b")], {}, names=["iou"], planned=[], **FEW)
+    (row,) = row.itertuples()
+    assert (row.difference, row.n) == (pytest.approx(0.06), 3)
+    assert (row.low, row.high) == pytest.approx((0.02, 0.10))  # of the seeds; cases do not differ
+
+
+def test_modes_of_other_seeds_are_compared_by_their_means():
+    members = [scores_table({("a", "s"): [0.2 * seed] * 2}, seed=seed) for seed in (1, 2, 3)]
+    alone = scores_table({("b", "s"): [0.1, 0.1]})
+    table = contrast_table(
+        pd.concat([*members, alone]), [("a", "b")], {}, names=["iou"], planned=[], **FEW
+    )
+    assert (table["difference"][0], table["n"][0]) == (pytest.approx(0.3), 2)
 
 
 def test_contrasts_leave_out_cases_that_one_of_them_lacks():

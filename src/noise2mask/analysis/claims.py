@@ -6,8 +6,8 @@ The rule for an interval is that of :mod:`noise2mask.analysis.findings`: confirm
 inside the region of the claim, refuted if wholly outside, undecided otherwise. Each docstring gives
 the region. A verdict is one on this study at its scale, which the remark tells.
 
-`groups` are by (dataset, case). Scored is the first sampler of a mode in the table; seeds are
-averaged per case first, so intervals say nothing about other seeds.
+`groups` are by (dataset, case). Scored is the first sampler of a mode in the table; intervals are
+over cases and, where a study has several, over seeds.
 """
 
 import math
@@ -129,10 +129,10 @@ def c1_same_architecture(
     """C1: the same architecture is better if it is trained by diffusion; IoU (C1a) or ECE (C1b).
 
     The statistic is the mean difference over the pairs of dataset and architecture, datasets
-    weighing the same. Its interval is from a bootstrap over cases, all architectures of a case
-    together. Confirmed: the interval lies on the side of diffusion, and more pairs are better with
-    diffusion than with feed-forward beyond chance (adjusted p of the planned comparisons). Refuted:
-    both hold for feed-forward. Undecided otherwise.
+    weighing the same. Its interval is from a bootstrap over cases and seeds, all architectures of a
+    case together. Confirmed: the interval lies on the side of diffusion, and more pairs are better
+    with diffusion than with feed-forward beyond chance (adjusted p of the planned comparisons).
+    Refuted: both hold for feed-forward. Undecided otherwise.
 
     Args:
         metrics: the table of that name.
@@ -212,8 +212,9 @@ def c2_references(
     if not told:
         return untested("C2", statement, "no case was scored for a reference and for the networks")
     both = trainings.index.intersection(scores.droplevel("network").index)
+    cases = both.to_frame()[["dataset", "case"]].drop_duplicates()
     remark = (
-        f"{setting.scale(both.get_level_values('dataset'), len(both))}; the best of "
+        f"{setting.scale(cases['dataset'], len(cases))}; the best of "
         f"{trainings.shape[1]} trainings is chosen on the test cases themselves, which favours it; "
         "the references have the training budget of this study, not that of their authors."
     )
@@ -228,15 +229,20 @@ def _scored(used: pd.DataFrame, values: "pd.Series[float]", setting: Setting) ->
     for mode, title in ((E1, "feed-forward"), (E2, "diffusion")):
         rows = used[(used["mode"] == mode) & (used["sampler"] == first_sampler(used, mode))]
         drawn.append(f"{title} with N = {', '.join(map(str, sorted(set(rows['draws']))))}")
-    datasets = values.index.get_level_values("dataset")
+    cases = values.index.to_frame()[["dataset", "case"]].drop_duplicates()
+    spread = (
+        "the interval is over cases and seeds"
+        if seeds > 1
+        else "the interval does not tell how others would differ"
+    )
     return (
-        f"{setting.scale(datasets, len(values))}; {' and '.join(drawn)}; seeds: {seeds}, and the "
-        "interval does not tell how others would differ."
+        f"{setting.scale(cases['dataset'], len(cases))}; {' and '.join(drawn)}; "
+        f"seeds: {seeds}, {'' if seeds > 1 else 'and '}{spread}."
     )
 
 
 def _trainings(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Scores of the paper's trainings: a row a (dataset, case), a column each."""
+    """Scores of the paper's trainings: a row a (dataset, case, seed), a column each."""
     found = [
         by_case(metrics, metric, mode, first_sampler(metrics, mode)).unstack("network")
         for mode in (E1, E2)
@@ -255,7 +261,7 @@ def _beats(
 
     Args:
         label: of the part.
-        own: scores of the reference by (dataset, case).
+        own: scores of the reference by (dataset, case, seed).
         trainings: see :func:`_trainings`.
         groups: of cases.
         resampling: of the bootstrap.
@@ -267,7 +273,7 @@ def _beats(
             continue
         rows = rows[others.index]
         shown.append(_lead(rows, others, others))
-        units = [groups.get((str(dataset), str(case)), str(case)) for _, case in others.index]
+        units = [groups.get((str(dataset), str(case)), str(case)) for _, case, _ in others.index]
         if len(set(units)) > 1:
             first = halves(units, 0)
             halved += [_lead(rows[one], others[one], others[~one]) for one in (first, ~first)]

@@ -6,7 +6,7 @@ wholly outside, undecided otherwise and where there is no interval.
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -130,17 +130,20 @@ def over_datasets(
     groups: CaseGroups,
     resampling: Resampling,
 ) -> Interval:
-    """A function of the datasets' means over cases, with a bootstrap interval over cases.
+    """A function of the datasets' means over cases, with a bootstrap interval over cases and seeds.
 
     The cases of all datasets are drawn together; a resample that holds none of one is left out.
+    With seeds a case is the mean of its own, and they are drawn too (:mod:`noise2mask.statistics`).
 
     Args:
-        values: a row a case, index (dataset, case); rows with a NaN are left out.
+        values: a row a case or a case and seed, index (dataset, case) or (dataset, case, seed);
+            rows with a NaN are left out.
         statistic: from means (resamples, datasets, columns) to values (resamples,).
         groups: by (dataset, case), drawn as a whole.
         resampling: of the bootstrap.
     """
-    keys = [(str(dataset), str(case)) for dataset, case in values.index]
+    datasets, names = (values.index.get_level_values(level) for level in ("dataset", "case"))
+    keys = [(str(dataset), str(case)) for dataset, case in zip(datasets, names, strict=True)]
     _, index = np.unique([dataset for dataset, _ in keys], return_inverse=True)
     columns = values.shape[1]
     cases = np.zeros((len(keys), int(index.max(initial=-1)) + 1, columns + 1))
@@ -158,7 +161,11 @@ def over_datasets(
         return statistic(means)
 
     drawn = [f"{key[0]}\x1f{groups.get(key, key[1])}" for key in keys]
-    return bootstrap_statistic(cases, of, groups=drawn, **resampling._asdict())
+    crossed: dict[str, Any] = {}
+    if "seed" in values.index.names:
+        trained = list(values.index.get_level_values("seed"))
+        crossed = {"cases": ["\x1f".join(key) for key in keys], "seeds": trained}
+    return bootstrap_statistic(cases, of, groups=drawn, **crossed, **resampling._asdict())
 
 
 def mean_of_datasets(means: Floats) -> Floats:

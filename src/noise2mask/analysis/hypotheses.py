@@ -8,7 +8,8 @@ otherwise. Each docstring gives the region. What a study has not the data for is
 `detail` says why. `groups` are by (dataset, case).
 
 Scored is the first sampler of a mode in the table, unless said otherwise: give a part of the table
-for another one. Seeds are averaged per case first, then networks that both modes have.
+for another one. Networks that both modes have are averaged for each case and seed; intervals are
+over cases and seeds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -133,7 +134,7 @@ def p4_schedule(
         axis=1,
     )
     raised = (iou[harder].mean(axis=1, skipna=False) - iou[base[0]]).to_frame()
-    of_cases = raised.groupby(["dataset", "case"]).mean()  # over networks
+    of_cases = raised.groupby(["dataset", "case", "seed"]).mean()  # over networks
     parts = [
         across("(a) IoU", of_cases, mean_of_datasets, groups, resampling, low=0),
         _fewer_steps(table, harder, shared, groups, resampling),
@@ -305,7 +306,7 @@ def _fewer_steps(
     dice = {
         name: pd.concat([by_case(table, "dice", mode, name) for mode in modes], axis=1)
         .mean(axis=1, skipna=False)
-        .groupby(["dataset", "case"])
+        .groupby(["dataset", "case", "seed"])
         .mean()
         for name in samplers
     }

@@ -1,9 +1,22 @@
-"""Scores per case from the table `metrics` of a study, seeds averaged, ready to be paired."""
+"""Scores by case and seed from the table `metrics` of a study, ready to be paired."""
+
+import re
 
 import pandas as pd
 
-from noise2mask.analysis.sweeping import step_count
 from noise2mask.labels import trained
+
+
+def step_count(steps: int | str) -> int:
+    """Number of the steps of a sampler, given as a count or as ``ddimN``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found = re.fullmatch(r"(?:ddim)?(\d+)", str(steps))
+    if found is None:
+        raise ValueError(f"steps must be a count or ddimN, got {steps!r}")
+    return int(found[1])
 
 
 def first_sampler(metrics: pd.DataFrame, mode: str) -> str | None:
@@ -24,21 +37,40 @@ def step_counts(metrics: pd.DataFrame) -> dict[str, int]:
 def by_case(
     metrics: pd.DataFrame, metric: str, mode: str, sampler: str | None
 ) -> "pd.Series[float]":
-    """Mean over seeds, index (dataset, network, case)."""
+    """Scores of one sampler of a mode, index (dataset, network, case, seed)."""
     table = trained(metrics)
     rows = table[
         (table["metric"] == metric) & (table["mode"] == mode) & (table["sampler"] == sampler)
     ]
-    return rows.groupby(["dataset", "network", "case"])["value"].mean()
+    return rows.groupby(["dataset", "network", "case", "seed"])["value"].mean()
+
+
+def paired(first: "pd.Series[float]", second: "pd.Series[float]") -> pd.DataFrame:
+    """Two series whose last level is `seed`, on the rows of both, columns `one` and `other`.
+
+    Trainings of one seed are paired. Where the seeds are not the same ones, as for the members of
+    an ensemble, nothing pairs them: both are averaged over their seeds, under the seed -1.
+    """
+    columns = [first, second]
+    if len({frozenset(column.index.get_level_values("seed")) for column in columns}) > 1:
+        columns = [_over_seeds(column) for column in columns]
+    return pd.concat(columns, axis=1, keys=["one", "other"], join="inner").dropna()
+
+
+def _over_seeds(values: "pd.Series[float]") -> "pd.Series[float]":
+    """Means over seeds, with a level `seed` of -1 in place of theirs."""
+    levels = [name for name in values.index.names if name != "seed"]
+    means = values.groupby(levels).mean().to_frame("value")
+    return means.assign(seed=-1).set_index("seed", append=True)["value"]
 
 
 def gain(metrics: pd.DataFrame, metric: str, first: str, second: str) -> "pd.Series[float]":
     """First mode minus second, both by their first sampler, mean over the networks that have both.
 
-    Index (dataset, case); empty without a common case.
+    Index (dataset, case, seed), see :func:`paired`; empty without a common case.
     """
     one, other = (
         by_case(metrics, metric, mode, first_sampler(metrics, mode)) for mode in (first, second)
     )
-    difference = (one - other).dropna()
-    return difference.groupby(["dataset", "case"]).mean()
+    both = paired(one, other)
+    return (both["one"] - both["other"]).groupby(["dataset", "case", "seed"]).mean()

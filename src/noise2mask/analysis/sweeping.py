@@ -1,10 +1,10 @@
 """Tables of quality over samplers and modes, from the table `metrics` of a study.
 
-The seeds of a cell are averaged per case first. Groups (patient, slide) are given by (dataset,
-case); a case without an entry is its own group. Columns are those of ``contents.COLUMNS``.
+Means are over cases, each the mean of its seeds, intervals over groups of cases and seeds. Groups
+(patient, slide) are given by (dataset, case); a case without an entry is its own group. Columns are
+those of ``contents.COLUMNS``.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,20 +12,9 @@ import pandas as pd
 
 from noise2mask.analysis.contents import COLUMNS
 from noise2mask.analysis.curves import CaseGroups, units
+from noise2mask.analysis.scores import paired, step_count
 from noise2mask.labels import trained
 from noise2mask.statistics import Floats, bootstrap_mean, holm, paired_difference
-
-
-def step_count(steps: int | str) -> int:
-    """Number of the steps of a sampler, given as a count or as ``ddimN``.
-
-    Raises:
-        ValueError: it is neither.
-    """
-    found = re.fullmatch(r"(?:ddim)?(\d+)", str(steps))
-    if found is None:
-        raise ValueError(f"steps must be a count or ddimN, got {steps!r}")
-    return int(found[1])
 
 
 def sweep_table(
@@ -55,13 +44,14 @@ def sweep_table(
     table = trained(metrics)
     table = table[table["metric"].isin(list(names))]
     keys = ["dataset", "network", "mode", "sampler", "steps", "draws", "metric"]
-    means = table.groupby([*keys, "case"], sort=False)["value"].mean().reset_index()
     rows = []
-    for key, cell in means.groupby(keys, sort=False):
+    for key, cell in table.groupby(keys, sort=False):
         dataset, network, mode, sampler, steps, draws, metric = key
         interval = bootstrap_mean(
             cell["value"],
             groups=units(groups, str(dataset), list(cell["case"])),
+            cases=list(cell["case"]),
+            seeds=list(cell["seed"]),
             resamples=resamples,
             level=level,
             seed=seed,
@@ -87,8 +77,8 @@ def contrast_table(
 
     Modes are compared under every sampler that both have. If they share none, the first of each is
     taken, and `sampler` names both. Means and difference are over the cases for which both have a
-    value. P-values are corrected after Holm over all rows with a metric of `planned`, one family;
-    those of other metrics have none.
+    value, of the same seed where the modes have the same seeds. P-values are corrected after Holm
+    over all rows with a metric of `planned`, one family; those of other metrics have none.
 
     Args:
         metrics: the table of that name.
@@ -102,16 +92,18 @@ def contrast_table(
     """
     table = trained(metrics)
     table = table[table["metric"].isin(list(names))]
-    keys = ["dataset", "network", "mode", "sampler", "metric", "case"]
-    values = table.groupby(keys, sort=False)["value"].mean()
     rows = []
     for first, second in contrasts:
-        for key, one, other in _paired(values.reset_index(), first, second):
-            both = pd.concat([one, other], axis=1, keys=["one", "other"], join="inner").dropna()
+        for key, one, other in _sides(table, first, second):
+            both = paired(one, other)
+            cases, seeds = (list(both.index.get_level_values(each)) for each in ("case", "seed"))
+            means = both.groupby("case").mean().mean()
             found = paired_difference(
                 both["one"],
                 both["other"],
-                groups=units(groups, key[0], list(both.index)),
+                groups=units(groups, key[0], cases),
+                cases=cases,
+                seeds=seeds,
                 resamples=resamples,
                 level=level,
                 seed=seed,
@@ -119,7 +111,7 @@ def contrast_table(
             dataset, network, sampler, metric = key
             rows.append(
                 (dataset, network, first, second, sampler, metric,
-                 both["one"].mean(), both["other"].mean(), *found[:4], np.nan, found.n)
+                 means["one"], means["other"], *found[:4], np.nan, found.n)
             )  # fmt: skip
     result = pd.DataFrame(rows, columns=list(COLUMNS["contrasts"]))
     return result.assign(p_holm=_adjusted(result, planned))
@@ -132,10 +124,10 @@ def _adjusted(table: pd.DataFrame, planned: Collection[str]) -> Floats:
     return adjusted
 
 
-def _paired(
+def _sides(
     values: pd.DataFrame, first: str, second: str
 ) -> "Iterator[tuple[tuple[str, str, str, str], pd.Series[float], pd.Series[float]]]":
-    """(dataset, network, sampler, metric) and the values of both modes by case."""
+    """(dataset, network, sampler, metric) and the values of both modes by case and seed."""
     chosen = values[values["mode"].isin([first, second])]
     for (dataset, network), cell in chosen.groupby(["dataset", "network"], sort=False):
         parts = {mode: cell[cell["mode"] == mode] for mode in (first, second)}
@@ -148,7 +140,7 @@ def _paired(
             for metric in dict.fromkeys(cell["metric"]):
                 columns = [
                     part[(part["sampler"] == sampler) & (part["metric"] == metric)]
-                    .set_index("case")["value"]
+                    .set_index(["case", "seed"])["value"]
                     for part, sampler in zip(parts.values(), (one, other), strict=True)
                 ]  # fmt: skip
                 if all(len(column) for column in columns):
