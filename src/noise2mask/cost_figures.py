@@ -30,6 +30,8 @@ FAR = 6
 """A value this many times as far from the best as the median leaves the panel,"""
 NEAR = 0.05
 """unless it is nearer than this."""
+CLOSE = 2.0
+"""Times whose ratio is less share the room for a number."""
 REFERENCE_LOOKS = (
     Look("#0072B2", "*", "-"),
     Look("#8A7A00", "P", "-"),
@@ -106,14 +108,17 @@ def _panel(axis: Axes, panel: pd.DataFrame, metric: str, looks: Mapping[str, Loo
         )  # fmt: skip
     better = metric_of(metric).better
     edge = _edge(panel[metric], better)
-    for _, row in panel.iterrows():
+    crowd: list[float] = []
+    for _, row in panel.sort_values("seconds_per_mask").iterrows():
         look, x, value = looks[row["network"]], row["seconds_per_mask"], row[metric]
         outside = better * (edge - value) > 0
         if outside:
+            # Numbers whose marks stand close together are stacked.
+            crowd = [*crowd, x] if crowd and x < CLOSE * crowd[-1] else [x]
             axis.annotate(
                 f"{number(value, 2)} {'↓' if better > 0 else '↑'}", (x, edge),
-                xytext=(6, 3 * better), textcoords="offset points", fontsize=8, color="0.3",
-                va="bottom" if better > 0 else "top", gid="outside",
+                xytext=(6, (3 + 9 * (len(crowd) - 1)) * better), textcoords="offset points",
+                fontsize=8, color="0.3", va="bottom" if better > 0 else "top", gid="outside",
             )  # fmt: skip
         elif metric == "dice":
             axis.plot([x, x], [row["low"], row["high"]], color=look.colour, alpha=0.45, linewidth=1)

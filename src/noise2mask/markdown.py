@@ -98,8 +98,8 @@ def _under_table(summary: pd.DataFrame, labels: Labels) -> str:
     """What the numbers of the main table are."""
     networks, blind = trained(summary), summary[summary["network"] == BLIND]
     text = [
-        f"Mean over n test cases [{labels.interval()}, bootstrap over cases]; the best network of "
-        "a column is bold."
+        f"Mean over n test cases [{labels.interval()}, bootstrap over cases and, where there are "
+        "several, training seeds]; the best network of a column is bold."
     ]
     drawn = [
         f"{labels.mode(mode)} {count}"

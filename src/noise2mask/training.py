@@ -192,7 +192,9 @@ def _validate(
     device = next(state.network.parameters()).device
     network = state.average.module.eval()
     total, count, batch = 0.0, 0, run.settings.training.batch
-    for repeat in range(run.settings.training.validation_repeats):
+    # A mode that sees no noise has one loss a case.
+    repeats = run.settings.training.validation_repeats if process.use.sees_noise else 1
+    for repeat in range(repeats):
         for first in range(0, len(split.ids), batch):
             image, mask = tensors(split, slice(first, first + batch))
             image = _standardised(image, run, device)

@@ -1,4 +1,5 @@
-# What a mask costs. Nothing else of the workflow runs beside these rules.
+# What a mask costs. Nothing else of the workflow runs beside these rules; they come last, so that no
+# core waits for them.
 
 
 rule cost:
@@ -18,6 +19,7 @@ rule cost:
         f"logs/{NAME}/cost.log",
     benchmark:
         f"logs/{NAME}/cost.benchmark.tsv"
+    priority: -1
     conda:
         ENVIRONMENT
     threads: workflow.cores
@@ -50,6 +52,7 @@ rule reference_cost:
         f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.benchmark.tsv"
     wildcard_constraints:
         reference=named(STUDY.references),
+    priority: -1
     conda:
         ENVIRONMENT
     threads: workflow.cores
