@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from noise2mask import catalogue, costing, layout, meters
+from noise2mask import catalogue, costing, layout, meters, pricing
 from noise2mask.cases import open_split, read_manifest
 from noise2mask.config import Cell, Sampler
 from noise2mask.controls import Reading
@@ -176,6 +176,23 @@ def test_so_many_cases_fill_blocks(draws, cases):
     assert cases_at_once(draws, 8) == cases
     fillers = -(cases * draws) % 8
     assert fillers / (fillers + cases * draws) <= costing.FILLERS + 1e-12
+
+
+def test_steps_are_timed_from_end_to_end_and_a_shorter_training_tells_nothing(monkeypatch):
+    clock = iter([0.0, 1.0, 3.0, 4.0, 6.0])
+    monkeypatch.setattr(pricing.time, "perf_counter", lambda: next(clock))
+    layer = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+
+    def steps(number):
+        for _ in range(number):
+            layer(torch.ones(1, 1)).sum().backward()
+            optimizer.step()
+
+    assert pricing.seconds_per_step(lambda: steps(100)) == 1.5
+    clock = iter([0.0] * pricing.STEPS)
+    assert pricing.seconds_per_step(lambda: steps(pricing.STEPS)) is None
+    steps(100)  # the hook is gone
 
 
 def test_the_training_is_the_real_one_and_leaves_nothing(root, prepared, monkeypatch, tmp_path):

@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +15,17 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT
+from layers import python_of
 from packaging.requirements import Requirement
 from PIL import Image
 from safetensors.numpy import load_file
 
 from noise2mask import catalogue
 from noise2mask.cases import open_split
-from noise2mask.environments import create
 from noise2mask.errors import UserError
 from noise2mask.preparing import prepare
 from noise2mask.references import nnunet, nnunet_files
 from noise2mask.references.contract import Job
-from noise2mask.storage import locked
 
 # The first test waits for all that runs in nnU-Net's environment, a minute on a quiet machine.
 pytestmark = pytest.mark.timeout(1200)
@@ -123,10 +121,7 @@ sentence(nnunet.load, folder / "none", CPU)
 
 @pytest.fixture(scope="module")
 def layer() -> Path:
-    """The environment's Python."""
-    with locked(ROOT / "work" / "nnunet.lock", "another test installs nnU-Net", wait=True):
-        create("nnunet", Path(sys.prefix), LAYER, LOCK)
-    return LAYER / "bin" / "python"
+    return python_of("nnunet")
 
 
 @pytest.fixture(scope="module")

@@ -4,16 +4,15 @@ import ast
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
+from layers import python_of
 
 from noise2mask import catalogue
-from noise2mask.environments import create
 from noise2mask.errors import UserError
 
 INSIDE = Path(__file__).with_name("inside_segformer.py")
@@ -33,10 +32,7 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope="module")
 def python():
-    """The interpreter of the environment, which is made where it is missing."""
-    folder = ROOT / ".venv-segformer"
-    create("segformer", Path(sys.prefix), folder, LOCK)
-    return folder / "bin" / "python"
+    return python_of("segformer")
 
 
 def environment():

@@ -6,16 +6,13 @@ the real training. Times are those of this machine; counts (:mod:`noise2mask.cou
 
 import itertools
 import math
-import statistics
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from noise2mask import layout
 from noise2mask.cases import Split, open_split
@@ -25,14 +22,20 @@ from noise2mask.counting import Counts, evaluations, network_counts
 from noise2mask.diffusion.process import Head
 from noise2mask.errors import UserError
 from noise2mask.plan import draws_of, priced_cells, sampler_behind, samplers_of, seeds_read
-from noise2mask.pricing import REPEATS, Price, device_name, measured, write_costs
+from noise2mask.pricing import (
+    REPEATS,
+    STEPS,
+    Price,
+    device_name,
+    measured,
+    seconds_per_step,
+    write_costs,
+)
 from noise2mask.progress import Progress
 from noise2mask.runs import Run, build_network, load_run
 from noise2mask.sampling import BLOCK, Trained, check_same_data, draw, load_trained, visited
 from noise2mask.training import train
 
-STEPS = 4
-"""Training steps that are timed, after one that is not."""
 FILLERS = 0.1
 """At most this share of the rows that a network is shown may be thrown away."""
 
@@ -202,8 +205,8 @@ def sampling_price(trained: Trained, split: Split, sampler: Sampler, repeats: in
         )
 
 
-def seconds_per_training_step(run: Run, data: Path, device: torch.device) -> float:
-    """Median time from the end of one optimiser step to that of the next in the real training.
+def seconds_per_training_step(run: Run, data: Path, device: torch.device) -> float | None:
+    """Median time of a step of the real training, see :func:`pricing.seconds_per_step`.
 
     The training begins anew in a folder of its own and is ended after a few steps.
 
@@ -217,25 +220,10 @@ def seconds_per_training_step(run: Run, data: Path, device: torch.device) -> flo
         update={"steps": last, "validate_every": last, "checkpoint_every": last}
     )
     short = replace(run, settings=run.settings.model_copy(update={"training": training}))
-    ends: list[float] = []
-
-    def ended(*_: Any) -> None:
-        ends.append(time.perf_counter())
-        if len(ends) > STEPS:
-            raise _EnoughError
-
     deterministic = torch.are_deterministic_algorithms_enabled()
-    hook = register_optimizer_step_post_hook(ended)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            train(short, data, Path(folder) / "work", Path(folder) / "out", device)
-    except _EnoughError:
-        pass
+            work, out = Path(folder) / "work", Path(folder) / "out"
+            return seconds_per_step(lambda: train(short, data, work, out, device))
     finally:
-        hook.remove()
         torch.use_deterministic_algorithms(deterministic)
-    return statistics.median(late - early for early, late in itertools.pairwise(ends))
-
-
-class _EnoughError(Exception):
-    """Ends a training whose steps have been timed."""

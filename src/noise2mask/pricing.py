@@ -4,16 +4,18 @@ It imports no training and no sampling, so it runs in a reference's environment 
 """
 
 import gc
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from noise2mask import meters
 from noise2mask.cost_tables import Cost, cost_table
@@ -23,6 +25,9 @@ from noise2mask.storage import write_text
 
 REPEATS, SECONDS = 5, 1.0
 """Work is timed so often, but not again once so many seconds have been spent on it."""
+
+STEPS = 4
+"""Training steps that are timed, after one that is not."""
 
 
 class Price(NamedTuple):
@@ -83,7 +88,6 @@ def reference_cost(
     images: npt.NDArray[np.uint8],
     device: torch.device,
     *,
-    training_step: float | None = None,
     repeats: int = REPEATS,
 ) -> Cost:
     """The row of a reference, measured as those of networks.
@@ -98,7 +102,6 @@ def reference_cost(
         predict: from images to P(foreground).
         images: (cases, H, W, C), predicted together.
         device: where `network` is.
-        training_step: seconds, where they are known.
         repeats: predictions that are timed.
     """
     seen: list[int] = []
@@ -127,7 +130,7 @@ def reference_cost(
         encodings_per_mask=0,
         evaluations_per_mask=count,
         macs_per_mask=count * evaluation,
-        seconds_per_training_step=training_step,
+        seconds_per_training_step=None,
         cases_at_once=price.cases,
         seconds_per_mask=price.seconds,
         peak_memory_mb=price.memory,
@@ -135,6 +138,36 @@ def reference_cost(
         device=device_name(device),
         threads=torch.get_num_threads(),
     )
+
+
+def seconds_per_step(train: Callable[[], None]) -> float | None:
+    """Median time from the end of one optimiser step to that of the next.
+
+    Args:
+        train: a training; it is ended after the last step that is timed.
+
+    Returns:
+        None if it ended by itself before.
+    """
+    ends: list[float] = []
+
+    def ended(*_: Any) -> None:
+        ends.append(time.perf_counter())
+        if len(ends) > STEPS:
+            raise _EnoughError
+
+    hook = register_optimizer_step_post_hook(ended)
+    try:
+        train()
+    except _EnoughError:
+        return statistics.median(late - early for early, late in itertools.pairwise(ends))
+    finally:
+        hook.remove()
+    return None
+
+
+class _EnoughError(Exception):
+    """Ends a training whose steps have been timed."""
 
 
 def write_costs(rows: Sequence[Cost], out: Path) -> None:

@@ -4,6 +4,7 @@ It runs in the reference's own environment, see :mod:`noise2mask.environments`.
 """
 
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import torch
 
 from noise2mask import catalogue
 from noise2mask.cases import open_split
-from noise2mask.config import Cell, Study, digest
+from noise2mask.config import Cell, Reference, Study, digest
 from noise2mask.draws import save_draws
 from noise2mask.errors import UserError
 from noise2mask.plan import PREDICTION
-from noise2mask.pricing import reference_cost, write_costs
+from noise2mask.pricing import reference_cost, seconds_per_step, write_costs
 from noise2mask.provenance import reference_code, versions
-from noise2mask.references.contract import Job, Reference
+from noise2mask.references import contract
+from noise2mask.references.contract import Job
 from noise2mask.runs import device_of
 from noise2mask.storage import locked, write_json
 
@@ -43,31 +45,17 @@ def train_reference(study: Study, cell: Cell, data: Path, work: Path, out: Path)
             its checkpoint is of other cases or options.
     """
     entry = study.references[cell.network]
-    module = f"references.{entry.kind}"
-    options = dict(catalogue.options(module, "fit").model_validate(entry.options))
-    device = device_of(study.compute.device)
+    options = _options(entry)
+    job = _job(study, cell, data, work, out / MODEL)
     torch.set_num_threads(study.compute.threads)
-    title = f"{cell.dataset} {entry.title} seed {cell.seed}"
     work.mkdir(parents=True, exist_ok=True)
     busy = f"another process is training in {work}; wait for its end or stop it."
     with locked(work / "lock", busy):
-        train, val = (open_split(data, name, purpose="training") for name in ("train", "val"))
-        job = Job(
-            title=title,
-            train=train,
-            val=val,
-            seed=cell.seed,
-            augmentation=_augmentation(study, cell.dataset),
-            work=work,
-            out=out / MODEL,
-            threads=study.compute.threads,
-            device=device,
-        )
-        catalogue.member(module, "fit")(job, **options)
-    reference = load_reference(entry.kind, out, device)
+        _fit(entry, job)
+    reference = load_reference(entry.kind, out, job.device)
     test = open_split(data, "test", purpose="evaluation")
     save_draws(out / PREDICTION / "draws.npz", reference.predict(test.images)[:, None], test.ids)
-    manifest = train.manifest
+    manifest = job.train.manifest
     identity = {
         "settings": {
             "dataset": cell.dataset,
@@ -86,6 +74,8 @@ def train_reference(study: Study, cell: Cell, data: Path, work: Path, out: Path)
 def price_reference(study: Study, cell: Cell, data: Path, folder: Path, out: Path) -> None:
     """Measure what a mask of a finished reference costs, one row of ``costs.csv``.
 
+    For the time of a training step its training is begun anew and ended after a few.
+
     Args:
         study: the study.
         cell: the dataset, the name of the reference and the seed.
@@ -93,19 +83,25 @@ def price_reference(study: Study, cell: Cell, data: Path, folder: Path, out: Pat
         folder: of the run.
         out: the table.
     """
+    entry = study.references[cell.network]
     device = device_of(study.compute.device)
     torch.set_num_threads(study.compute.threads)
-    reference = load_reference(study.references[cell.network].kind, folder, device)
+    reference = load_reference(entry.kind, folder, device)
     images = open_split(data, "test", purpose="evaluation").images[: PRICED[device.type]]
     row = reference_cost(
         cell.network, reference.network, reference.example, reference.predict, images, device
     )
-    write_costs([row], out)
+    with tempfile.TemporaryDirectory() as place:
+        job = _job(study, cell, data, Path(place) / "work", Path(place) / "out")
+        step = seconds_per_step(lambda: _fit(entry, job))
+    write_costs([row._replace(seconds_per_training_step=step)], out)
 
 
-def load_reference(kind: str, out: Path, device: torch.device) -> Reference:
+def load_reference(kind: str, out: Path, device: torch.device) -> contract.Reference:
     """What a reference has learnt, from the folder of its run."""
-    reference: Reference = catalogue.member(f"references.{kind}", "load")(out / MODEL, device)
+    reference: contract.Reference = catalogue.member(f"references.{kind}", "load")(
+        out / MODEL, device
+    )
     return reference
 
 
@@ -122,6 +118,31 @@ def notes_of(folder: Path) -> tuple[str, ...]:
         raise UserError(
             f"{folder}/run.json is damaged ({error!r}); delete its folder and run the study again."
         ) from None
+
+
+def _job(study: Study, cell: Cell, data: Path, work: Path, out: Path) -> Job:
+    train, val = (open_split(data, name, purpose="training") for name in ("train", "val"))
+    return Job(
+        title=f"{cell.dataset} {study.references[cell.network].title} seed {cell.seed}",
+        train=train,
+        val=val,
+        seed=cell.seed,
+        augmentation=_augmentation(study, cell.dataset),
+        work=work,
+        out=out,
+        threads=study.compute.threads,
+        device=device_of(study.compute.device),
+    )
+
+
+def _fit(entry: Reference, job: Job) -> None:
+    job.work.mkdir(parents=True, exist_ok=True)
+    catalogue.member(f"references.{entry.kind}", "fit")(job, **_options(entry))
+
+
+def _options(entry: Reference) -> dict[str, Any]:
+    model = catalogue.options(f"references.{entry.kind}", "fit")
+    return dict(model.model_validate(entry.options))
 
 
 def _augmentation(study: Study, dataset: str) -> dict[str, object]:
