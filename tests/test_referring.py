@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -14,6 +15,9 @@ from layers import python_of
 
 from noise2mask.cases import open_split
 from noise2mask.draws import open_draws
+from noise2mask.errors import UserError
+from noise2mask.reporting import report
+from noise2mask.studies import load_study
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -86,3 +90,19 @@ def test_a_reference_is_trained_predicts_the_test_cases_is_scored_and_priced(pla
     assert row.macs_per_mask == row.evaluations_per_mask * row.macs_evaluation > 0
     assert (run / "model").is_dir()  # the training that was timed left it alone
     assert not (run / "work").exists()
+
+
+def test_the_report_says_beside_the_table_what_the_references_are(place):
+    for kind in REFERENCES:
+        cell = ("--dataset", "lesions", "--network", kind, "--mode", "reference", "--seed", "0")
+        call(place, sys.executable, "evaluate", *cell, "--sampler", "prediction")
+    study = load_study(place / "config" / "compared.yaml", None)
+    missing = report(study, "compared", place, place / "report")
+    assert [line for line in missing if "segformer" in line or "nnunet" in line] == []
+    text = (place / "report" / "report.md").read_text()
+    assert re.search(r"segformer: .*no pretrained weights: initialised at random", text)
+    assert re.search(r"nnunet: .*1 epochs of 6 batches of \d+, where nnU-Net trains 1000", text)
+    run = place / "results/compared/lesions/segformer/reference/seed0/run.json"
+    run.write_text("{")
+    with pytest.raises(UserError, match=r"run\.json is damaged .* delete its folder"):
+        report(study, "compared", place, place / "report")

@@ -32,6 +32,7 @@ from noise2mask.markdown import (
     main_table,
     metric_table,
     readme_block,
+    reference_notes,
     update_between_markers,
     verdict,
 )
@@ -292,6 +293,30 @@ def test_equal_input_gives_equal_bytes_and_every_linked_figure(tmp_path):
     linked = set(re.findall(r"\((figures/[^)]+)\)", text))
     assert linked == {str(file) for file in files if str(file) != "report.md"}
     assert readme_block(small.summary, LABELS) in text
+
+
+def test_references_say_what_they_are_under_the_table_of_report_and_readme(tmp_path):
+    rows = [
+        ("one", "nnunet", "15 epochs of 20 batches of 12"),
+        ("one", "nnunet", "one network"),
+        ("two", "nnunet", "15 epochs of 20 batches of 16"),
+        ("two", "nnunet", "one network"),
+        ("one", "segformer", "no pretrained weights: initialised at random"),
+    ]
+    references = pd.DataFrame(rows, columns=["dataset", "network", "note"])
+    labels = replace(LABELS, datasets={"one": "First"}, networks={"nnunet": "nnU-Net"})
+    first, second = reference_notes(references, labels)
+    assert first == (
+        "nnU-Net: 15 epochs of 20 batches of 12 (First); one network; "
+        "15 epochs of 20 batches of 16 (two)."
+    )
+    assert second == "segformer: no pretrained weights: initialised at random."
+    analysis = replace(AnalysisTables.empty(), references=references)
+    study = replace(STUDY, analysis=analysis, labels=labels)
+    write_report(study, tmp_path)
+    block = readme_block(study.summary, labels, references)
+    assert first in block
+    assert block in (tmp_path / "report.md").read_text()
 
 
 def test_pictures_of_cases_go_when_they_are_switched_off(tmp_path):

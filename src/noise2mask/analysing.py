@@ -1,5 +1,6 @@
 """The analysis of a study: its tables, from what the stages have left below a folder."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from noise2mask.config import Cell, Hypotheses, Study
 from noise2mask.cost_tables import cost_table, cost_to_reach, pareto_table
 from noise2mask.declaration import labels_of
 from noise2mask.designs import grid_table
+from noise2mask.errors import UserError
 from noise2mask.evaluation import scores_of
 from noise2mask.layout import (
     DRAWS,
@@ -44,7 +46,9 @@ from noise2mask.plan import (
     draws_compared,
     draws_masks,
     measured_places,
+    priced_cells,
     priced_references,
+    reference_cells,
     run_settings,
     samplers_of,
 )
@@ -102,7 +106,10 @@ def analyse(
         scores: the tables of its scores.
     """
     sources = _sources(study, name, root, scores.metrics)
-    makers = _makers(study, sources) | {"draws": lambda: _draws(study, scores)}
+    makers = _makers(study, sources) | {
+        "draws": lambda: _draws(study, scores),
+        "references": lambda: _references(study, name, root),
+    }
     wanted = analysis_tables(study)
     tables = replace(
         AnalysisTables.empty(), **{each: makers[each]() for each in wanted if each in makers}
@@ -128,11 +135,29 @@ def _draws(study: Study, scores: Tables) -> pd.DataFrame:
     return by_draws(scores.summary, scores.reliability, drawn, masks=masks)
 
 
+def _references(study: Study, name: str, root: Path) -> pd.DataFrame:
+    """What the runs of references say of themselves, each note of a dataset once."""
+    rows = []
+    for cell in reference_cells(study):
+        path = cell_folder(root / RESULTS, name, cell) / "run.json"
+        if not path.exists():
+            continue
+        try:
+            notes = json.loads(path.read_bytes())["notes"]
+        except (ValueError, KeyError) as error:
+            raise UserError(
+                f"{path} is damaged ({error!r}); delete its folder and run the study again."
+            ) from None
+        rows += [(cell.dataset, cell.network, str(note)) for note in notes]
+    return pd.DataFrame(rows, columns=list(COLUMNS["references"])).drop_duplicates()
+
+
 def _priced(
     study: Study, name: str, root: Path, summary: pd.DataFrame, missing: list[str]
 ) -> dict[str, pd.DataFrame]:
     """The tables of costs; what was not measured is added to `missing`."""
-    paths = {root / cost_file(name): "costs"} | {
+    paths = {root / cost_file(name): "costs"} if priced_cells(study) else {}
+    paths |= {
         root / reference_cost_file(name, cell): f"{cell.dataset} {cell.network} cost"
         for cell in priced_references(study)
     }

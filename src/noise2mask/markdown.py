@@ -70,12 +70,15 @@ def update_between_markers(text: str, name: str, block: str) -> str:
     return f"{before}{begin}\n{block.strip()}\n{end}{rest.split(end)[1]}"
 
 
-def main_table(summary: pd.DataFrame, labels: Labels | None = None) -> str:
+def main_table(
+    summary: pd.DataFrame, labels: Labels | None = None, references: pd.DataFrame | None = None
+) -> str:
     """IoU, ECE and Dice of every architecture, training and dataset, in Markdown.
 
     Args:
         summary: the table of that name.
         labels: names to be shown.
+        references: the table of that name.
     """
     labels = labels or Labels()
     shown = [name for name in MAIN if name in set(summary["metric"])]
@@ -86,12 +89,31 @@ def main_table(summary: pd.DataFrame, labels: Labels | None = None) -> str:
         look = metric_of(name)
         way = "higher" if look.better > 0 else "lower"
         parts.append(f"**{look.title}** ({way} is better)\n\n{metric_table(summary, name, labels)}")
-    return "\n".join([*parts, _under_table(summary, labels)])
+    told = [] if references is None else reference_notes(references, labels)
+    return "\n".join([*parts, _under_table(summary, labels), *(f"{line}\n" for line in told)])
 
 
-def readme_block(summary: pd.DataFrame, labels: Labels | None = None) -> str:
+def readme_block(
+    summary: pd.DataFrame, labels: Labels | None = None, references: pd.DataFrame | None = None
+) -> str:
     """What a README shows of a study: the main table, as it stands in the report."""
-    return main_table(summary, labels)
+    return main_table(summary, labels, references)
+
+
+def reference_notes(references: pd.DataFrame, labels: Labels) -> list[str]:
+    """What each reference says of itself, a sentence each; a note of some datasets names them."""
+    sentences = []
+    for network, rows in references.groupby("network", sort=False):
+        everywhere, notes = set(rows["dataset"]), []
+        for note, same in rows.groupby("note", sort=False):
+            where = (
+                ""
+                if set(same["dataset"]) == everywhere
+                else (f" ({', '.join(map(labels.dataset, same['dataset']))})")
+            )
+            notes.append(f"{note}{where}")
+        sentences.append(f"{labels.network(str(network))}: {'; '.join(notes)}.")
+    return sentences
 
 
 def _under_table(summary: pd.DataFrame, labels: Labels) -> str:

@@ -50,7 +50,9 @@ def _holds(names: tuple[str, ...] | None, name: str) -> bool:
 
 
 def scored_datasets(study: Study) -> tuple[str, ...]:
-    """Datasets that masks are drawn for, in the order of the file."""
+    """Datasets that masks are drawn for, in the order of the file; all if only references are."""
+    if study.references and not study.networks:
+        return tuple(study.datasets)
     scored = {cell.dataset for cell in cells(study) if samplers_of(study, cell)}
     return tuple(dataset for dataset in study.datasets if dataset in scored)
 
@@ -193,6 +195,7 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("hypotheses",): study.hypotheses is not None,
         ("quirks",): bool(study.quirks),
         ("draws",): bool(draws_compared(study)),
+        ("references",): bool(study.references),
         ("costs", "pareto", "cost_to_reach"): study.costs,
         ("claims",): all(
             name in study.modes and study.modes[name].samplers

@@ -3,9 +3,7 @@
 It runs in the reference's own environment, see :mod:`noise2mask.environments`.
 """
 
-import json
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from noise2mask import catalogue
 from noise2mask.cases import open_split
 from noise2mask.config import Cell, Reference, Study, digest
 from noise2mask.draws import save_draws
-from noise2mask.errors import UserError
 from noise2mask.plan import PREDICTION
 from noise2mask.pricing import reference_cost, seconds_per_step, write_costs
 from noise2mask.provenance import reference_code, versions
@@ -103,21 +100,6 @@ def load_reference(kind: str, out: Path, device: torch.device) -> contract.Refer
         out / MODEL, device
     )
     return reference
-
-
-def notes_of(folder: Path) -> tuple[str, ...]:
-    """What a table has to say beside the numbers of a reference's run.
-
-    Raises:
-        UserError: the run is damaged.
-    """
-    try:
-        content: Mapping[str, Any] = json.loads((folder / "run.json").read_bytes())
-        return tuple(map(str, content["notes"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder}/run.json is damaged ({error!r}); delete its folder and run the study again."
-        ) from None
 
 
 def _job(study: Study, cell: Cell, data: Path, work: Path, out: Path) -> Job:

@@ -145,7 +145,8 @@ def _missing(study: ReportInput) -> str:
 
 def _results(study: ReportInput) -> str:
     summary = principal(study.summary, study.analysis.draws)
-    parts = [f"## Results\n\n{main_table(summary, study.labels)}"]
+    table = main_table(summary, study.labels, study.analysis.references)
+    parts = [f"## Results\n\n{table}"]
     for metric in MAIN:
         if few(study) and metric in set(study.summary["metric"]):
             caption = (

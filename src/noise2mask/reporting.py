@@ -74,7 +74,9 @@ def update_readme(study: Study, folder: Path, readme: Path) -> None:
     summary = read_table(folder / "summary.csv")
     if (folder / "draws.csv").exists():
         summary = principal(summary, read_table(folder / "draws.csv"))
-    block = readme_block(summary, labels_of(study))
+    notes = folder / "references.csv"
+    references = read_table(notes) if notes.exists() else None
+    block = readme_block(summary, labels_of(study), references)
     text = update_between_markers(readme.read_text(encoding="utf-8"), "results", block)
     write_text(readme, text)
 
@@ -126,10 +128,10 @@ def _predictions(
 ) -> Iterator[tuple[str, Shown]]:
     """Mean and spread of the draws of one case, for each mode, with the study's first network."""
     labels: Labels = labels_of(study)
-    network = next(iter(study.networks))
     for mode, entry in study.modes.items():
-        if not entry.samplers:
+        if not entry.samplers or not study.networks:
             continue
+        network = next(iter(study.networks))
         cell = Cell(dataset, network, mode, seeds_of(study, mode)[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"

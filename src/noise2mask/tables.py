@@ -37,7 +37,7 @@ _SUMS = ["count", "confidence_sum", "foreground_sum"]
 _TEXT = (
     "study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name", "split",
     "oracle", "subject", "figure", "factor", "level", "device",
-    "quirk", "title",
+    "quirk", "title", "note",
 )  # fmt: skip
 
 

@@ -181,7 +181,8 @@ def costs():
     """Measured costs of networks and references, where the study asks for them."""
     if not STUDY.costs:
         return []
-    return [str(layout.cost_file(NAME))] + [
+    own = [str(layout.cost_file(NAME))] if PRICED else []
+    return own + [
         str(layout.reference_cost_file(NAME, cell)) for cell in priced_references(STUDY)
     ]
 

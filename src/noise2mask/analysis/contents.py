@@ -47,6 +47,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "claims": ("claim", "statement", "verdict", "numbers", "remark"),
     "draws": DRAWS,
+    "references": ("dataset", "network", "note"),
     "costs": Cost._fields,
     "pareto": PARETO,
     "cost_to_reach": REACHED,
@@ -73,6 +74,7 @@ class AnalysisTables:
         quirks: what published codes do to their own numbers, published minus proper.
         claims: those of the paper, with verdicts.
         draws: calibration as a function of N, with what a perfect sampler would show.
+        references: what has to be said beside the numbers of each reference.
         costs: what a mask of each network, mode and sampler costs.
         pareto: quality beside these costs.
         cost_to_reach: the row that reaches a Dice in the least time.
@@ -92,6 +94,7 @@ class AnalysisTables:
     quirks: pd.DataFrame
     claims: pd.DataFrame
     draws: pd.DataFrame
+    references: pd.DataFrame
     costs: pd.DataFrame
     pareto: pd.DataFrame
     cost_to_reach: pd.DataFrame
