@@ -103,7 +103,9 @@ DRAWS: Mapping[str, Picture] = {
         "Pooled ECE over all pixels against N, the draws whose mean is scored, with {interval}; "
         "dashed, what a perfect sampler of N draws would show. Level lines: the best calibrated of "
         "the other modes.",
-        "Look at how far a line stays above its dashed floor: that part is not for want of draws.",
+        "Look at how far a line stays above its dashed floor: that part is not for want of draws. "
+        "The floor is for draws that are masks; a line below it has grey draws, each a probability "
+        "already.",
     ),
     r"draws_band": Picture(
         "The same in the band about the reference boundary.",
