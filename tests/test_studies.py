@@ -8,7 +8,13 @@ from conftest import ROOT
 
 from noise2mask.config import Cell
 from noise2mask.errors import UserError
-from noise2mask.plan import analysis_tables, cells, run_settings, samplers_of
+from noise2mask.plan import (
+    analysis_tables,
+    cells,
+    quirky_datasets,
+    run_settings,
+    samplers_of,
+)
 from noise2mask.studies import check_data, load_study
 
 NAMES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
@@ -351,3 +357,11 @@ def test_a_quirk_of_readings_in_a_study_without_any(write):
     _, *found = mistakes(write(**quirk(readings={"ddim2": "jpeg"})))
     assert len(found) == 1
     assert found[0].startswith("quirks.it.readings.ddim2: ")
+
+
+def test_datasets_with_a_quirk_are_no_further_evidence():
+    study = load_study(ROOT / "config" / "quirks.yaml", data="somewhere")
+    quirky = quirky_datasets(study)
+    assert quirky < set(study.datasets)
+    assert set(study.datasets) - quirky == {"isic2017", "busi", "dsb2018_fluorescence"}
+    assert quirky_datasets(load_study(ROOT / "config" / "quick.yaml")) == frozenset()

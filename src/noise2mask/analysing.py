@@ -48,6 +48,7 @@ from noise2mask.plan import (
     measured_places,
     priced_cells,
     priced_references,
+    quirky_datasets,
     reference_cells,
     run_settings,
     samplers_of,
@@ -248,6 +249,7 @@ def _claims(
 ) -> list[claims.Claim]:
     """The claims of the paper, each tested or with the reason why not."""
     metrics, groups, pair = sources.metrics, sources.groups, study.analysis.pair
+    metrics = metrics[~metrics["dataset"].isin(quirky_datasets(study))]
     setting = claims.Setting(
         labels_of(study),
         {key: entry.stands_for for key, entry in study.datasets.items() if entry.stands_for},

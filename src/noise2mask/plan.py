@@ -57,6 +57,12 @@ def scored_datasets(study: Study) -> tuple[str, ...]:
     return tuple(dataset for dataset in study.datasets if dataset in scored)
 
 
+def quirky_datasets(study: Study) -> frozenset[str]:
+    """Datasets that are another one with a quirk: the same cases, so they prove nothing anew."""
+    pairs = [quirk.datasets for quirk in study.quirks.values()]
+    return frozenset(other for pair in pairs for other in pair.values())
+
+
 def described_datasets(study: Study) -> tuple[str, ...]:
     """Datasets whose masks get a fingerprint: all that are not there for some modes only."""
     if not study.analysis.oracles:

@@ -18,7 +18,7 @@ from noise2mask.config import Cell, Study
 from noise2mask.evaluation import BLIND, COLUMNS
 from noise2mask.labels import trained
 from noise2mask.layout import RESULTS, blind_folder, cell_folder, prepared
-from noise2mask.plan import cells, reference_cells, samplers_of, scored_datasets
+from noise2mask.plan import cells, quirky_datasets, reference_cells, samplers_of, scored_datasets
 from noise2mask.reliability import ece_of, reliability_curve
 from noise2mask.statistics import (
     Interval,
@@ -124,7 +124,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     tables = Tables(
         metrics.reset_index(drop=True),
         _summary(shown, histograms, groups, study),
-        _comparisons(shown, groups, study),
+        _comparisons(shown[~shown.dataset.isin(quirky_datasets(study))], groups, study),
         _history(study, name, root),
         _reliability(histograms),
     )
