@@ -93,7 +93,7 @@ def restored(done):
 
 
 def test_a_comment_reruns_nothing(restored):
-    edit(restored, "training.py", "import json", "import json  # a comment")
+    edit(restored, "training.py", "import math", "import math  # a comment")
     assert restored.planned() == {}
 
 

@@ -59,13 +59,13 @@ def outcomes(python, tmp_path_factory):
     return found
 
 
-def tests_inside():
+def names_inside():
     tree = ast.parse(INSIDE.read_text(encoding="utf-8"))
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     return [name for name in names if name.startswith("test_")]
 
 
-@pytest.mark.parametrize("name", tests_inside())
+@pytest.mark.parametrize("name", names_inside())
 def test_inside_its_environment(outcomes, name):
     assert name in outcomes
     assert not outcomes[name], "\n".join(outcomes[name])
