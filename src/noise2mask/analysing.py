@@ -1,6 +1,5 @@
 """The analysis of a study: its tables, from what the stages have left below a folder."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,6 @@ from noise2mask.config import Cell, Hypotheses, Study
 from noise2mask.cost_tables import cost_table, cost_to_reach, pareto_table
 from noise2mask.declaration import labels_of
 from noise2mask.designs import grid_table
-from noise2mask.errors import UserError
 from noise2mask.evaluation import scores_of
 from noise2mask.layout import (
     DRAWS,
@@ -53,6 +51,7 @@ from noise2mask.plan import (
     run_settings,
     samplers_of,
 )
+from noise2mask.record import said_by_run
 from noise2mask.tables import PLANNED, Tables, groups_of, read_table, resampling_of
 
 NAMES = ("dice", "iou", "ece", "brier")
@@ -141,15 +140,8 @@ def _references(study: Study, name: str, root: Path) -> pd.DataFrame:
     rows = []
     for cell in reference_cells(study):
         path = cell_folder(root / RESULTS, name, cell) / "run.json"
-        if not path.exists():
-            continue
-        try:
-            notes = json.loads(path.read_bytes())["notes"]
-        except (ValueError, KeyError) as error:
-            raise UserError(
-                f"{path} is damaged ({error!r}); delete its folder and run the study again."
-            ) from None
-        rows += [(cell.dataset, cell.network, str(note)) for note in notes]
+        notes = said_by_run(path, "notes")["notes"] if path.exists() else []
+        rows += [(cell.dataset, cell.network, note) for note in notes]
     return pd.DataFrame(rows, columns=list(COLUMNS["references"])).drop_duplicates()
 
 

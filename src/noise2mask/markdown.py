@@ -106,12 +106,10 @@ def reference_notes(references: pd.DataFrame, labels: Labels) -> list[str]:
     for network, rows in references.groupby("network", sort=False):
         everywhere, notes = set(rows["dataset"]), []
         for note, same in rows.groupby("note", sort=False):
-            where = (
-                ""
-                if set(same["dataset"]) == everywhere
-                else (f" ({', '.join(map(labels.dataset, same['dataset']))})")
-            )
-            notes.append(f"{note}{where}")
+            told = str(note)
+            if set(same["dataset"]) != everywhere:
+                told += f" ({', '.join(map(labels.dataset, same['dataset']))})"
+            notes.append(told)
         sentences.append(f"{labels.network(str(network))}: {'; '.join(notes)}.")
     return sentences
 

@@ -259,7 +259,7 @@ def _trained(
     folder = cell_folder(root / RESULTS, name, cell)
     if not (folder / "run.json").exists():
         return None
-    run = _run(folder / "run.json")
+    run = said_by_run(folder / "run.json", "digest", "code", "versions")
     settings = run_settings(study, cell)
     schedule = settings.diffusion.schedule.name
     weighting = settings.diffusion.weighting.name
@@ -297,7 +297,7 @@ def _compared(
     folder = cell_folder(root / RESULTS, name, cell)
     if not (folder / "run.json").exists():
         return None
-    run = _run(folder / "run.json")
+    run = said_by_run(folder / "run.json", "digest", "code", "versions")
     entry = study.references[cell.network]
     part = f"reference {entry.kind}"
     parts[part] = reference_entries(entry)
@@ -312,10 +312,15 @@ def _compared(
     )
 
 
-def _run(path: Path) -> dict[str, Any]:
+def said_by_run(path: Path, *keys: str) -> dict[str, Any]:
+    """These entries of a ``run.json``.
+
+    Raises:
+        UserError: it is damaged or lacks one of them.
+    """
     try:
         content = json.loads(path.read_bytes())
-        return {key: content[key] for key in ("digest", "code", "versions")}
+        return {key: content[key] for key in keys}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is damaged ({error!r}); delete its folder and run the study again."

@@ -128,10 +128,12 @@ def _predictions(
 ) -> Iterator[tuple[str, Shown]]:
     """Mean and spread of the draws of one case, for each mode, with the study's first network."""
     labels: Labels = labels_of(study)
+    network = next(iter(study.networks), None)
+    if network is None:  # references alone
+        return
     for mode, entry in study.modes.items():
-        if not entry.samplers or not study.networks:
+        if not entry.samplers:
             continue
-        network = next(iter(study.networks))
         cell = Cell(dataset, network, mode, seeds_of(study, mode)[0])
         folder = layout.cell_folder(root / layout.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"

@@ -230,14 +230,12 @@ def _scored(used: pd.DataFrame, values: "pd.Series[float]", setting: Setting) ->
         rows = used[(used["mode"] == mode) & (used["sampler"] == first_sampler(used, mode))]
         drawn.append(f"{title} with N = {', '.join(map(str, sorted(set(rows['draws']))))}")
     cases = values.index.to_frame()[["dataset", "case"]].drop_duplicates()
-    spread = (
-        "the interval is over cases and seeds"
-        if seeds > 1
-        else "the interval does not tell how others would differ"
-    )
+    spread = "and the interval does not tell how others would differ"
+    if seeds > 1:
+        spread = "the interval is over cases and seeds"
     return (
         f"{setting.scale(cases['dataset'], len(cases))}; {' and '.join(drawn)}; "
-        f"seeds: {seeds}, {'' if seeds > 1 else 'and '}{spread}."
+        f"seeds: {seeds}, {spread}."
     )
 
 
