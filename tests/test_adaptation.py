@@ -50,7 +50,7 @@ def test_linear_log_snr_is_that_of_the_schedule():
 
 
 def test_rules_are_those_of_the_schedule():
-    field = catalogue.options("diffusion.schedule", "adapted").model_fields["rule"]
+    field = catalogue.options("schedule", "adapted").model_fields["rule"]
     assert get_args(field.annotation) == get_args(Rule)
 
 
@@ -60,7 +60,7 @@ def test_knots_descend_and_make_a_schedule(found, family, rule):
     log_snr = found[family, rule].log_snr
     assert len(log_snr) == KNOTS
     assert (np.diff(log_snr) < 0).all()
-    options = catalogue.options("diffusion.schedule", "adapted")
+    options = catalogue.options("schedule", "adapted")
     assert options(log_snr=log_snr).log_snr == log_snr
     process = schedule.adapted(1000, rule=rule, log_snr=log_snr)
     assert float(process.log_snr[0]) == pytest.approx(log_snr[0], abs=1e-9)

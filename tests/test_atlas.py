@@ -38,9 +38,9 @@ def test_rows_are_sorted_and_their_names_well_formed():
 
 
 def test_its_kind_reads_it(row):
-    assert row.kind in catalogue.files("datasets", "sources")
+    assert row.kind in catalogue.names("format")
     assert "root" not in row.options
-    model = catalogue.options(f"datasets.{row.kind}", "sources")
+    model = catalogue.options("format", row.kind)
     for size in {archive.only.get("size") for archive in row.archives}:
         variant = {} if size is None else {"size": size}
         model.model_validate({"root": "x", **row.options, **variant})

@@ -146,7 +146,7 @@ def test_counts_multiply_to_those_of_a_mask(costs):
     assert row["macs_per_mask"] == 2 * row["macs_encoding"] + 15 * row["macs_evaluation"]
 
 
-@pytest.mark.parametrize("name", catalogue.functions("diffusion.samplers"))
+@pytest.mark.parametrize("name", catalogue.names("sampler"))
 def test_counts_are_the_real_calls_of_the_network(root, prepared, name):
     trained, split = trained_of(root), open_split(prepared, "test", purpose="evaluation")
     sampler = Sampler(sampler=name, steps=3, draws=BLOCK["cpu"])  # one full block

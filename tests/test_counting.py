@@ -82,7 +82,7 @@ def test_counts_are_the_same_on_every_device(build, options, total):
     assert (found[0].encoding + found[0].evaluation) / GIGA == pytest.approx(total, abs=0.005)
 
 
-@pytest.mark.parametrize("name", catalogue.functions("diffusion.samplers"))
+@pytest.mark.parametrize("name", catalogue.names("sampler"))
 @pytest.mark.parametrize("steps", [1, 2, 7])
 def test_a_sampler_denoises_once_at_each_visited_timestep(name, steps):
     process = schedule.linear(50)

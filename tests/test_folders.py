@@ -51,7 +51,7 @@ def test_every_sub_folder_with_images_and_masks_is_a_dataset(root):
     }
     for entry in found["datasets"].values():
         Dataset.model_validate(entry)
-        options("datasets.folder", "sources").model_validate(entry["options"])
+        options("format", "folder").model_validate(entry["options"])
 
 
 def test_what_is_shared_and_what_is_written_win_in_that_order(root):

@@ -41,7 +41,7 @@ def archive(root: Path, held: dict[str, np.ndarray], name: str = "kvasir_256") -
 
 def listed(root: Path, **options: Any) -> list[Source]:
     """Sources, with options checked as those of a study are."""
-    model = catalogue.options("datasets.medsegbench", "sources")
+    model = catalogue.options("format", "medsegbench")
     return sources(**model(root=str(root), **{"name": "kvasir", **options}).model_dump())
 
 

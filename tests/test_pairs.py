@@ -44,7 +44,7 @@ def dataset(root: Path, files: dict[str, np.ndarray]) -> Path:
 
 def listed(root: Path, **options: Any) -> list[Source]:
     """Sources, with options checked as those of a study are."""
-    checked = catalogue.options("datasets.pairs", "sources")(root=str(root), **options)
+    checked = catalogue.options("format", "pairs")(root=str(root), **options)
     return sources(**checked.model_dump())
 
 

@@ -118,4 +118,4 @@ def test_grey_photographs_are_repeated(crops):
 @pytest.mark.parametrize("wrong", [{"size": 8}, {"size": 300}, {"scale": 0.5}, {"count": 2}])
 def test_bounds_of_the_options(wrong):
     with pytest.raises(ValueError, match="Input should be"):
-        options("datasets.photographs", "sources")(**wrong)
+        options("format", "photographs")(**wrong)

@@ -81,6 +81,31 @@ def test_one_sampler_and_one_metric_rerun_themselves(package):
     assert changed(package, "metrics", "(way, 95)", "(way, 96)") == {"hd95"}
 
 
+@pytest.mark.parametrize("moved", ["rng", "checkpoints", "reliability"])
+def test_a_module_that_moves_reruns_nothing(package, moved):
+    copy, forget = package
+    before = {name: provenance.fingerprint(*entries) for name, entries in STAGES.items()}
+    (copy / "elsewhere").mkdir()
+    (copy / f"{moved}.py").rename(copy / "elsewhere" / f"{moved}_of_old.py")
+    for path in copy.rglob("*.py"):
+        text = path.read_text()
+        new = text.replace(f"noise2mask.{moved} ", f"noise2mask.elsewhere.{moved}_of_old ")
+        path.write_text(new)
+    forget()
+    after = {name: provenance.fingerprint(*entries) for name, entries in STAGES.items()}
+    assert before == after
+    assert any(
+        f"elsewhere.{moved}_of_old" in entry
+        for entries in STAGES.values()
+        for entry in provenance.code_behind(*entries)
+    )
+
+
+def test_the_name_under_which_something_is_imported_counts(package):
+    old, new = "from noise2mask.rng import seed_of", "from noise2mask.rng import seed_of as of_seed"
+    assert changed(package, "training", old, new) >= {"ensemdiff", "segdiff"}
+
+
 def test_settings_modules_are_no_code(package):
     assert changed(package, "config", "le=4096", "le=4097") == set()
 

@@ -123,7 +123,7 @@ def test_the_calibration_head_is_scored_alone(finished, prepared, tmp_path):
     np.testing.assert_allclose(draws[0, 0], features[1][0, 0].numpy(), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", catalogue.functions("diffusion.samplers"))
+@pytest.mark.parametrize("name", catalogue.names("sampler"))
 def test_every_sampler_runs_on_a_trained_network(finished, prepared, tmp_path, name):
     steps = 1 if name == "one_pass" else 3
     sampler = Sampler(sampler=name, steps=steps, draws=2)

@@ -127,8 +127,8 @@ def test_without_transformers_a_sentence_says_what_to_do():
 
 
 def test_its_options_are_read_without_importing_it():
-    assert catalogue.files("references", "fit").count("segformer") == 1
-    model = catalogue.options("references.segformer", "fit")
+    assert catalogue.names("reference").count("segformer") == 1
+    model = catalogue.options("reference", "segformer")
     assert model().size == "b0"
     assert model(pretrained="nvidia/mit-b2", size="b2").pretrained == "nvidia/mit-b2"
     for wrong in ({"size": "b6"}, {"side": 16}, {"steps": 0}, {"loss": "dice"}, {"epochs": 3}):

@@ -47,7 +47,7 @@ def proportional(values, expected):
 @pytest.mark.parametrize("target", TARGETS)
 def test_density_is_a_probability_and_the_mean_weight_one(schedule, target):
     found = emphases(schedule, target)
-    assert set(found) == set(catalogue.functions("diffusion.weighting"))
+    assert set(found) == set(catalogue.names("weighting"))
     for density, weight in found.values():
         assert density.shape == weight.shape == (schedule.timesteps,)
         assert density.dtype == weight.dtype == torch.float64
@@ -205,7 +205,7 @@ def test_benefit_without_a_measurement_is_told_to_the_user(log_snr, density, wor
 
 
 def test_options_are_read_with_their_bounds():
-    options = {name: catalogue.options("diffusion.weighting", name) for name in emphases(
+    options = {name: catalogue.options("weighting", name) for name in emphases(
         linear(100), "eps"
     )}  # fmt: skip
     assert options["min_snr"]().gamma == 5

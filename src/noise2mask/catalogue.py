@@ -4,6 +4,7 @@ A name in a study is a file or a function of this package: an architecture is a 
 ``networks/`` that defines ``build``, a sampler is a public function of ``diffusion/samplers.py``.
 Its options are that function's keyword-only parameters. They are read with `ast`, so a study is
 checked against them without the seconds that importing torch takes, and no registry is edited.
+:data:`KINDS` is the one place that says where each kind lives.
 """
 
 import ast
@@ -12,11 +13,42 @@ import importlib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 PACKAGE = Path(__file__).parent
+
+
+class Home(NamedTuple):
+    """Where the plug-ins of one kind live.
+
+    Attributes:
+        place: a module whose public functions are the plug-ins or, with `function`, a folder
+            whose files are.
+        function: what each file of the folder defines; its parameters are the options.
+        mapping: the plug-ins are the keys of this mapping of the module, not its functions.
+    """
+
+    place: str
+    function: str | None = None
+    mapping: str | None = None
+
+
+KINDS = {
+    "architecture": Home("networks", "build"),
+    "augmentation": Home("transforms"),
+    "calibration": Home("calibration"),
+    "format": Home("datasets", "sources"),
+    "fusion": Home("fusion"),
+    "metric": Home("metrics"),
+    "mode": Home("diffusion.modes"),
+    "oracle": Home("analysis.oracles", mapping="ORACLES"),
+    "reference": Home("references", "fit"),
+    "sampler": Home("diffusion.samplers"),
+    "schedule": Home("diffusion.schedule"),
+    "weighting": Home("diffusion.weighting"),
+}
 
 _NOT_OPTIONS = {"generator", "draws"}  # given by the program, not by the study
 _TYPES: dict[str, Any] = {
@@ -45,7 +77,7 @@ def _source(module: str) -> ast.Module:
 
 
 @cache
-def functions(module: str) -> dict[str, ast.FunctionDef]:
+def _functions(module: str) -> dict[str, ast.FunctionDef]:
     """The public functions that a module defines, in order of appearance."""
     return {
         node.name: node
@@ -54,20 +86,14 @@ def functions(module: str) -> dict[str, ast.FunctionDef]:
     }
 
 
-@cache
-def files(folder: str, function: str) -> tuple[str, ...]:
+def _files(folder: str, function: str) -> tuple[str, ...]:
     """Sorted names of the modules in a package folder that define `function`."""
-    stems = sorted(path.stem for path in (PACKAGE / folder).glob("*.py"))
-    return tuple(stem for stem in stems if function in functions(f"{folder}.{stem}"))
+    stems = sorted(path.stem for path in PACKAGE.joinpath(*folder.split(".")).glob("*.py"))
+    return tuple(stem for stem in stems if function in _functions(f"{folder}.{stem}"))
 
 
-@cache
-def keys(module: str, mapping: str) -> tuple[str, ...]:
-    """Names under which a module's mapping, written out in its source, holds something.
-
-    Raises:
-        KeyError: the module has no such mapping.
-    """
+def _keys(module: str, mapping: str) -> tuple[str, ...]:
+    """Names under which a module's mapping, written out in its source, holds something."""
     for node in _source(module).body:
         if (
             isinstance(node, ast.AnnAssign)
@@ -77,6 +103,23 @@ def keys(module: str, mapping: str) -> tuple[str, ...]:
         ):
             return tuple(ast.literal_eval(key) for key in node.value.keys if key)
     raise KeyError(f"noise2mask.{module} has no mapping '{mapping}'")
+
+
+@cache
+def names(kind: str) -> tuple[str, ...]:
+    """The plug-ins of a kind: files sorted, functions in the order of their module."""
+    home = KINDS[kind]
+    if home.function:
+        return _files(home.place, home.function)
+    if home.mapping:
+        return _keys(home.place, home.mapping)
+    return tuple(_functions(home.place))
+
+
+def entry(kind: str, name: str) -> str:
+    """Where the code of a plug-in starts: ``networks.segdiff``, ``diffusion.samplers:ddim``."""
+    home = KINDS[kind]
+    return f"{home.place}.{name}" if home.function else f"{home.place}:{name}"
 
 
 def _namespace(module: str) -> dict[str, Any]:
@@ -112,9 +155,13 @@ def _evaluate(expression: ast.expr, names: Mapping[str, Any]) -> Any:
 
 
 @cache
-def options(module: str, function: str) -> type[BaseModel]:
-    """A strict model of the keyword-only parameters of a function, with their bounds."""
-    definition = functions(module)[function]
+def options(kind: str, name: str) -> type[BaseModel]:
+    """A strict model of the options of a plug-in: keyword-only parameters with their bounds."""
+    home = KINDS[kind]
+    module, function = (
+        (f"{home.place}.{name}", home.function) if home.function else (home.place, name)
+    )
+    definition = _functions(module)[function]
     names = _namespace(module)
     fields: dict[str, Any] = {}
     for parameter, default in zip(
@@ -138,6 +185,16 @@ def unknown(name: str, what: str, valid: tuple[str, ...] | list[str]) -> str:
     return f"unknown {what} '{name}'{guess} Valid: {', '.join(valid) or 'none'}"
 
 
-def member(module: str, name: str) -> Any:
-    """Import a module of this package by its name and give one of its members."""
-    return getattr(importlib.import_module(f"noise2mask.{module}"), name)
+def member(kind: str, name: str, function: str | None = None) -> Any:
+    """Import a plug-in.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        name: of the plug-in.
+        function: another function of its file than the one that gives the options.
+    """
+    home = KINDS[kind]
+    if not home.function:
+        return getattr(importlib.import_module(f"noise2mask.{home.place}"), name)
+    module = importlib.import_module(f"noise2mask.{home.place}.{name}")
+    return getattr(module, function or home.function)

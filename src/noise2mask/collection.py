@@ -88,7 +88,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _checked_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    model = catalogue.options(f"datasets.{kind}", "sources")
+    model = catalogue.options("format", kind)
     try:
         model.model_validate(options)
     except ValidationError as error:

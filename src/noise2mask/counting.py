@@ -82,7 +82,7 @@ def evaluations(sampler: Sampler, schedule: Schedule, timesteps: list[int]) -> i
         calls.append(t)
         return Denoised(torch.zeros_like(x_t), torch.zeros_like(x_t))
 
-    run_sampler = catalogue.member("diffusion.samplers", sampler.sampler)
+    run_sampler = catalogue.member("sampler", sampler.sampler)
     generator = torch.Generator().manual_seed(0)
     run_sampler(
         denoise,

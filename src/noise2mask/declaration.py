@@ -130,9 +130,12 @@ def departures_of(study: Study) -> tuple[str, ...]:
 
 def _metric_options(study: Study) -> Iterator[tuple[str, str]]:
     """Options of the metrics that have any, defaults included."""
-    for module in ("metrics", "calibration"):
-        for name, given in getattr(study.evaluation, module).items():
-            options = catalogue.options(module, name).model_validate(given).model_dump()
+    for kind, chosen in (
+        ("metric", study.evaluation.metrics),
+        ("calibration", study.evaluation.calibration),
+    ):
+        for name, given in chosen.items():
+            options = catalogue.options(kind, name).model_validate(given).model_dump()
             if options:
                 yield f"metric {metric_of(name).title}", _spoken(options)
 

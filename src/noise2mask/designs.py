@@ -145,7 +145,7 @@ def _mistakes_in_changes(place: str, changes: Document, document: Mapping[str, A
                 mistakes |= told(error, f"{place}.{key}", _PARTS[key])
         elif key != "mode":
             mistakes[f"{place}.{key}"] = catalogue.unknown(str(key), "field", [*_PARTS, "mode"])
-        elif value not in (functions := list(catalogue.functions("diffusion.modes"))):
+        elif value not in (functions := catalogue.names("mode")):
             mistakes[f"{place}.mode"] = catalogue.unknown(str(value), "mode", functions)
     overrides = {"overrides": [changes], "diffusion": document.get("diffusion")}
     for found, sentence in in_names(overrides).items():

@@ -197,7 +197,7 @@ def score(
         relative = probability / top if top > 0 else probability
         predictions = [relative > threshold for threshold in thresholds]
     for name, options in evaluation.metrics.items():
-        metric = catalogue.member("metrics", name)
+        metric = catalogue.member("metric", name)
         yield name, float(np.mean([metric(each, mask, **options) for each in predictions]))
     for region, pixels in _regions(mask, evaluation.band):
         for name, options in evaluation.calibration.items():

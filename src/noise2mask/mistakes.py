@@ -63,53 +63,51 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
     """Unknown names, and wrong options of known ones."""
     mistakes: Mistakes = {}
 
-    def check(place: str, name: Any, what: str, valid: Mapping[str, tuple[str, str]]) -> bool:
+    def check(place: str, name: Any, what: str, valid: tuple[str, ...]) -> bool:
         if isinstance(name, str) and name not in valid:
             mistakes[place] = catalogue.unknown(name, what, list(valid))
         return isinstance(name, str) and name in valid
 
-    def check_options(place: str, given: Any, module: str, function: str) -> None:
-        model = catalogue.options(module, function)
+    def check_options(place: str, given: Any, kind: str, name: str) -> None:
+        model = catalogue.options(kind, name)
         try:
             model.model_validate({} if given is None else given)
         except ValidationError as error:
             mistakes.update(told(error, place, model))
 
-    def check_entries(section: str, key: str, valid: Mapping[str, tuple[str, str]]) -> None:
+    def check_entries(section: str, key: str, kind: str) -> None:
         for place, entry in _entries(document, section):
-            if check(f"{place}.{key}", entry.get(key), key, valid):
-                check_options(f"{place}.options", entry.get("options"), *valid[entry[key]])
+            if check(f"{place}.{key}", entry.get(key), key, catalogue.names(kind)):
+                check_options(f"{place}.options", entry.get("options"), kind, entry[key])
 
-    check_entries("datasets", "kind", _by_file("datasets", "sources"))
-    check_entries("networks", "architecture", _by_file("networks", "build"))
-    check_entries("samplers", "sampler", _by_function("diffusion.samplers"))
-    check_entries("references", "kind", _by_file("references", "fit"))
+    check_entries("datasets", "kind", "format")
+    check_entries("networks", "architecture", "architecture")
+    check_entries("samplers", "sampler", "sampler")
+    check_entries("references", "kind", "reference")
     for place, entry in _entries(document, "readings"):
-        check(f"{place}.fusion", entry.get("fusion"), "fusion", _by_function("fusion"))
+        check(f"{place}.fusion", entry.get("fusion"), "fusion", catalogue.names("fusion"))
     for place, entry in _entries(document, "datasets"):
         augmentation = entry.get("augmentation")
-        check_options(f"{place}.augmentation", augmentation, "transforms", "augment")
+        check_options(f"{place}.augmentation", augmentation, "augmentation", "augment")
     for place, entry in _entries(document, "modes"):
-        check(f"{place}.mode", entry.get("mode"), "mode", _by_function("diffusion.modes"))
+        check(f"{place}.mode", entry.get("mode"), "mode", catalogue.names("mode"))
     for place, entry in _diffusion_parts(document):
         what = place.rpartition(".")[2]
-        valid = _by_function(f"diffusion.{what}")
         name = entry.get("name", {"schedule": "linear", "weighting": "uniform"}[what])
-        if check(f"{place}.name", name, what, valid):
-            check_options(f"{place}.options", entry.get("options"), *valid[name])
+        if check(f"{place}.name", name, what, catalogue.names(what)):
+            check_options(f"{place}.options", entry.get("options"), what, name)
     analysis = document.get("analysis")
-    oracles = dict.fromkeys(catalogue.keys("analysis.oracles", "ORACLES"), ("", ""))
     for name in _listed(analysis, "oracles") if isinstance(analysis, dict) else ():
-        check("analysis.oracles", name, "oracle", oracles)
+        check("analysis.oracles", name, "oracle", catalogue.names("oracle"))
     evaluation = document.get("evaluation")
     if isinstance(evaluation, dict):
         fusion = evaluation.get("fusion", "mean")
-        check("evaluation.fusion", fusion, "fusion", _by_function("fusion"))
+        check("evaluation.fusion", fusion, "fusion", catalogue.names("fusion"))
     for place, entry in _entries(document, "evaluation"):
-        valid = _by_function(place.split(".")[1])
+        kind = place.split(".")[1].removesuffix("s")
         for name, given in entry.items():
-            if check(f"{place}.{name}", name, "metric", valid):
-                check_options(f"{place}.{name}", given, *valid[name])
+            if check(f"{place}.{name}", name, "metric", catalogue.names(kind)):
+                check_options(f"{place}.{name}", given, kind, name)
     return mistakes
 
 
@@ -131,14 +129,6 @@ def _diffusion_parts(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[st
             usual = base.get(part) if isinstance(base, dict) else None
             name = {"name": usual["name"]} if isinstance(usual, dict) and "name" in usual else {}
             yield f"{place}{found}", name | entry
-
-
-def _by_file(folder: str, function: str) -> dict[str, tuple[str, str]]:
-    return {name: (f"{folder}.{name}", function) for name in catalogue.files(folder, function)}
-
-
-def _by_function(module: str) -> dict[str, tuple[str, str]]:
-    return {name: (module, name) for name in catalogue.functions(module)}
 
 
 def _names_in(document: Mapping[str, Any], section: str) -> list[str]:

@@ -219,7 +219,7 @@ def run_settings(study: Study, cell: Cell) -> RunSettings:
             training |= override.training
             diffusion = merged(diffusion, override.diffusion)
     network = study.networks[cell.network]
-    model = catalogue.options(f"networks.{network.architecture}", "build")
+    model = catalogue.options("architecture", network.architecture)
     augmentation = study.datasets[cell.dataset].augmentation
     return RunSettings(
         dataset=cell.dataset,
@@ -227,7 +227,7 @@ def run_settings(study: Study, cell: Cell) -> RunSettings:
         mode=study.modes[cell.mode].mode,
         seed=cell.seed,
         resolution=study.resolution,
-        augmentation=_filled(catalogue.options("transforms", "augment"), augmentation),
+        augmentation=_filled(catalogue.options("augmentation", "augment"), augmentation),
         diffusion=Diffusion.model_validate(diffusion),
         training=Training.model_validate(training),
         precision=study.compute.precision,

@@ -6,19 +6,18 @@ square tiles first, and shrunk as a whole before that.
 """
 
 import hashlib
-import importlib
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from noise2mask import catalogue
 from noise2mask.cases import SPLITS, Case, Manifest, write_dataset
 from noise2mask.datasets.contract import Image, Mask, Source
 from noise2mask.errors import UserError
@@ -97,13 +96,12 @@ def prepare(
             f"stride {stride} of {name} is the step of its training tiles, so it must be from 1 to "
             f"`tile`, which is {tile or 'not given'}; change one of them."
         )
-    module = importlib.import_module(f"noise2mask.datasets.{kind}")
-    sources = sorted(module.sources(**options), key=lambda source: source.id)
+    sources = sorted(catalogue.member("format", kind)(**options), key=lambda source: source.id)
     splits = assign_splits(
         [source.group for source in sources], [source.split for source in sources], shares
     )
     cutting = _Cutting(resolution, tile, shrink, stride, masks)
-    work = partial(_prepare_source, module.__name__, cutting=cutting)
+    work = partial(_prepare_source, kind, cutting=cutting)
     progress = Progress(f"preparing {name}", len(sources))
     prepared: list[_Prepared] = []
     for done, several in enumerate(_mapped(work, sources, splits, processes), start=1):
@@ -166,12 +164,9 @@ def _mapped(
             pool.shutdown(cancel_futures=True)
 
 
-def _prepare_source(
-    module_name: str, source: Source, split: str, *, cutting: _Cutting
-) -> list[_Prepared]:
+def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting) -> list[_Prepared]:
     """Decode one source, cut and resize it."""
-    module: ModuleType = importlib.import_module(module_name)
-    image, mask = module.load(source)
+    image, mask = catalogue.member("format", kind, "load")(source)
     if image.shape[:2] != mask.shape:
         raise UserError(
             f"the image of case {source.id!r} has {_size(image)} pixels, but its mask has "

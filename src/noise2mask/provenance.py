@@ -5,13 +5,14 @@ Each rule therefore carries a :func:`fingerprint` of the code that it runs as a 
 """
 
 import ast
+import copy
 import hashlib
 import platform
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
 
-from noise2mask.catalogue import path_of
+from noise2mask import catalogue
 from noise2mask.config import Dataset, Evaluation, Reference, RunSettings, Sampler
 from noise2mask.plan import needs_data
 
@@ -28,7 +29,7 @@ def _tree(module: str) -> ast.Module | None:
     Docstrings are left out, and each imported name gets a statement of its own, so that a
     function is not charged with what its neighbours import.
     """
-    path = path_of(module)
+    path = catalogue.path_of(module)
     if not module or not path.is_file():
         return None
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -137,9 +138,22 @@ def code_behind(*entries: str) -> tuple[str, ...]:
     return tuple(sorted(reached))
 
 
+class _WithoutHomes(ast.NodeTransformer):
+    """Imports of this package without the module: where a name lives is not what it means.
+
+    The code that an import brings is hashed itself; the name under which it is used stays.
+    """
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
+        if not node.module or not _ours(node.module):
+            return node
+        return ast.Expr(ast.Constant(repr([(alias.name, alias.asname) for alias in node.names])))
+
+
 @cache
 def _meaning(entry: str) -> str:
-    return "\n".join(ast.dump(statement) for statement in _statements(entry))
+    tree = ast.Module(list(_statements(entry)), [])
+    return ast.dump(_WithoutHomes().visit(copy.deepcopy(tree)))
 
 
 @cache
@@ -147,12 +161,11 @@ def fingerprint(*entries: str) -> str:
     """Short hash over the meaning of `entries` and of the package code that they import.
 
     Editing a comment or a docstring changes nothing; editing a shared block changes the
-    fingerprint of all that use it, and of nothing else; a new sampler changes no other's.
+    fingerprint of all that use it, and of nothing else; a new sampler changes no other's. Moving
+    code to another module changes nothing either: names of modules are not hashed.
     """
-    hasher = hashlib.sha256()
-    for entry in code_behind(*entries):
-        hasher.update(f"{entry}\n{_meaning(entry)}\n".encode())
-    return hasher.hexdigest()[:16]
+    meanings = {_meaning(entry) for entry in code_behind(*entries)}
+    return hashlib.sha256("\n".join(sorted(meanings)).encode()).hexdigest()[:16]
 
 
 def entry_hash(entry: str) -> str:
@@ -162,7 +175,7 @@ def entry_hash(entry: str) -> str:
 
 def preparation_entries(dataset: Dataset) -> tuple[str, ...]:
     """Where the code behind a prepared dataset starts."""
-    return ("preparing", f"datasets.{dataset.kind}")
+    return ("preparing", catalogue.entry("format", dataset.kind))
 
 
 def training_entries(settings: RunSettings) -> tuple[str, ...]:
@@ -170,10 +183,10 @@ def training_entries(settings: RunSettings) -> tuple[str, ...]:
     diffusion = settings.diffusion
     return (
         "training",
-        f"networks.{settings.network.architecture}",
-        f"diffusion.modes:{settings.mode}",
-        f"diffusion.schedule:{diffusion.schedule.name}",
-        f"diffusion.weighting:{diffusion.weighting.name}",
+        catalogue.entry("architecture", settings.network.architecture),
+        catalogue.entry("mode", settings.mode),
+        catalogue.entry("schedule", diffusion.schedule.name),
+        catalogue.entry("weighting", diffusion.weighting.name),
         *(["resolving"] if needs_data(diffusion) else []),
     )
 
@@ -182,10 +195,10 @@ def sampling_entries(settings: RunSettings, sampler: Sampler) -> tuple[str, ...]
     """Where the code behind one sampling starts."""
     return (
         "sampling",
-        f"networks.{settings.network.architecture}",
-        f"diffusion.modes:{settings.mode}",
-        f"diffusion.schedule:{settings.diffusion.schedule.name}",
-        f"diffusion.samplers:{sampler.sampler}",
+        catalogue.entry("architecture", settings.network.architecture),
+        catalogue.entry("mode", settings.mode),
+        catalogue.entry("schedule", settings.diffusion.schedule.name),
+        catalogue.entry("sampler", sampler.sampler),
     )
 
 
@@ -195,9 +208,9 @@ def measuring_entries(runs: Iterable[RunSettings]) -> tuple[str, ...]:
         entry
         for settings in runs
         for entry in (
-            f"networks.{settings.network.architecture}",
-            f"diffusion.modes:{settings.mode}",
-            f"diffusion.schedule:{settings.diffusion.schedule.name}",
+            catalogue.entry("architecture", settings.network.architecture),
+            catalogue.entry("mode", settings.mode),
+            catalogue.entry("schedule", settings.diffusion.schedule.name),
         )
     }
     return ("measuring", *sorted(found))
@@ -205,23 +218,23 @@ def measuring_entries(runs: Iterable[RunSettings]) -> tuple[str, ...]:
 
 def reading_entries(fusion: str) -> tuple[str, ...]:
     """Where the code behind a reading of draws that are there starts."""
-    return ("reading", f"fusion:{fusion}")
+    return ("reading", catalogue.entry("fusion", fusion))
 
 
 def reference_entries(reference: Reference) -> tuple[str, ...]:
     """Where our code behind a reference starts."""
-    return ("referring", f"references.{reference.kind}")
+    return ("referring", catalogue.entry("reference", reference.kind))
 
 
 def scoring_entries(fusion: str) -> tuple[str, ...]:
     """Where the code behind all scores starts, whatever the metric."""
-    return ("evaluation", f"fusion:{fusion}")
+    return ("evaluation", catalogue.entry("fusion", fusion))
 
 
 def metric_entries(evaluation: Evaluation) -> dict[str, str]:
     """The function behind each metric."""
-    return {name: f"metrics:{name}" for name in evaluation.metrics} | {
-        name: f"calibration:{name}" for name in evaluation.calibration
+    return {name: catalogue.entry("metric", name) for name in evaluation.metrics} | {
+        name: catalogue.entry("calibration", name) for name in evaluation.calibration
     }
 
 
@@ -263,7 +276,7 @@ def reading_code(fusion: str) -> str:
 
 def costing_code(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> str:
     """Fingerprint of the code behind the costs of several trainings."""
-    named = {f"diffusion.samplers:{sampler.sampler}" for sampler in samplers}
+    named = {catalogue.entry("sampler", sampler.sampler) for sampler in samplers}
     return fingerprint("costing", *measuring_entries(runs)[1:], *sorted(named))
 
 

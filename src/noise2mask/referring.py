@@ -96,9 +96,7 @@ def price_reference(study: Study, cell: Cell, data: Path, folder: Path, out: Pat
 
 def load_reference(kind: str, out: Path, device: torch.device) -> contract.Reference:
     """What a reference has learnt, from the folder of its run."""
-    reference: contract.Reference = catalogue.member(f"references.{kind}", "load")(
-        out / MODEL, device
-    )
+    reference: contract.Reference = catalogue.member("reference", kind, "load")(out / MODEL, device)
     return reference
 
 
@@ -119,14 +117,14 @@ def _job(study: Study, cell: Cell, data: Path, work: Path, out: Path) -> Job:
 
 def _fit(entry: Reference, job: Job) -> None:
     job.work.mkdir(parents=True, exist_ok=True)
-    catalogue.member(f"references.{entry.kind}", "fit")(job, **_options(entry))
+    catalogue.member("reference", entry.kind)(job, **_options(entry))
 
 
 def _options(entry: Reference) -> dict[str, Any]:
-    model = catalogue.options(f"references.{entry.kind}", "fit")
+    model = catalogue.options("reference", entry.kind)
     return dict(model.model_validate(entry.options))
 
 
 def _augmentation(study: Study, dataset: str) -> dict[str, object]:
-    model = catalogue.options("transforms", "augment")
+    model = catalogue.options("augmentation", "augment")
     return dict(model.model_validate(study.datasets[dataset].augmentation))

@@ -51,7 +51,7 @@ def resolved(
 
 def _adapted(diffusion: Diffusion, split: Split) -> Diffusion:
     """The diffusion with the knots of its adapted schedule."""
-    options = catalogue.options("diffusion.schedule", "adapted")
+    options = catalogue.options("schedule", "adapted")
     given = options.model_validate(diffusion.schedule.options).model_dump(mode="json")
     found = knots(
         split.masks.astype(bool),

@@ -72,9 +72,9 @@ def run_of(settings: RunSettings, manifest: Manifest, licence: str) -> Run:
 
 def build_network(settings: RunSettings, channels: int) -> Network:
     """The untrained network of a run."""
-    build = catalogue.member(f"networks.{settings.network.architecture}", "build")
+    build = catalogue.member("architecture", settings.network.architecture)
     outputs = 2 if settings.diffusion.variance == "learned" else 1
-    options = catalogue.options(f"networks.{settings.network.architecture}", "build")
+    options = catalogue.options("architecture", settings.network.architecture)
     given = dict(options.model_validate(settings.network.options))
     network: Network = build(channels, outputs, settings.resolution, **given)
     return network

@@ -137,7 +137,7 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
     denoise = _in_blocks(trained, images, features, owner, sampler)
     schedule = trained.process.schedule
     timesteps = visited(schedule.timesteps, sampler)
-    run_sampler = catalogue.member("diffusion.samplers", sampler.sampler)
+    run_sampler = catalogue.member("sampler", sampler.sampler)
     x_0 = run_sampler(
         denoise,
         x_t.to(trained.device),

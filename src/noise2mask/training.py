@@ -107,7 +107,7 @@ def _loop(
 ) -> None:
     training, seed = run.settings.training, run.settings.seed
     process = process_of(run.settings)
-    losses_of = catalogue.member("diffusion.modes", run.settings.mode)
+    losses_of = catalogue.member("mode", run.settings.mode)
     network, optimizer = accelerator.prepare(state.network, state.optimizer)
     progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
     while state.step < training.steps:

@@ -106,12 +106,12 @@ class Process:
 def process_of(settings: RunSettings) -> Process:
     """The process of a run."""
     diffusion = settings.diffusion
-    use: Use = getattr(catalogue.member("diffusion.modes", settings.mode), "use", USUAL)
+    use: Use = getattr(catalogue.member("mode", settings.mode), "use", USUAL)
     target = use.predicts or diffusion.target
-    build, options = _named("diffusion.schedule", diffusion.schedule)
+    build, options = _named("schedule", diffusion.schedule)
     schedule = build(diffusion.schedule.timesteps, **options)
     schedule = schedule.scaled(diffusion.schedule.input_scale)
-    weigh, options = _named("diffusion.weighting", diffusion.weighting)
+    weigh, options = _named("weighting", diffusion.weighting)
     return Process(
         schedule=schedule,
         target=target,
@@ -125,10 +125,10 @@ def process_of(settings: RunSettings) -> Process:
     )
 
 
-def _named(module: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
-    """A function of a module and its options, defaults filled in."""
-    options = catalogue.options(module, entry.name).model_validate(entry.options)
-    return catalogue.member(module, entry.name), dict(options)
+def _named(kind: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
+    """A plug-in and its options, defaults filled in."""
+    options = catalogue.options(kind, entry.name).model_validate(entry.options)
+    return catalogue.member(kind, entry.name), dict(options)
 
 
 def denoiser(

@@ -6,7 +6,6 @@ kept. What is found is told in sentences; a damaged case is one of them and stop
 
 import csv
 import hashlib
-import importlib
 import io
 import multiprocessing
 from collections import Counter, defaultdict
@@ -15,13 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from noise2mask import storage
+from noise2mask import catalogue, storage
 from noise2mask.datasets.contract import Source
 from noise2mask.errors import UserError
 from noise2mask.inspection.checked import Checked, Measures, Row, Twin, Twins, measure, measured
@@ -61,7 +59,7 @@ def check(
     """Measure all cases of a dataset and tell what looks wrong.
 
     Args:
-        kind: name of a module in ``noise2mask.datasets``.
+        kind: how the files lie on the disk, a file of ``datasets/``.
         options: options of that kind.
         name: name of the dataset.
         title: its title.
@@ -72,13 +70,12 @@ def check(
     Raises:
         UserError: the cases cannot be listed, so there is nothing to check.
     """
-    module = importlib.import_module(f"noise2mask.datasets.{kind}")
-    sources = sorted(module.sources(**options), key=lambda source: source.id)
+    sources = sorted(catalogue.member("format", kind)(**options), key=lambda source: source.id)
     splits, refusal = _splits(sources, shares)
     thumbnails = np.zeros((len(sources), SIDE, SIDE), np.uint8)
     progress = Progress(f"checking {name}", len(sources))
     rows = []
-    looks = _mapped(module.__name__, sources, processes)
+    looks = _mapped(kind, sources, processes)
     for place, (source, split, looked) in enumerate(zip(sources, splits, looks, strict=True)):
         rows.append(
             Row(source.id, source.group, source.split, split, looked.measures, looked.damage)
@@ -103,9 +100,9 @@ def _splits(sources: Sequence[Source], shares: Mapping[str, float]) -> tuple[lis
 # Decoding -------------------------------------------------------------------------------------
 
 
-def _mapped(module_name: str, sources: Sequence[Source], processes: int) -> Iterator[_Looked]:
+def _mapped(kind: str, sources: Sequence[Source], processes: int) -> Iterator[_Looked]:
     """Results in the order of `sources`."""
-    look = partial(_look, module_name)
+    look = partial(_look, kind)
     if processes <= 1:
         yield from map(look, sources)
         return
@@ -118,11 +115,10 @@ def _mapped(module_name: str, sources: Sequence[Source], processes: int) -> Iter
             pool.shutdown(cancel_futures=True)
 
 
-def _look(module_name: str, source: Source) -> _Looked:
+def _look(kind: str, source: Source) -> _Looked:
     """Decode and measure one source; whatever is wrong with its files becomes a sentence."""
-    module: ModuleType = importlib.import_module(module_name)
     try:
-        image, mask = module.load(source)
+        image, mask = catalogue.member("format", kind, "load")(source)
         digests = {
             "image_sha256": digest_of(source, "image", image),
             "mask_sha256": digest_of(source, "mask", mask),

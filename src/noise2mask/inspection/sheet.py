@@ -1,6 +1,5 @@
 """A contact sheet: what the images and masks of a dataset look like."""
 
-import importlib
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from noise2mask import catalogue
 from noise2mask.datasets.contract import Image, Mask
 from noise2mask.drawing import STYLE, WIDTH, empty, styled
 from noise2mask.inspection.checked import Checked, Measures, Row, measured
@@ -51,7 +51,7 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
         UserError: a case that could be read before cannot be read any more, or the file cannot be
             written.
     """
-    load = importlib.import_module(f"noise2mask.datasets.{checked.kind}").load
+    load = catalogue.member("format", checked.kind, "load")
     source_of = {source.id: source for source in checked.sources}
     rows = chosen(checked.rows, count)
     pictures = {}
