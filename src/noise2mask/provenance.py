@@ -139,21 +139,47 @@ def code_behind(*entries: str) -> tuple[str, ...]:
 
 
 class _WithoutHomes(ast.NodeTransformer):
-    """Imports of this package without the module: where a name lives is not what it means.
+    """What code means, wherever the code that it uses lives.
 
-    The code that an import brings is hashed itself; the name under which it is used stays.
+    What an import of this package brings is hashed itself, so neither the module nor the name
+    under which a module is imported counts; the name of a function does, and its alias.
     """
+
+    def __init__(self, statements: Iterable[ast.stmt]):
+        self.modules = {
+            alias.asname or alias.name
+            for statement in statements
+            for node in ast.walk(statement)
+            if isinstance(node, ast.ImportFrom) and node.module and _ours(node.module)
+            for alias in node.names
+            if _tree(f"{_relative(node.module)}.{alias.name}".lstrip(".")) is not None
+        }
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
         if not node.module or not _ours(node.module):
             return node
-        return ast.Expr(ast.Constant(repr([(alias.name, alias.asname) for alias in node.names])))
+        named = [
+            f"{alias.name} as {alias.asname}"
+            for alias in node.names
+            if (alias.asname or alias.name) not in self.modules
+        ]
+        return ast.Expr(ast.Constant(", ".join(named)))
+
+    def visit_Name(self, node: ast.Name) -> ast.Name:
+        return ast.Name("<module>", node.ctx) if node.id in self.modules else node
 
 
 @cache
 def _meaning(entry: str) -> str:
-    tree = ast.Module(list(_statements(entry)), [])
-    return ast.dump(_WithoutHomes().visit(copy.deepcopy(tree)))
+    """The syntax tree of an entry as text; its imports sorted, as their order says nothing."""
+    statements = _statements(entry)
+    plain = _WithoutHomes(statements)
+    told = [
+        (isinstance(statement, ast.ImportFrom), ast.dump(plain.visit(copy.deepcopy(statement))))
+        for statement in statements
+    ]
+    imported = sorted({text for is_import, text in told if is_import})
+    return "\n".join([*imported, *(text for is_import, text in told if not is_import)])
 
 
 @cache
