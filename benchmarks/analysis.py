@@ -15,16 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from PIL import Image
-
-from noise2mask.analysis.adaptation import linear_log_snr
-from noise2mask.analysis.filters import gaussian
-from noise2mask.analysis.information import Estimates, image_information
-from noise2mask.analysis.linear import multiscale
-from noise2mask.analysis.measurement import Grid, measure_pair, of_network
-from noise2mask.analysis.observation import levels_of, spaced_levels
-from noise2mask.analysis.oracles import curve
-from noise2mask.analysis.synthetic import (
+from helpers.exact_tasks import (
     BinaryChannel,
     GaussianField,
     NoisyPixels,
@@ -32,10 +23,19 @@ from noise2mask.analysis.synthetic import (
     Templates,
     exact_errors,
 )
+from PIL import Image
+
+from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
+from noise2mask.analysis.information.information import Estimates, image_information
+from noise2mask.analysis.information.measurement import Grid, measure_pair, of_network
+from noise2mask.analysis.oracles.filters import gaussian
+from noise2mask.analysis.oracles.noisy_masks import levels_of, spaced_levels
+from noise2mask.analysis.oracles.oracles import curve
+from noise2mask.analysis.oracles.regression import multiscale
+from noise2mask.data.resize import resize_mask
 from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.process import Process
 from noise2mask.networks import ensemdiff
-from noise2mask.resizing import resize_mask
 
 # Linear schedule, T = 1000, tiles of 256 pixels: Dice of the best Gaussian filter for masks in
 # {0, 1} and {-1, 1}, and the eps loss of the multi-scale oracle for both.

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from noise2mask.cases import Split, open_split
-from noise2mask.datasets import phantoms
-from noise2mask.preparing import prepare
+from noise2mask.data.formats import phantoms
+from noise2mask.data.prepare import prepare
+from noise2mask.data.prepared import Split, open_split
 
 HEIGHT, WIDTH, BATCH = 767, 1022, 8
 SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
@@ -62,8 +62,8 @@ def images_per_second(split: Split, repeats: int, augmentation: dict[str, object
     # Not above: the processes that prepare import this file again, and need no torch.
     import torch
 
-    from noise2mask.training import batch_rows
-    from noise2mask.transforms import as_unit, augment
+    from noise2mask.training.augment import as_unit, augment
+    from noise2mask.training.train import batch_rows
 
     torch.set_num_threads(1)
     start = time.perf_counter()

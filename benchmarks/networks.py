@@ -19,7 +19,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from noise2mask.networks import ensemdiff, medsegdiff, segdiff
-from noise2mask.networks.contract import Network
+from noise2mask.networks.base import Network
 
 BATCH, SIZE, STEPS = 4, 64, 50
 TINY = {"width": 32, "multipliers": (1, 2, 2), "blocks": 1, "attention_strides": (4,)}

@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.project import ROOT
 
-from noise2mask.cases import read_manifest
-from noise2mask.config import Cell, Study
-from noise2mask.plan import run_settings
-from noise2mask.preparing import prepare
-from noise2mask.runs import Run, run_of
-
-ROOT = Path(__file__).parents[1]
+from noise2mask.data.prepare import prepare
+from noise2mask.data.prepared import read_manifest
+from noise2mask.study.plan import run_settings
+from noise2mask.study.schema import Cell, Study
+from noise2mask.training.run import Run, run_of
 
 torch.set_num_threads(1)
 

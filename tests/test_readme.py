@@ -4,10 +4,10 @@ import re
 from itertools import chain
 
 import pytest
-from conftest import ROOT
+from helpers.project import ROOT
 
-from noise2mask.reporting import update_readme
-from noise2mask.studies import load_study
+from noise2mask.report.build import update_readme
+from noise2mask.study.load import load_study
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -9,18 +9,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from noise2mask import layout
-from noise2mask.arguments import Command, parser_of
-from noise2mask.choosing import cell_of, chosen_datasets, reference_cell_of, study_of
-from noise2mask.config import Cell, Place
-from noise2mask.errors import UserError
-from noise2mask.plan import (
-    cells_read,
-    draws_masks,
-    fusion_of,
-    measured_places,
-    run_settings,
+from noise2mask.cli_options import (
+    Command,
+    cell_of,
+    chosen_datasets,
+    parser_of,
+    reference_cell_of,
+    study_of,
 )
+from noise2mask.errors import UserError
+from noise2mask.study import paths
+from noise2mask.study.plan import cells_read, draws_masks, fusion_of, measured_places, run_settings
+from noise2mask.study.schema import Cell, Place
 
 LOG = logging.getLogger("noise2mask")
 
@@ -49,28 +49,28 @@ def _start_log(path: Path | None) -> None:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from noise2mask.reproducing import DRY, reproduce
+    from noise2mask.workflow.reproduce import DRY, reproduce
 
     further = [option for option in options.options if option != "--"]
     status = reproduce(options.study, options.data, options.cores, options.profile, further)
     if status == 0 and DRY.isdisjoint(further):
-        name = layout.study_file(options.study).stem
-        LOG.info("The report is %s/%s/report.md", layout.REPORTS, name)
+        name = paths.study_file(options.study).stem
+        LOG.info("The report is %s/%s/report.md", paths.REPORTS, name)
         if options.commit:
-            from noise2mask.recording.versioning import commit
+            from noise2mask.workflow.dvc import commit
 
             commit(options.study, options.data)
     return status
 
 
 def _prune(options: argparse.Namespace) -> None:
-    from noise2mask.recording.pruning import prune
+    from noise2mask.workflow.prune import prune
 
     prune(options.study, options.data, dry_run=options.dry_run)
 
 
 def _check(options: argparse.Namespace) -> None:
-    from noise2mask.plan import cells, samplers_of
+    from noise2mask.study.plan import cells, samplers_of
 
     study, name = study_of(options)
     trainings = list(cells(study))
@@ -79,14 +79,14 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> None:
-    from noise2mask.preparing import prepare
-    from noise2mask.studies import check_data
+    from noise2mask.data.prepare import prepare
+    from noise2mask.study.load import check_data
 
     study, name = study_of(options)
     check_data(study, name)
     dataset = study.datasets[cell_of(options, study).dataset]
     if dataset.named:
-        from noise2mask.collection import of_study, unpack
+        from noise2mask.workflow.data_commands import of_study, unpack
 
         unpack(of_study(study, options.dataset))
     prepare(
@@ -95,7 +95,7 @@ def _prepare(options: argparse.Namespace) -> None:
         options.dataset,
         study.resolution,
         study.shares.model_dump(),
-        layout.prepared(name, options.dataset),
+        paths.prepared(name, options.dataset),
         tile=dataset.tile,
         shrink=dataset.shrink,
         stride=dataset.stride,
@@ -106,30 +106,30 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from noise2mask.cases import read_manifest
-    from noise2mask.resolving import resolved
-    from noise2mask.runs import device_of, run_of
-    from noise2mask.training import train
+    from noise2mask.analysis.fingerprints.resolve import resolved
+    from noise2mask.data.prepared import read_manifest
+    from noise2mask.training.run import device_of, run_of
+    from noise2mask.training.train import train
 
     study, name = study_of(options)
     cell = cell_of(options, study)
-    data = layout.prepared(name, cell.dataset)
+    data = paths.prepared(name, cell.dataset)
     licence = study.datasets[cell.dataset].licence
-    measured = layout.measured_file(name, cell.place())
+    measured = paths.measured_file(name, cell.place())
     settings = resolved(run_settings(study, cell), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
-    work = layout.cell_folder(layout.WORK, name, cell)
-    out = layout.cell_folder(layout.RESULTS, name, cell)
+    work = paths.cell_folder(paths.WORK, name, cell)
+    out = paths.cell_folder(paths.RESULTS, name, cell)
     train(run, data, work, out, device_of(study.compute.device))
 
 
 def _sample(options: argparse.Namespace) -> None:
-    from noise2mask.runs import device_of
-    from noise2mask.sampling import sample
+    from noise2mask.sampling.sample import sample
+    from noise2mask.training.run import device_of
 
     study, name = study_of(options)
     cell = cell_of(options, study)
-    folder = layout.cell_folder(layout.RESULTS, name, cell)
+    folder = paths.cell_folder(paths.RESULTS, name, cell)
     if options.sampler in study.readings:
         raise UserError(
             f"--sampler {options.sampler} is a reading of draws that are there; run `noise2mask "
@@ -137,10 +137,10 @@ def _sample(options: argparse.Namespace) -> None:
         )
     sample(
         folder,
-        layout.prepared(name, cell.dataset),
+        paths.prepared(name, cell.dataset),
         study.samplers[options.sampler],
-        layout.cell_folder(layout.WORK, name, cell) / f"{options.sampler}-{options.split}",
-        folder / options.sampler / layout.DRAWS[options.split],
+        paths.cell_folder(paths.WORK, name, cell) / f"{options.sampler}-{options.split}",
+        folder / options.sampler / paths.DRAWS[options.split],
         study.compute.threads,
         study.compute.batch,
         device_of(study.compute.device),
@@ -149,7 +149,7 @@ def _sample(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> None:
-    from noise2mask.reading import read
+    from noise2mask.sampling.readings import read
 
     study, name = study_of(options)
     cell = cell_of(options, study)
@@ -159,95 +159,95 @@ def _read(options: argparse.Namespace) -> None:
             f"--sampler {options.sampler} draws masks of its own; run `noise2mask sample` for it."
         )
     folders = [
-        layout.cell_folder(layout.RESULTS, name, read_cell) / reading.of
+        paths.cell_folder(paths.RESULTS, name, read_cell) / reading.of
         for read_cell in cells_read(study, cell, options.sampler)
     ]
     read(
         reading,
         fusion_of(study, options.sampler),
-        [folder / layout.DRAWS["test"] for folder in folders],
-        [folder / layout.DRAWS["val"] for folder in folders],
-        layout.prepared(name, cell.dataset),
-        layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / layout.DRAWS["test"],
+        [folder / paths.DRAWS["test"] for folder in folders],
+        [folder / paths.DRAWS["val"] for folder in folders],
+        paths.prepared(name, cell.dataset),
+        paths.cell_folder(paths.RESULTS, name, cell) / options.sampler / paths.DRAWS["test"],
         masks=draws_masks(study, options.sampler),
     )
 
 
 def _reference(options: argparse.Namespace) -> None:
-    from noise2mask.referring import train_reference
+    from noise2mask.baselines.run import train_reference
 
     study, name = study_of(options)
     cell = reference_cell_of(options, study)
     train_reference(
         study,
         cell,
-        layout.prepared(name, cell.dataset),
-        layout.cell_folder(layout.WORK, name, cell),
-        layout.cell_folder(layout.RESULTS, name, cell),
+        paths.prepared(name, cell.dataset),
+        paths.cell_folder(paths.WORK, name, cell),
+        paths.cell_folder(paths.RESULTS, name, cell),
     )
 
 
 def _environment(options: argparse.Namespace) -> None:
-    from noise2mask.environments import create
+    from noise2mask.baselines.environment import create
 
     create(
         options.kind,
         Path(sys.prefix),
-        layout.environment(options.kind),
+        paths.environment(options.kind),
         Path("envs") / f"{options.kind}.txt",
     )
 
 
 def _cost(options: argparse.Namespace) -> None:
-    from noise2mask.costing import measure_costs
-    from noise2mask.runs import device_of
+    from noise2mask.evaluation.cost import measure_costs
+    from noise2mask.training.run import device_of
 
     study, name = study_of(options)
     device = device_of(study.compute.device)
-    measure_costs(study, name, Path(), layout.cost_file(name), device)
+    measure_costs(study, name, Path(), paths.cost_file(name), device)
 
 
 def _reference_cost(options: argparse.Namespace) -> None:
-    from noise2mask.referring import price_reference
+    from noise2mask.baselines.run import price_reference
 
     study, name = study_of(options)
     cell = reference_cell_of(options, study)
     price_reference(
         study,
         cell,
-        layout.prepared(name, cell.dataset),
-        layout.cell_folder(layout.RESULTS, name, cell),
-        layout.reference_cost_file(name, cell),
+        paths.prepared(name, cell.dataset),
+        paths.cell_folder(paths.RESULTS, name, cell),
+        paths.reference_cost_file(name, cell),
     )
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from noise2mask.evaluation import evaluate
+    from noise2mask.evaluation.score import evaluate
 
     study, name = study_of(options)
     cell = cell_of(options, study)
-    draws = layout.cell_folder(layout.RESULTS, name, cell) / options.sampler / "draws.npz"
-    evaluate(study, name, cell, options.sampler, draws, layout.prepared(name, cell.dataset))
+    draws = paths.cell_folder(paths.RESULTS, name, cell) / options.sampler / "draws.npz"
+    evaluate(study, name, cell, options.sampler, draws, paths.prepared(name, cell.dataset))
 
 
 def _blind(options: argparse.Namespace) -> None:
-    from noise2mask.evaluation import evaluate_blind
+    from noise2mask.evaluation.score import evaluate_blind
 
     study, name = study_of(options)
     dataset = cell_of(options, study).dataset
-    data = layout.prepared(name, dataset)
-    evaluate_blind(study, name, dataset, data, layout.blind_folder(name, dataset))
+    data = paths.prepared(name, dataset)
+    evaluate_blind(study, name, dataset, data, paths.blind_folder(name, dataset))
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from noise2mask.describing import describe
+    from noise2mask.analysis.fingerprints.describe import describe
 
     study, name = study_of(options)
     dataset = cell_of(options, study).dataset
     describe(
-        layout.prepared(name, dataset),
+        paths.prepared(name, dataset),
         study.analysis.oracles,
-        layout.described_folder(name, dataset),
+        paths.described_folder(name, dataset),
         spacing=study.analysis.oracle_spacing,
         resamples=study.evaluation.resamples,
         level=study.evaluation.level,
@@ -255,8 +255,8 @@ def _describe(options: argparse.Namespace) -> None:
 
 
 def _measure(options: argparse.Namespace) -> None:
-    from noise2mask.measuring import measure_modes
-    from noise2mask.runs import device_of
+    from noise2mask.analysis.information.measure import measure_modes
+    from noise2mask.training.run import device_of
 
     study, name = study_of(options)
     place = Place(options.dataset, options.network, options.seed)
@@ -268,68 +268,68 @@ def _measure(options: argparse.Namespace) -> None:
             f"{name}, so there is nothing to measure."
         )
     folders = {
-        mode: layout.cell_folder(
-            layout.RESULTS, name, Cell(place.dataset, place.network, mode, place.seed)
+        mode: paths.cell_folder(
+            paths.RESULTS, name, Cell(place.dataset, place.network, mode, place.seed)
         )
         for mode in modes
     }
     measure_modes(
         folders,
-        layout.prepared(name, place.dataset),
+        paths.prepared(name, place.dataset),
         study.analysis,
-        layout.measured_file(name, place),
+        paths.measured_file(name, place),
         study.compute.threads,
         device_of(study.compute.device),
     )
 
 
 def _report(options: argparse.Namespace) -> None:
-    from noise2mask.reporting import report, update_readme
+    from noise2mask.report.build import report, update_readme
 
     study, name = study_of(options)
-    missing = report(study, name, options.root, layout.REPORTS / name)
+    missing = report(study, name, options.root, paths.REPORTS / name)
     if options.readme is not None:
-        update_readme(study, layout.REPORTS / name, options.readme)
+        update_readme(study, paths.REPORTS / name, options.readme)
     if missing:
         LOG.warning(
             "%d results are missing; %s/%s/report.md lists them.",
             len(missing),
-            layout.REPORTS,
+            paths.REPORTS,
             name,
         )
 
 
 def _data_list(_: argparse.Namespace) -> None:
-    from noise2mask.collection import listing
+    from noise2mask.workflow.data_commands import listing
 
     print(listing())
 
 
 def _data_get(options: argparse.Namespace) -> None:
-    from noise2mask.collection import get
+    from noise2mask.workflow.data_commands import get
 
     for chosen in chosen_datasets(options):
         get(chosen)
 
 
 def _data_check(options: argparse.Namespace) -> None:
-    from noise2mask.collection import inspect, report
+    from noise2mask.workflow.data_commands import inspect, report
 
     for chosen in chosen_datasets(options):
         print(report(chosen, inspect(chosen, options.processes, options.sheet)))
 
 
 def _data_show(options: argparse.Namespace) -> None:
-    from noise2mask.collection import facts
+    from noise2mask.workflow.data_commands import facts
 
     print("\n\n".join(facts(chosen) for chosen in chosen_datasets(options)))
 
 
 def _diff(options: argparse.Namespace) -> int:
-    from noise2mask.comparison.comparing import compare
-    from noise2mask.comparison.revisions import open_reports
-    from noise2mask.comparison.wording import as_markdown, as_text
-    from noise2mask.storage import write_text
+    from noise2mask.files import write_text
+    from noise2mask.report.diff.compare import compare
+    from noise2mask.report.diff.revisions import open_reports
+    from noise2mask.report.diff.text import as_markdown, as_text
 
     found = compare(*open_reports(options.A, options.B, options.study), options.metric)
     text = as_markdown(found) if options.markdown else as_text(found)

@@ -18,7 +18,7 @@ rule describe:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=provenance.describing_code(),
+        code=code_hash.describing_code(),
         settings=digest(
             [
                 STUDY.analysis.oracles,
@@ -53,7 +53,7 @@ rule measure:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.measuring_code(measured_runs(wildcards)),
+        code=lambda wildcards: code_hash.measuring_code(measured_runs(wildcards)),
         settings=digest(
             STUDY.analysis.model_dump(
                 mode="json", include={"pair", "splits", "spacing", "repeats"}

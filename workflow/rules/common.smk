@@ -3,10 +3,10 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from noise2mask import atlas, layout, provenance
-from noise2mask.config import Cell, Place, digest
+from noise2mask.data import catalogue
 from noise2mask.errors import UserError
-from noise2mask.plan import (
+from noise2mask.study import code_hash, paths
+from noise2mask.study.plan import (
     PREDICTION,
     REFERENCE,
     analysis_tables,
@@ -25,9 +25,10 @@ from noise2mask.plan import (
     scored_datasets,
     thresholds_of,
 )
-from noise2mask.studies import check_data, load_study
+from noise2mask.study.schema import Cell, Place, digest
+from noise2mask.study.load import check_data, load_study
 
-STUDY_FILE = layout.study_file(str(config.get("study", "quick")))
+STUDY_FILE = paths.study_file(str(config.get("study", "quick")))
 NAME = STUDY_FILE.stem
 DATA = str(config["data"]) if config.get("data") else None
 
@@ -40,15 +41,15 @@ except UserError as error:
 CELLS = list(cells(STUDY))
 COMPARED = list(reference_cells(STUDY))
 PRICED = priced_cells(STUDY)
-PREPARED = str(layout.prepared(NAME, "{dataset}"))
-CELL = f"{layout.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
+PREPARED = str(paths.prepared(NAME, "{dataset}"))
+CELL = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
 COMPARISON = (
-    f"{layout.RESULTS}/{NAME}/{{dataset}}/{{reference}}/{REFERENCE}/seed{{seed}}"
+    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{reference}}/{REFERENCE}/seed{{seed}}"
 )
-MEASURED = str(layout.measured_file(NAME, Place("{dataset}", "{network}", "{seed}")))
-DESCRIBED = str(layout.described_folder(NAME, "{dataset}"))
-BLIND = str(layout.blind_folder(NAME, "{dataset}"))
+MEASURED = str(paths.measured_file(NAME, Place("{dataset}", "{network}", "{seed}")))
+DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
+BLIND = str(paths.blind_folder(NAME, "{dataset}"))
 # Likelihoods are clipped by the largest number of draws of the study.
 SCORING = digest(
     [
@@ -56,7 +57,7 @@ SCORING = digest(
         most_draws(STUDY),
     ]
 )
-REPORT = f"{layout.REPORTS}/{NAME}/report.md"
+REPORT = f"{paths.REPORTS}/{NAME}/report.md"
 # Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
 ENVIRONMENT = "../../envs/core.yaml"
 GPU = int(STUDY.compute.device == "cuda")
@@ -84,7 +85,7 @@ def settings_of(wildcards):
 
 
 def environment_of(wildcards):
-    return layout.environment(STUDY.references[wildcards.reference].kind)
+    return paths.environment(STUDY.references[wildcards.reference].kind)
 
 
 def place_of(wildcards):
@@ -107,8 +108,8 @@ def measured_cells(file):
         place = place_of(wildcards)
         return [
             str(
-                layout.cell_folder(
-                    layout.RESULTS,
+                paths.cell_folder(
+                    paths.RESULTS,
                     NAME,
                     Cell(place.dataset, place.network, mode, place.seed),
                 )
@@ -124,7 +125,7 @@ def needed_measurement(wildcards):
     """What a training takes from others before it begins."""
     if not needs_measurement(settings_of(wildcards).diffusion):
         return []
-    return [str(layout.measured_file(NAME, cell_of(wildcards).place()))]
+    return [str(paths.measured_file(NAME, cell_of(wildcards).place()))]
 
 
 def raw_files(wildcards):
@@ -133,14 +134,14 @@ def raw_files(wildcards):
     root = dataset.options.get("root")
     if root is None:
         return []
-    if dataset.named and atlas.entry(dataset.named).archives:
+    if dataset.named and catalogue.entry(dataset.named).archives:
         return [f"{root}/record.json"]
     return sorted(map(str, Path(root).rglob("*.*")))
 
 
 def fetched_for(raw):
     """A dataset of the study that is made of this raw data."""
-    root = str(layout.RAW / raw)
+    root = str(paths.RAW / raw)
     return next(
         name
         for name, entry in STUDY.datasets.items()
@@ -152,15 +153,15 @@ def drawn_for(wildcards, split):
     """The draws that a reading takes together."""
     return [
         str(
-            layout.cell_folder(layout.RESULTS, NAME, cell)
+            paths.cell_folder(paths.RESULTS, NAME, cell)
             / STUDY.readings[wildcards.reading].of
-            / layout.DRAWS[split]
+            / paths.DRAWS[split]
         )
         for cell in cells_read(STUDY, cell_of(wildcards), wildcards.reading)
     ]
 
 
-SPLIT_OF = {Path(file).stem: split for split, file in layout.DRAWS.items()}
+SPLIT_OF = {Path(file).stem: split for split, file in paths.DRAWS.items()}
 
 
 def named(names):
@@ -171,7 +172,7 @@ def named(names):
 def scored(file):
     """`file` of every cell and sampler of the study."""
     return [
-        str(layout.cell_folder(layout.RESULTS, NAME, cell) / sampler / file)
+        str(paths.cell_folder(paths.RESULTS, NAME, cell) / sampler / file)
         for cell in [*CELLS, *COMPARED]
         for sampler in samplers_of(STUDY, cell)
     ]
@@ -181,19 +182,19 @@ def costs():
     """Measured costs of networks and references, where the study asks for them."""
     if not STUDY.costs:
         return []
-    own = [str(layout.cost_file(NAME))] if PRICED else []
+    own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(layout.reference_cost_file(NAME, cell)) for cell in priced_references(STUDY)
+        str(paths.reference_cost_file(NAME, cell)) for cell in priced_references(STUDY)
     ]
 
 
 def analysed():
     """Tables of the analysis: fingerprints of datasets, and losses along the noise axis."""
     described = [
-        str(layout.described_folder(NAME, dataset) / f"{table}.csv")
+        str(paths.described_folder(NAME, dataset) / f"{table}.csv")
         for dataset in described_datasets(STUDY)
         for table in ("cases", "curves", "figures", "geometry", "readability")
     ]
     return described + [
-        str(layout.measured_file(NAME, place)) for place in measured_places(STUDY)
+        str(paths.measured_file(NAME, place)) for place in measured_places(STUDY)
     ]

@@ -39,7 +39,7 @@ rule reference:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.reference_code(
+        code=lambda wildcards: code_hash.reference_code(
             STUDY.references[wildcards.reference]
         ),
         settings=lambda wildcards: digest(

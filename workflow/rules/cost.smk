@@ -5,7 +5,7 @@
 rule cost:
     input:
         [
-            str(layout.cell_folder(layout.RESULTS, NAME, cell) / file)
+            str(paths.cell_folder(paths.RESULTS, NAME, cell) / file)
             for cell in PRICED
             for file in ("run.json", "model.safetensors")
         ],
@@ -14,7 +14,7 @@ rule cost:
             dataset=dict.fromkeys(cell.dataset for cell in PRICED),
         ),
     output:
-        str(layout.cost_file(NAME)),
+        str(paths.cost_file(NAME)),
     log:
         f"logs/{NAME}/cost.log",
     benchmark:
@@ -28,7 +28,7 @@ rule cost:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=provenance.costing_code(
+        code=code_hash.costing_code(
             [run_settings(STUDY, cell) for cell in PRICED], STUDY.samplers.values()
         ),
         settings=digest(
@@ -62,7 +62,7 @@ rule reference_cost:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.reference_code(
+        code=lambda wildcards: code_hash.reference_code(
             STUDY.references[wildcards.reference]
         ),
     shell:

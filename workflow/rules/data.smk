@@ -36,7 +36,7 @@ rule prepare:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.preparation_code(
+        code=lambda wildcards: code_hash.preparation_code(
             STUDY.datasets[wildcards.dataset]
         ),
         settings=lambda wildcards: digest(

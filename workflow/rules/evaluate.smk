@@ -18,7 +18,7 @@ rule evaluate:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.evaluation_code(
+        code=lambda wildcards: code_hash.evaluation_code(
             STUDY.evaluation, fusion_of(STUDY, wildcards.sampler)
         ),
         settings=lambda wildcards: digest(
@@ -52,7 +52,7 @@ rule blind:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=provenance.evaluation_code(STUDY.evaluation),
+        code=code_hash.evaluation_code(STUDY.evaluation),
         settings=SCORING,
     shell:
         "noise2mask blind --study {params.study} {params.data} --dataset {wildcards.dataset}"

@@ -13,7 +13,7 @@ rule report:
     output:
         REPORT,
         [
-            f"{layout.REPORTS}/{NAME}/{table}.csv"
+            f"{paths.REPORTS}/{NAME}/{table}.csv"
             for table in (
                 "metrics",
                 "summary",
@@ -23,9 +23,9 @@ rule report:
                 "datasets",
             )
         ],
-        [f"{layout.REPORTS}/{NAME}/{table}.csv" for table in analysis_tables(STUDY)],
-        f"{layout.REPORTS}/{NAME}/metrics.json",
-        f"{layout.REPORTS}/{NAME}/provenance.json",
+        [f"{paths.REPORTS}/{NAME}/{table}.csv" for table in analysis_tables(STUDY)],
+        f"{paths.REPORTS}/{NAME}/metrics.json",
+        f"{paths.REPORTS}/{NAME}/provenance.json",
     log:
         f"logs/{NAME}/report.log",
     benchmark:
@@ -35,7 +35,7 @@ rule report:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=provenance.report_code(),
+        code=code_hash.report_code(),
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
         "noise2mask report --study {params.study} {params.data} --log {log}"

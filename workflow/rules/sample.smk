@@ -32,7 +32,7 @@ rule sample:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         split=lambda wildcards: SPLIT_OF[wildcards.drawn],
-        code=lambda wildcards: provenance.sampling_code(
+        code=lambda wildcards: code_hash.sampling_code(
             settings_of(wildcards), STUDY.samplers[wildcards.sampler]
         ),
         settings=lambda wildcards: digest(
@@ -72,7 +72,7 @@ rule read:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: provenance.reading_code(
+        code=lambda wildcards: code_hash.reading_code(
             fusion_of(STUDY, wildcards.reading)
         ),
         settings=lambda wildcards: digest(

@@ -1,1 +1,5 @@
-"""What the loss curves of diffusion say about masks, images and the schedule between them."""
+"""What the tables say: where the information is, fingerprints of datasets, verdicts on claims.
+
+May import :mod:`noise2mask.evaluation` and what that may import, not the baselines. Inside it
+`oracles` comes before `information`, then `fingerprints`, then `claims`, then `analyse`.
+"""

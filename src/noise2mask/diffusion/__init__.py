@@ -1,1 +1,4 @@
-"""Diffusion of masks: schedules, targets, training modes and samplers."""
+"""The mathematics: schedules, targets, losses, training modes, samplers.
+
+A library: may import :mod:`noise2mask.networks` and the foundations; knows no study and no file.
+"""

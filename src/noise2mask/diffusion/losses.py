@@ -6,12 +6,8 @@ from torch import Tensor
 
 from noise2mask.diffusion.process import Process
 from noise2mask.diffusion.targets import encode_mask, noised, target_from, x_0_from_output
-from noise2mask.diffusion.variational import (
-    learned_log_variance,
-    variance_fraction,
-    vb_terms_bpd,
-)
-from noise2mask.networks.contract import Network
+from noise2mask.diffusion.variational import learned_log_variance, variance_fraction, vb_terms_bpd
+from noise2mask.networks.base import Network
 
 
 def drawn_timesteps(process: Process, batch: int, generator: torch.Generator) -> Tensor:

@@ -29,7 +29,7 @@ from noise2mask.diffusion.targets import (
     noised,
     x_0_from_output,
 )
-from noise2mask.networks.contract import Network
+from noise2mask.networks.base import Network
 
 
 @uses(predicts="logits", sees_noise=False)
@@ -113,7 +113,7 @@ def image_free(
     """The loss of `diffusion` for a network that is shown no image, (B,).
 
     With the target x_0 this is experiment E3. Against `diffusion` with the same target it says
-    what the image is worth (:mod:`noise2mask.analysis.information`).
+    what the image is worth (:mod:`noise2mask.analysis.information.information`).
     """
     return diffusion(network, process.shown(image), mask, process, generator=generator)
 

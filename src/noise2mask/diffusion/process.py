@@ -6,14 +6,11 @@ else: where the published codes differ in them, their numbers cannot be compared
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from noise2mask import catalogue
-from noise2mask.config import RunSettings, Weighting
-from noise2mask.config import Schedule as ScheduleSettings
 from noise2mask.diffusion.schedule import Schedule
 from noise2mask.diffusion.targets import (
     Coding,
@@ -25,7 +22,7 @@ from noise2mask.diffusion.targets import (
 )
 from noise2mask.diffusion.variational import variance_fraction
 from noise2mask.diffusion.weighting import Emphasis
-from noise2mask.networks.contract import Network
+from noise2mask.networks.base import Network
 
 Head = Literal["output", "calibration"]
 Denoise = Callable[[Tensor, Tensor], Denoised]
@@ -101,34 +98,6 @@ class Process:
     def clipped(self, x_0: Tensor) -> Tensor:
         """An estimate of x_0, within the levels of its coding if the process clips."""
         return x_0.clamp(*clip_range(self.coding)) if self.clip else x_0
-
-
-def process_of(settings: RunSettings) -> Process:
-    """The process of a run."""
-    diffusion = settings.diffusion
-    use: Use = getattr(catalogue.member("mode", settings.mode), "use", USUAL)
-    target = use.predicts or diffusion.target
-    build, options = _named("schedule", diffusion.schedule)
-    schedule = build(diffusion.schedule.timesteps, **options)
-    schedule = schedule.scaled(diffusion.schedule.input_scale)
-    weigh, options = _named("weighting", diffusion.weighting)
-    return Process(
-        schedule=schedule,
-        target=target,
-        learned_variance=diffusion.variance == "learned",
-        coding=diffusion.coding,
-        clip=diffusion.clip and use.subject == "mask",
-        reduction=diffusion.reduction,
-        calibration_weight=settings.training.calibration_weight,
-        emphasis=weigh(schedule, target, **options),
-        use=use,
-    )
-
-
-def _named(kind: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
-    """A plug-in and its options, defaults filled in."""
-    options = catalogue.options(kind, entry.name).model_validate(entry.options)
-    return catalogue.member(kind, entry.name), dict(options)
 
 
 def denoiser(

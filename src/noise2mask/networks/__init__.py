@@ -1,1 +1,4 @@
-"""The published architectures, one per file; the file name is the name in a study."""
+"""The three published networks and their blocks: tensors in, tensors out.
+
+A library: may import `errors` alone; knows no study, no diffusion and no file.
+"""

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from noise2mask.networks.contract import Network
+from noise2mask.networks.base import Network
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
 

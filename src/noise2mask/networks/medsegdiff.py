@@ -21,8 +21,8 @@ from torch.nn import functional as F
 
 from noise2mask.errors import UserError
 from noise2mask.networks import highway as second
+from noise2mask.networks.base import Network
 from noise2mask.networks.blocks import check_halvings
-from noise2mask.networks.contract import Network
 from noise2mask.networks.highway import Highway
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 

@@ -12,8 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from noise2mask.networks.base import Network
 from noise2mask.networks.blocks import conv3x3
-from noise2mask.networks.contract import Network
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
 RESIDUAL_SCALE = 0.2  # of every residual branch

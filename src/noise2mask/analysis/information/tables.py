@@ -1,0 +1,253 @@
+"""Tables of losses, their structure and information, from errors per case and noise level.
+
+What a table `measured` and groups are is said in :mod:`noise2mask.analysis.information.curves`; the
+columns of what is made of them are those of ``contents.COLUMNS``.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from noise2mask.analysis.information.curves import Curves, Key, curves, oracle_curves
+from noise2mask.analysis.information.humps import hump_position, non_monotonicity
+from noise2mask.analysis.information.information import (
+    Quantity,
+    converted,
+    image_information,
+    mask_entropy,
+)
+from noise2mask.analysis.information.integral import Information
+from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
+from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.resampling import CaseGroups, units
+
+TARGETS: tuple[Quantity, ...] = ("eps", "x_0", "v")
+
+
+def loss_table(
+    measured: pd.DataFrame,
+    groups: CaseGroups,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Mean loss per pixel over cases at each level, for all targets.
+
+    The loss of x_0 is in units of its coding, that of v too; the loss of eps has no unit.
+
+    Args:
+        measured: see ``curves``.
+        groups: see ``curves``.
+        resamples: of the bootstrap.
+        level: coverage of the intervals.
+        seed: of the bootstrap.
+    """
+    rows = []
+    for key, found in curves(measured).items():
+        drawn = units(groups, key.dataset, found.cases)
+        one = np.ones((1, len(found.t)))
+        factors = {
+            target: converted(one, found.log_snr, gap=found.gap, given="x_0", wanted=target)[0]
+            for target in TARGETS
+        }
+        intervals = [
+            bootstrap_mean(losses, groups=drawn, resamples=resamples, level=level, seed=seed)
+            for losses in found.loss("x_0").T
+        ]
+        rows += [
+            (*key, target, t, log_snr, *(factor * np.array(interval[:3])), interval.n)
+            for target in TARGETS
+            for t, log_snr, factor, interval in zip(
+                found.t, found.log_snr, factors[target], intervals, strict=True
+            )
+        ]
+    return pd.DataFrame(rows, columns=list(COLUMNS["losses"]))
+
+
+def structure_table(
+    measured: pd.DataFrame,
+    groups: CaseGroups,
+    *,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Depth of non-monotonicity and place of the hump of each curve.
+
+    A curve that is not refuted to be non-monotonic has its hump placed: `log_snr_at_hump` with the
+    interval `hump_low` to `hump_high`, and `t_at_hump`, linear between the levels. `low` and `high`
+    belong to the depth.
+
+    Args:
+        measured: see ``curves``.
+        groups: see ``curves``.
+        resamples: of the bootstrap.
+        level: coverage of the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: a curve has fewer than three levels.
+    """
+    rows = []
+    for key, found in curves(measured).items():
+        drawn = units(groups, key.dataset, found.cases)
+        for target in TARGETS:
+            losses = found.loss(target)
+            depth, verdict = non_monotonicity(
+                losses, groups=drawn, resamples=resamples, level=level, seed=seed
+            )
+            place = Interval(np.nan, np.nan, np.nan, depth.n)
+            if verdict != "refuted":
+                place = hump_position(
+                    losses, found.log_snr, groups=drawn, resamples=resamples, level=level, seed=seed
+                )
+            order = np.argsort(found.log_snr)
+            t = np.interp(place.mean, found.log_snr[order], found.t[order])
+            rows.append((*key, target, t, *place[:3], *depth[:3], verdict, depth.n))
+    return pd.DataFrame(rows, columns=list(COLUMNS["structure"]))
+
+
+def information_table(
+    measured: pd.DataFrame,
+    oracles: pd.DataFrame,
+    groups: CaseGroups,
+    *,
+    with_image: str,
+    without_image: str,
+    resamples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Bits that the image tells of a mask, and those that a mask has.
+
+    Rows: `difference`, `orthogonal`, `covariance` and `gap` of ``information.Estimates``; `entropy`
+    of the mask from the network without the image, and `entropy_oracle` from the oracle
+    `multiscale` on the same cases, both upper bounds. A dataset and network without one of the two
+    modes has no rows, one without oracle no `entropy_oracle`.
+
+    Args:
+        measured: see ``curves``.
+        oracles: scores per case, ``oracles.COLUMNS`` and a column `dataset`.
+        groups: see ``curves``.
+        with_image: the mode that sees the image.
+        without_image: the one that does not.
+        resamples: of the bootstrap.
+        level: coverage of the intervals.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: the two modes were not measured on the same levels, or fewer than three lie
+            below the ceiling of ``integral.Information``.
+    """
+    rows: list[tuple[object, ...]] = []
+    for dataset, network, without, with_, bound in _pairs(
+        measured, oracles, with_image, without_image
+    ):
+        found, gap = _information(
+            without, with_, bound, groups, dataset, resamples=resamples, level=level, seed=seed
+        )
+        for name, each in found.items():
+            bits, quantiles = each.bits, [quantile.mean for quantile in each.quantiles]
+            rows.append(
+                (dataset, network, name, *bits[:3], each.bits_per_pixel.mean, *quantiles, bits.n)
+            )
+        bits_of_gap = [value / math.log(2) for value in gap[:3]]
+        per_pixel = bits_of_gap[0] / with_.pixels
+        rows.append(
+            (dataset, network, "gap", *bits_of_gap, per_pixel, np.nan, np.nan, np.nan, gap.n)
+        )
+    return pd.DataFrame(rows, columns=list(COLUMNS["information"]))
+
+
+def integrand_table(
+    measured: pd.DataFrame, oracles: pd.DataFrame, *, with_image: str, without_image: str
+) -> pd.DataFrame:
+    """Where along the noise the bits lie: bits per mask and unit of log SNR.
+
+    Levels above the ceiling of ``integral.Information`` are left out: what networks err there is no
+    information. So the area of a curve is the bits of :func:`information_table` less the tails.
+
+    Args:
+        measured: see ``curves``.
+        oracles: as in :func:`information_table`, as are the modes.
+        with_image: the mode that sees the image.
+        without_image: the one that does not.
+
+    Raises:
+        ValueError: as in :func:`information_table`.
+    """
+    rows: list[tuple[object, ...]] = []
+    for dataset, network, without, with_, bound in _pairs(
+        measured, oracles, with_image, without_image
+    ):
+        # The densities are means over cases, to which the bootstrap adds nothing.
+        found, _ = _information(without, with_, bound, {}, dataset, resamples=1, level=0.5, seed=0)
+        for name, each in found.items():
+            levels = zip(each.log_snr, each.density / math.log(2), strict=True)
+            rows += [(dataset, network, name, *pair) for pair in levels if pair[0] <= each.ceiling]
+    return pd.DataFrame(rows, columns=list(COLUMNS["integrand"]))
+
+
+def _pairs(
+    measured: pd.DataFrame, oracles: pd.DataFrame, with_image: str, without_image: str
+) -> Iterator[tuple[str, str, Curves, Curves, Curves | None]]:
+    """Dataset, network, curves without and with the image, and the oracle's, on the same cases."""
+    found = curves(measured)
+    for (dataset, network, mode), with_ in found.items():
+        without = found.get(Key(dataset, network, without_image))
+        if mode != with_image or without is None:
+            continue
+        known = set(without.cases)
+        cases = [case for case in with_.cases if case in known]
+        same = np.array_equal(without.t, with_.t) and np.allclose(without.log_snr, with_.log_snr)
+        if not same or (without.gap, without.pixels) != (with_.gap, with_.pixels) or not cases:
+            raise ValueError(
+                f"{dataset}, {network}: {with_image} and {without_image} need the same cases, "
+                f"levels of noise and coding"
+            )
+        bound = oracle_curves(oracles, dataset, cases, with_.pixels)
+        yield dataset, network, without.of(cases), with_.of(cases), bound
+
+
+def _information(
+    without: Curves,
+    with_: Curves,
+    bound: Curves | None,
+    groups: CaseGroups,
+    dataset: str,
+    *,
+    resamples: int,
+    level: float,
+    seed: int,
+) -> tuple[dict[str, Information], Interval]:
+    """Estimates by name, and the gap in nats."""
+    estimates = image_information(
+        without.errors,
+        with_.errors,
+        with_.distances,
+        with_.log_snr,
+        gap=with_.gap,
+        pixels=with_.pixels,
+        groups=units(groups, dataset, with_.cases),
+        resamples=resamples,
+        level=level,
+        seed=seed,
+    )
+    found = estimates._asdict()
+    gap = found.pop("gap")
+    for name, curve in {"entropy": without, "entropy_oracle": bound}.items():
+        if curve is not None:
+            found[name] = mask_entropy(
+                curve.errors,
+                curve.log_snr,
+                gap=curve.gap,
+                pixels=curve.pixels,
+                groups=units(groups, dataset, curve.cases),
+                resamples=resamples,
+                level=level,
+                seed=seed,
+            )
+    return found, gap

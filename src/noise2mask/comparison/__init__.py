@@ -1,1 +1,0 @@
-"""What differs between two reports, and what made it differ."""

@@ -1,0 +1,195 @@
+"""How tables and figures call things: names shown, the order of rows, numbers in words."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import pandas as pd
+
+from noise2mask.study.plan import draws_of
+from noise2mask.study.schema import Study
+
+BLIND = "blind"
+"""Name under which tables hold predictions that do not look at the image."""
+
+NETWORKS = {"ensemdiff": "EnsemDiff", "segdiff": "SegDiff", "medsegdiff": "MedSegDiff"}
+MODES = {
+    "feed_forward": "feed-forward",
+    "diffusion": "diffusion",
+    "cross_entropy": "feed-forward, cross-entropy",
+    "dice": "feed-forward, Dice",
+    "image_free": "diffusion without image",
+    "image_diffusion": "diffusion of images",
+    "dice_diffusion": "diffusion, Dice and cross-entropy",
+    "recycling": "diffusion, recycling",
+    "posterior": "posterior, with image",
+    "posterior_free": "posterior, without image",
+}
+
+
+class Metric(NamedTuple):
+    """How a metric is shown; `better` is 1 if higher is better, -1 if lower, 0 if not known."""
+
+    title: str
+    better: int = 0
+    unit: str = ""
+    digits: int = 3
+    interval_digits: int = 3
+
+
+METRICS = {
+    "iou": Metric("IoU", 1, interval_digits=2),
+    "dice": Metric("Dice", 1, interval_digits=2),
+    "nsd": Metric("NSD", 1, interval_digits=2),
+    "hd95": Metric("HD95", -1, "px", digits=1, interval_digits=1),
+    "ece": Metric("ECE", -1),
+    "ace": Metric("ACE", -1),
+    "mce": Metric("MCE", -1),
+    "brier": Metric("Brier", -1),
+    "nll": Metric("NLL", -1, "nats"),
+}
+_SUFFIXES = {"_pooled": "pooled", "_band": "band"}
+
+
+class Row(NamedTuple):
+    """One row of a results table; `extra` if its sampler is not the first of its mode."""
+
+    network: str
+    mode: str
+    sampler: str
+    extra: bool
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Names that a study gives, and what belongs beside its numbers.
+
+    Args:
+        datasets: name of a dataset to its title.
+        networks: name of a network to its title.
+        modes: name of a mode to its title.
+        draws: name of a sampler to N, the draws whose mean is scored.
+        level: coverage of the intervals.
+    """
+
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, str] = field(default_factory=dict)
+    draws: Mapping[str, int] = field(default_factory=dict)
+    level: float = 0.95
+
+    def dataset(self, name: str) -> str:
+        """Title of a dataset, or its name."""
+        return self.datasets.get(name, name)
+
+    def network(self, name: str) -> str:
+        """Title of a network, or its name."""
+        return self.networks.get(name, NETWORKS.get(name, name))
+
+    def mode(self, name: str) -> str:
+        """Title of a mode, or its name."""
+        return self.modes.get(name, MODES.get(name, name))
+
+    def row(self, row: Row) -> str:
+        """Title of a row's mode, with its sampler where that is not the usual one."""
+        return self.mode(row.mode) + (f" ({row.sampler})" if row.extra else "")
+
+    def kind(self, row: Row, rows: Iterable[Row]) -> str:
+        """Title of a row's mode for a legend of all `rows`, with N."""
+        same = [one.sampler for one in rows if (one.mode, one.extra) == (row.mode, row.extra)]
+        drawn = self.drawn([row.sampler] if row.extra else same)
+        return ", ".join(filter(None, [self.row(row), drawn]))
+
+    def line(self, row: Row) -> str:
+        """Title of a row's network, with its sampler where that is not the usual one."""
+        return self.network(row.network) + (f" ({row.sampler})" if row.extra else "")
+
+    def interval(self) -> str:
+        """The name of the intervals, e.g. ``95 % interval``."""
+        return f"{100 * self.level:g} % interval"
+
+    def drawn(self, samplers: Iterable[str]) -> str:
+        """N of `samplers` as ``N = 5``, or nothing if it is not known."""
+        known = sorted({self.draws[name] for name in samplers if name in self.draws})
+        return f"N = {', '.join(map(str, known))}" if known else ""
+
+
+def titled(title: str, stands_for: str | None) -> str:
+    """Title of a dataset that says of a stand-in what it stands in for."""
+    return f"{title} (for {stands_for})" if stands_for else title
+
+
+def headed(title: str, note: str) -> str:
+    """A title with a short note, e.g. the number of cases, behind it."""
+    return f"{title}, {note}" if title.endswith(")") else f"{title} ({note})"
+
+
+def metric_of(name: str) -> Metric:
+    """How a metric is shown; one that is not known goes by its name."""
+    stem = name
+    parts: list[str] = []
+    for suffix, word in _SUFFIXES.items():
+        if stem.endswith(suffix):
+            stem = stem.removesuffix(suffix)
+            parts.insert(0, word)
+    metric = METRICS.get(stem, Metric(stem))
+    return metric._replace(title=", ".join([metric.title, *parts]))
+
+
+def trained(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that belong to a trained network."""
+    return table[table["network"] != BLIND]
+
+
+def names_in(table: pd.DataFrame, column: str) -> list[str]:
+    """Names of a column in their order of appearance."""
+    return [str(name) for name in table[column].unique()]
+
+
+def modes_in(table: pd.DataFrame) -> list[str]:
+    """Modes of trained networks, the known ones first."""
+    found = names_in(trained(table), "mode")
+    return [mode for mode in MODES if mode in found] + [m for m in found if m not in MODES]
+
+
+def rows_of(table: pd.DataFrame) -> list[Row]:
+    """Every (network, mode, sampler) of a table, grouped by network, feed-forward first."""
+    shown = trained(table)
+    usual = {mode: str(shown["sampler"][shown["mode"] == mode].iloc[0]) for mode in modes_in(shown)}
+    rows = []
+    for network in names_in(shown, "network"):
+        for mode in usual:
+            cell = shown[(shown["network"] == network) & (shown["mode"] == mode)]
+            samplers = sorted(names_in(cell, "sampler"), key=lambda name: name != usual[mode])
+            rows += [Row(network, mode, name, name != usual[mode]) for name in samplers]
+    return rows
+
+
+def number(value: float, digits: int) -> str:
+    """A number with so many decimals and no negative zero, or a dash if there is none."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def counted(counts: Iterable[float]) -> str:
+    """Numbers of cases as ``n = 60``, or ``n = 58–60`` where they differ."""
+    found = sorted({int(count) for count in counts if math.isfinite(count)})
+    if not found:
+        return "n = 0"
+    return f"n = {found[0]}" + (f"–{found[-1]}" if len(found) > 1 else "")
+
+
+def labels_of(study: Study) -> Labels:
+    """Names that the study gives to its datasets and networks, and N of its samplers."""
+    return Labels(
+        datasets={
+            name: titled(entry.title, entry.stands_for) for name, entry in study.datasets.items()
+        },
+        networks={name: entry.title for name, entry in (study.networks | study.references).items()},
+        modes={name: entry.title for name, entry in study.modes.items() if entry.title},
+        draws={name: draws_of(study, name) for name in (*study.samplers, *study.readings)},
+        level=study.evaluation.level,
+    )

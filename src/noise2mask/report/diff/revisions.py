@@ -1,0 +1,304 @@
+"""Reports by the name a user gives them: a study, a folder, a git revision, a DVC experiment.
+
+Git and DVC's experiments (commits below ``refs/exps/``) are read with the ``git`` command alone.
+Nothing is checked out, so the working folder stays as it is.
+"""
+
+import difflib
+import io
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from noise2mask.errors import UserError
+from noise2mask.evaluation.score import COLUMNS
+from noise2mask.evaluation.tables import read_table
+from noise2mask.report import provenance as record
+from noise2mask.report.provenance import Record
+from noise2mask.study.paths import REPORTS, study_file
+
+HERE = (".", "workspace")
+"""What a user calls the state of the working folder."""
+
+_CASE = ["dataset", "network", "mode", "sampler", "seed", "case", "metric"]
+_TABLE = "metrics.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a comparison reads of a report.
+
+    Args:
+        study: name of the study.
+        title: what messages call the report.
+        metrics: the table of that name.
+        record: what made the numbers, None if the report does not say.
+    """
+
+    study: str
+    title: str
+    metrics: pd.DataFrame
+    record: Record | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where reports lie: the working folder, or a commit.
+
+    Args:
+        root: the project folder.
+        title: what messages call it.
+        commit: hash, None for the working folder.
+    """
+
+    root: Path
+    title: str
+    commit: str | None = None
+
+    def studies(self) -> list[str]:
+        """Sorted names of the studies that have a report here."""
+        if self.commit is None:
+            found = (self.root / REPORTS).glob(f"*/{_TABLE}")
+            return sorted(path.parent.name for path in found)
+        listed = _git(self.root, "ls-tree", "-rz", "--name-only", self.commit, f"{REPORTS}/")
+        paths = [Path(name) for name in (listed or b"").decode().split("\0")]
+        return sorted(path.parent.name for path in paths if path == _in_reports(path.parent.name))
+
+    def read(self, path: Path) -> bytes | None:
+        """Content of a file of the project, None if it is not here."""
+        if self.commit is not None:
+            return _git(self.root, "cat-file", "blob", f"{self.commit}:./{path.as_posix()}")
+        return (self.root / path).read_bytes() if (self.root / path).is_file() else None
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What a name given by the user stands for.
+
+    Args:
+        place: where the report lies.
+        study: whose report it is, None if the name does not say.
+        folder: of the report, where the name is a path.
+    """
+
+    place: Place
+    study: str | None = None
+    folder: Path | None = None
+
+
+def open_reports(
+    a: str, b: str, study: str | None = None, root: Path = Path()
+) -> tuple[Report, Report]:
+    """The two reports that a user names.
+
+    Each name is that of a study with a report in the working folder, a folder with a report, a git
+    revision, a DVC experiment, ``REVISION:study``, or ``.`` for the working folder as it is.
+
+    Args:
+        a: one name.
+        b: the other.
+        study: whose report to read where a name does not say; without it the study of the other
+            name, the only one that both places have, or that of ``params.yaml``.
+        root: the project folder.
+
+    Raises:
+        UserError: a name stands for nothing or for several things, no report of the study is
+            there, or a file of it is damaged.
+    """
+    first, second = (_meant(name, root) for name in (a, b))
+    if study is not None and first.study and second.study:
+        raise UserError(
+            f"--study {study} says nothing here: '{a}' and '{b}' name their studies "
+            f"({first.study} and {second.study}); leave it out."
+        )
+    own = study or first.study or second.study or _common_study(first.place, second.place)
+    return _opened(first, first.study or own), _opened(second, second.study or own)
+
+
+def _meant(name: str, root: Path) -> Meant:
+    """What one name stands for."""
+    here = Place(root, "the working folder")
+    if name in HERE:
+        return Meant(here)
+    found: list[tuple[str, Meant]] = []
+    if Path(name).name == name and (root / _in_reports(name)).is_file():
+        found.append((f"the study in {REPORTS / name} (write .:{name})", Meant(here, name)))
+    if (root / name / _TABLE).is_file():
+        meant = Meant(here, _study_in(root / name), Path(name))
+        found.append((f"the folder (write ./{name})", meant))
+    commit = _commit(root, name)
+    if commit is not None:
+        full = (_git(root, "rev-parse", "--symbolic-full-name", name) or b"").decode().strip()
+        meant = Meant(Place(root, f"{name} ({commit[:7]})", commit))
+        found.append((f"the revision {commit[:7]} (write {full or commit})", meant))
+    experiments = sorted(set(_experiments(root).get(name, ())) - {commit})
+    for commit in experiments:
+        meant = Meant(Place(root, f"experiment {name} ({commit[:7]})", commit))
+        found.append((f"the DVC experiment {commit[:7]} (write {commit})", meant))
+    if len(found) > 1:
+        meanings = "; ".join(text for text, _ in found)
+        raise UserError(f"'{name}' may mean several things: {meanings}.")
+    if found:
+        return found[0][1]
+    before, colon, study = name.rpartition(":")
+    if colon and study and before:
+        place = _meant(before, root)
+        if place.study is None:
+            return Meant(place.place, study)
+        raise UserError(f"'{name}': only a revision or . can stand before the colon.")
+    raise UserError(_stands_for_nothing(name, root))
+
+
+def _stands_for_nothing(name: str, root: Path) -> str:
+    """The sentence for a name that is not known."""
+    studies = Place(root, "").studies()
+    if (root / study_file(name)).is_file():
+        return (
+            f"study '{Path(name).stem}' has no report yet; run `make reproduce STUDY={name}`, or "
+            f"compare one that has: {', '.join(studies) or 'none'}."
+        )
+    listed = _git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags")
+    known = [*studies, *(listed or b"").decode().split(), *_experiments(root)]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    guess = f"; did you mean '{near[0]}'?" if near else "."
+    text = (
+        f"'{name}' is no study with a report ({', '.join(studies) or 'there is none'}), no folder "
+        f"with one, no git revision and no DVC experiment{guess}"
+    )
+    if shutil.which("git") is None:
+        return f"{text} The command git is not installed, so no revision can be read."
+    if _git(root, "rev-parse", "--git-dir") is None:
+        return f"{text} {root.resolve()} is in no git repository, so no revision can be read."
+    if (_git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
+        return f"{text} This clone is shallow: `git fetch --unshallow` brings older revisions."
+    return text
+
+
+def _common_study(a: Place, b: Place) -> str:
+    """The study to compare where no name says one."""
+    common = [name for name in a.studies() if name in b.studies()]
+    if len(common) == 1:
+        return common[0]
+    chosen = _chosen_by_params(a.root)
+    if chosen is not None and chosen in common:
+        return chosen
+    if common:
+        raise UserError(
+            f"{a.title} and {b.title} both have reports of {', '.join(common)}; say which with "
+            "--study."
+        )
+    raise UserError(
+        f"no study has a report in both: {a.title} has {', '.join(a.studies()) or 'none'}, "
+        f"{b.title} has {', '.join(b.studies()) or 'none'}."
+    )
+
+
+def _chosen_by_params(root: Path) -> str | None:
+    """The study that ``params.yaml``, the file of DVC's parameters, is set to."""
+    try:
+        content = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    chosen = content.get("study") if isinstance(content, dict) else None
+    return chosen if isinstance(chosen, str) else None
+
+
+def _opened(meant: Meant, study: str) -> Report:
+    place, folder = meant.place, meant.folder or REPORTS / study
+    title = f"{study} {'at' if place.commit else 'in'} {place.title}"
+    title = str(folder) if meant.folder else title
+    content = place.read(folder / _TABLE)
+    if content is None:
+        raise UserError(_no_report(place, study))
+    said = place.read(folder / record.FILE)
+    found = record.parsed(said, f"{record.FILE} of {title}") if said is not None else None
+    return Report(study, title, _scores(content, f"{_TABLE} of {title}"), found)
+
+
+def _no_report(place: Place, study: str) -> str:
+    """The sentence for a place without a report of the study."""
+    if place.commit and place.read(REPORTS / study / "metrics.json") is not None:
+        return (
+            f"{place.title} holds only the means of the study '{study}', which `dvc metrics diff` "
+            f"compares; git has to track the report itself: `git add --force {REPORTS / study}` "
+            "before the next commit or experiment."
+        )
+    make = "" if place.commit else f" Run `make reproduce STUDY={study}` to make it."
+    return (
+        f"{place.title} holds no report of the study '{study}'; it has "
+        f"{', '.join(place.studies()) or 'none at all'}.{make}"
+    )
+
+
+def _study_in(folder: Path) -> str:
+    """Name of the study whose report lies in a folder."""
+    with (folder / _TABLE).open(encoding="utf-8", errors="replace") as file:
+        file.readline()
+        return file.readline().partition(",")[0] or folder.resolve().name
+
+
+def _scores(content: bytes, told: str) -> pd.DataFrame:
+    """The table `metrics`, checked."""
+    try:
+        table = read_table(io.BytesIO(content))
+        wrong = _wrong(table, content)
+    except ValueError as error:
+        wrong = str(error).splitlines()[0]
+    if wrong:
+        raise UserError(f"{told} is damaged ({wrong}); make the report again.")
+    return table
+
+
+def _wrong(table: pd.DataFrame, content: bytes) -> str | None:
+    """What is wrong with a table `metrics` read from `content`."""
+    missing = [name for name in COLUMNS if name not in table.columns]
+    if missing:
+        return f"it has no column {', '.join(missing)}"
+    if not content.endswith(b"\n") or table[_CASE].isna().any(axis=None):
+        return "a line is cut off"
+    if len(table) and table["value"].dtype.kind not in "fi":
+        return "a value is no number"
+    if table.duplicated(_CASE).any():
+        return "a score is there twice"
+    return None
+
+
+def _in_reports(study: str) -> Path:
+    return REPORTS / study / _TABLE
+
+
+def _git(root: Path, *arguments: str) -> bytes | None:
+    """What a git command prints; None if it fails, as it does outside a repository."""
+    try:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _commit(root: Path, name: str) -> str | None:
+    """Hash of the commit that git knows by a name."""
+    found = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    return found.decode().strip() if found else None
+
+
+def _experiments(root: Path) -> dict[str, list[str]]:
+    """Commits of each name of a DVC experiment, saved as ``refs/exps/<2>/<38 digits>/<name>``."""
+    found: dict[str, list[str]] = {}
+    for name, commit in _experiment_refs(root):
+        found.setdefault(name, []).append(commit)
+    return found
+
+
+def _experiment_refs(root: Path) -> Iterator[tuple[str, str]]:
+    listed = _git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
+    for line in (listed or b"").decode().splitlines():
+        refname, commit = line.rsplit(" ", 1)
+        _, _, start, *rest = refname.split("/", 4)
+        if len(start) == 2 and len(rest) == 2:  # the others are DVC's own
+            yield rest[1], commit

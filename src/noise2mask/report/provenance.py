@@ -1,0 +1,326 @@
+"""What made the numbers of a report: ``provenance.json`` beside its tables.
+
+It holds no dates and no places of a machine, so equal studies give equal bytes, and two of them
+say what changed between two reports (:mod:`noise2mask.report.diff.changes`).
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from noise2mask.data.prepared import read_manifest
+from noise2mask.errors import UserError
+from noise2mask.files import said_by_run
+from noise2mask.study.code_hash import (
+    code_behind,
+    entry_hash,
+    measuring_entries,
+    metric_entries,
+    preparation_entries,
+    reading_entries,
+    reference_code,
+    reference_entries,
+    sampling_entries,
+    scoring_entries,
+    training_code,
+    training_entries,
+    versions,
+)
+from noise2mask.study.paths import RESULTS, cell_folder, prepared
+from noise2mask.study.plan import (
+    PREDICTION,
+    cells,
+    fusion_of,
+    measured_places,
+    reference_cells,
+    run_settings,
+    sampler_behind,
+    samplers_of,
+)
+from noise2mask.study.schema import Cell, Options, Settings, Study, digest
+
+FILE = "provenance.json"
+FORMAT = 1
+SHORT = 16
+"""Digits that are kept of a digest."""
+_ABSOLUTE = re.compile(r"/[\w./ -]*")  # and no regular expression
+
+
+class Data(Settings):
+    """One dataset; all but its names and terms is empty if it was not prepared.
+
+    `counts` are cases (tiles, where images were cut) for each split, `images` the scored test
+    images, `digests` one for each split, `groups` the group of a test image that is not its own
+    group, `part` the code that prepared it.
+    """
+
+    title: str
+    stands_for: str
+    licence: str
+    kind: str
+    part: str
+    digest: str
+    digests: dict[str, str]
+    counts: dict[str, int]
+    images: int
+    groups: dict[str, str]
+
+
+class Drawn(Settings):
+    """One sampling of a training: the digest of its settings, and its code."""
+
+    settings: str
+    part: str
+
+
+class Trained(Settings):
+    """One training and its scored samplings.
+
+    `run` is the digest in its ``run.json``, `code` the fingerprint there, and `current` says
+    whether that is the fingerprint of the code listed under `part`. `versions` are those that it
+    ran with, where they are not those of the report.
+    """
+
+    run: str
+    code: str
+    part: str
+    current: bool
+    versions: dict[str, str]
+    samplers: dict[str, Drawn]
+
+
+class Code(Settings):
+    """Hash of each module or function, and the ones behind each part of the work."""
+
+    entries: dict[str, str]
+    parts: dict[str, tuple[str, ...]]
+
+
+class Record(Settings):
+    """The content of ``provenance.json``.
+
+    `cells` are named ``dataset/network/mode/seed0``; `missing` has a line for each result that is
+    not there. Parts of `code` are named after where they start, e.g. ``training segdiff diffusion
+    linear``, ``evaluation mean``, ``metric iou`` and ``measuring``.
+    """
+
+    format: int
+    study: str
+    settings: Options
+    versions: dict[str, str]
+    datasets: dict[str, Data]
+    code: Code
+    cells: dict[str, Trained]
+    missing: tuple[str, ...]
+
+
+def record_of(
+    study: Study,
+    name: str,
+    root: Path,
+    groups: Mapping[tuple[str, str], str],
+    missing: Iterable[str],
+) -> Record:
+    """What made the results of a study that lie below `root`.
+
+    Args:
+        study: the study.
+        name: its name.
+        root: folder that holds ``results`` and ``data``.
+        groups: group of each (dataset, test image) that was scored.
+        missing: a line for each result that is not there.
+
+    Raises:
+        UserError: a ``run.json`` or a manifest cannot be read.
+    """
+    parts: dict[str, tuple[str, ...]] = {}
+    datasets = {
+        dataset: _data(study, name, root, dataset, groups, parts) for dataset in study.datasets
+    }
+    found = {
+        "/".join([*cell[:3], f"seed{cell.seed}"]): _trained(study, name, root, cell, parts)
+        for cell in cells(study)
+    }
+    found |= {
+        "/".join([*cell[:3], f"seed{cell.seed}"]): _compared(study, name, root, cell, parts)
+        for cell in reference_cells(study)
+    }
+    evaluation = study.evaluation
+    parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation.fusion)
+    for metric, entry in metric_entries(evaluation).items():
+        parts[f"metric {metric}"] = (entry,)
+    parts |= _analysed(study)
+    behind = {part: code_behind(*starts) for part, starts in sorted(parts.items())}
+    entries = sorted({entry for part in behind.values() for entry in part})
+    return Record(
+        format=FORMAT,
+        study=name,
+        settings=_without_places(study),
+        versions=versions(),
+        datasets=datasets,
+        code=Code(entries={entry: entry_hash(entry) for entry in entries}, parts=behind),
+        cells={label: cell for label, cell in found.items() if cell is not None},
+        missing=tuple(missing),
+    )
+
+
+def parsed(content: bytes, told: str) -> Record | None:
+    """The record in the bytes of a ``provenance.json``; None if it has another format.
+
+    Args:
+        content: of the file.
+        told: what messages call the file.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    try:
+        document = json.loads(content)
+        if document["format"] != FORMAT:
+            return None
+        return Record.model_validate(document)
+    except (ValueError, TypeError, KeyError, ValidationError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{told} is damaged ({reason}); make the report again.") from None
+
+
+def dataset_table(record: Record) -> pd.DataFrame:
+    """The datasets, a row each: names and terms, cases of each split, test images, digest."""
+    columns = [
+        "name", "title", "stands_for", "licence", "train", "val", "test", "test_images", "digest",
+    ]  # fmt: skip
+    rows = [
+        (
+            name, data.title, data.stands_for, data.licence,
+            *(data.counts.get(split, 0) for split in ("train", "val", "test")),
+            data.images, data.digest,
+        )
+        for name, data in record.datasets.items()
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _analysed(study: Study) -> dict[str, tuple[str, ...]]:
+    """Parts of the code behind the analysis."""
+    parts = {}
+    if study.analysis.measured:
+        measured = [
+            run_settings(study, Cell(place.dataset, place.network, mode, place.seed))
+            for place, modes in measured_places(study).items()
+            for mode in modes
+        ]
+        parts["measuring"] = measuring_entries(measured)
+    if study.analysis.oracles:
+        parts["analysis.fingerprints.describe"] = ("analysis.fingerprints.describe",)
+    return parts
+
+
+def _data(
+    study: Study,
+    name: str,
+    root: Path,
+    dataset: str,
+    groups: Mapping[tuple[str, str], str],
+    parts: dict[str, tuple[str, ...]],
+) -> Data:
+    """One dataset; the code that prepared it is added to `parts`."""
+    entry = study.datasets[dataset]
+    part = f"preparing {entry.kind}"
+    parts[part] = preparation_entries(entry)
+    folder = root / prepared(name, dataset)
+    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
+    tests = [case for case in manifest.cases if case.split == "test"] if manifest else []
+    images = sorted({case.image for case in tests})
+    group_of = {image: groups.get((dataset, image), image) for image in images}
+    return Data(
+        title=entry.title,
+        stands_for=entry.stands_for or "",
+        licence=entry.licence,
+        kind=entry.kind,
+        part=part,
+        digest=manifest.digest[:SHORT] if manifest else "",
+        digests={
+            split: value[:SHORT] for split, value in (manifest.digests if manifest else {}).items()
+        },
+        counts=dict(manifest.counts) if manifest else {},
+        images=len(images),
+        groups={image: group for image, group in group_of.items() if image != group},
+    )
+
+
+def _trained(
+    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+) -> Trained | None:
+    """One training, None if it is not finished; the code behind it is added to `parts`."""
+    folder = cell_folder(root / RESULTS, name, cell)
+    if not (folder / "run.json").exists():
+        return None
+    run = said_by_run(folder / "run.json", "digest", "code", "versions")
+    settings = run_settings(study, cell)
+    schedule = settings.diffusion.schedule.name
+    weighting = settings.diffusion.weighting.name
+    part = f"training {settings.network.architecture} {settings.mode} {schedule}"
+    part += f" {weighting}" if weighting != "uniform" else ""
+    parts[part] = training_entries(settings)
+    samplers = {}
+    for sampler in samplers_of(study, cell):
+        if (folder / sampler / "metrics.csv").exists():
+            entry = sampler_behind(study, sampler)
+            drawn = f"sampling {settings.network.architecture} {settings.mode} {schedule} "
+            drawn += entry.sampler
+            parts[drawn] = sampling_entries(settings, entry)
+            said = entry.model_dump(mode="json", exclude={"networks"})
+            if sampler in study.readings:
+                drawn = f"reading {drawn.removeprefix('sampling ')}"
+                fusion = fusion_of(study, sampler)
+                parts[drawn] = (*sampling_entries(settings, entry), *reading_entries(fusion))
+                said["reading"] = study.readings[sampler].model_dump(mode="json")
+            samplers[sampler] = Drawn(settings=digest(said), part=drawn)
+    return Trained(
+        run=run["digest"],
+        code=run["code"],
+        part=part,
+        current=run["code"] == training_code(settings),
+        versions=run["versions"] if run["versions"] != versions() else {},
+        samplers=samplers,
+    )
+
+
+def _compared(
+    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+) -> Trained | None:
+    """One training of a reference, None if it is not finished."""
+    folder = cell_folder(root / RESULTS, name, cell)
+    if not (folder / "run.json").exists():
+        return None
+    run = said_by_run(folder / "run.json", "digest", "code", "versions")
+    entry = study.references[cell.network]
+    part = f"reference {entry.kind}"
+    parts[part] = reference_entries(entry)
+    drawn = {PREDICTION: Drawn(settings=run["digest"], part=part)}
+    return Trained(
+        run=run["digest"],
+        code=run["code"],
+        part=part,
+        current=run["code"] == reference_code(entry),
+        versions=run["versions"] if run["versions"] != versions() else {},
+        samplers=drawn if (folder / PREDICTION / "metrics.csv").exists() else {},
+    )
+
+
+def _without_places(study: Study) -> Options:
+    """The settings; of the place of raw data, which decides nothing, the last part of its path."""
+    settings = study.model_dump(mode="json")
+    for entry in settings["datasets"].values():
+        entry["options"] = {key: _placeless(key, value) for key, value in entry["options"].items()}
+    return settings
+
+
+def _placeless(key: str, value: Any) -> Any:
+    is_place = key == "root" or (isinstance(value, str) and _ABSOLUTE.fullmatch(value))
+    return PurePath(value).name if is_place else value

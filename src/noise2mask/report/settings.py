@@ -1,0 +1,194 @@
+"""What a study says of itself: its settings in words, and where they leave the paper."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from noise2mask import plugins
+from noise2mask.evaluation.labels import labels_of, metric_of
+from noise2mask.study.plan import cells, draws_of, run_settings
+from noise2mask.study.schema import Cell, RunSettings, Study
+
+Runs = Sequence[tuple[Cell, RunSettings]]
+
+
+class DatasetNote(NamedTuple):
+    """A dataset as the report names it; `stands_for` is empty unless it replaces another."""
+
+    title: str
+    stands_for: str
+    licence: str
+
+
+def datasets_of(study: Study) -> tuple[DatasetNote, ...]:
+    """Title, replaced dataset and licence of each dataset."""
+    return tuple(
+        DatasetNote(entry.title, entry.stands_for or "", entry.licence)
+        for entry in study.datasets.values()
+    )
+
+
+def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
+    """What decides the numbers of a study, as (label, value).
+
+    A setting that differs between trainings is listed with the trainings it holds for.
+    """
+    runs = _runs(study)
+
+    def across(pick: Callable[[RunSettings], object]) -> str:
+        return _across(study, runs, pick)
+
+    shares = study.shares
+    return (
+        ("resolution", f"{study.resolution} × {study.resolution} pixels"),
+        (
+            "shares of cases, where a dataset brings no split",
+            f"train {shares.train:g}, validation {shares.val:g}, test {shares.test:g}",
+        ),
+        ("seeds", _spoken(study.seeds)),
+        *((f"network {entry.title}", _spoken(entry.options)) for entry in study.networks.values()),
+        ("noise schedule", across(lambda run: run.diffusion.schedule.name)),
+        ("timesteps T", across(lambda run: run.diffusion.schedule.timesteps)),
+        ("input scale b", across(lambda run: run.diffusion.schedule.input_scale)),
+        ("diffusion target", across(lambda run: run.diffusion.target)),
+        ("timestep weighting", across(lambda run: run.diffusion.weighting.name)),
+        ("mask coding", across(lambda run: run.diffusion.coding)),
+        *_samplings(study),
+        ("training steps", across(lambda run: run.training.steps)),
+        ("batch", across(lambda run: run.training.batch)),
+        ("peak learning rate", across(lambda run: run.training.learning_rate)),
+        ("decay of averaged weights", across(lambda run: run.training.ema_decay)),
+        (
+            "fusion of the draws, threshold on it",
+            f"{study.evaluation.fusion}, {study.evaluation.threshold:g}",
+        ),
+        *_metric_options(study),
+        ("width of the boundary band", f"{study.evaluation.band} px on either side"),
+        ("bins of reliability diagrams and of pooled ECE", str(study.evaluation.bins)),
+        ("compute", f"{study.compute.device}, threads: {study.compute.threads}"),
+    )
+
+
+def departures_of(study: Study) -> tuple[str, ...]:
+    """Where the settings are not the paper's, or make the comparison uneven: a sentence each."""
+    runs = [(cell, run) for cell, run in _runs(study) if run.mode == "diffusion"]
+    found = []
+    targets = [run for _, run in runs if run.diffusion.target != "eps"]
+    if targets:
+        text = _across(study, runs, lambda run: run.diffusion.target)
+        found.append(f"Diffusion target: {text}; the paper's diffusion loss is on eps.")
+    scales = [run.diffusion.schedule.input_scale for _, run in runs]
+    if any(scale != 1 for scale in scales):
+        text = _across(study, runs, lambda run: run.diffusion.schedule.input_scale)
+        shift = _spoken([f"{2 * math.log(b):.2f}" for b in dict.fromkeys(scales) if b != 1])
+        found.append(
+            f"Input scale b: {text}, which shifts log SNR by {shift}; the published codes use "
+            "masks in {0, 1} or {-1, 1} as they are."
+        )
+    steps = {run.training.steps for _, run in _runs(study)}
+    if len(steps) > 1:
+        text = _across(study, _runs(study), lambda run: run.training.steps)
+        found.append(f"Trainings do not have the same number of steps: {text}.")
+    draws = {
+        name: draws_of(study, mode.samplers[0])
+        for name, mode in study.modes.items()
+        if mode.samplers
+    }
+    if len(set(draws.values())) > 1:
+        labels = labels_of(study)
+        counts = [f"{count} ({labels.mode(name)})" for name, count in draws.items()]
+        found.append(f"The modes are scored with different numbers of draws: {'; '.join(counts)}.")
+    stand_ins = [
+        f"{note.title} for {note.stands_for}" for note in datasets_of(study) if note.stands_for
+    ]
+    if stand_ins:
+        found.append(f"Some datasets stand in for those of the paper: {', '.join(stand_ins)}.")
+    for field, chosen, text in (
+        ("validation", "test", "Checkpoints are chosen on the test cases, so scores are too good"),
+        ("masks", "grown", "Masks are interpolated and all above 0 is foreground, so they grow"),
+    ):
+        titles = [
+            entry.title for entry in study.datasets.values() if getattr(entry, field) == chosen
+        ]
+        if titles:
+            found.append(f"{text}: {', '.join(titles)}.")
+    return tuple(found)
+
+
+def _metric_options(study: Study) -> Iterator[tuple[str, str]]:
+    """Options of the metrics that have any, defaults included."""
+    for kind, chosen in (
+        ("metric", study.evaluation.metrics),
+        ("calibration", study.evaluation.calibration),
+    ):
+        for name, given in chosen.items():
+            options = plugins.options(kind, name).model_validate(given).model_dump()
+            if options:
+                yield f"metric {metric_of(name).title}", _spoken(options)
+
+
+def _runs(study: Study) -> Runs:
+    return [(cell, run_settings(study, cell)) for cell in cells(study)]
+
+
+def _samplings(study: Study) -> Iterator[tuple[str, str]]:
+    """Samplers of each mode, the first one first."""
+    for name, mode in study.modes.items():
+        texts = []
+        for sampler in mode.samplers:
+            if sampler in study.readings:
+                texts.append(_reading(study, sampler))
+                continue
+            entry = study.samplers[sampler]
+            where = f", {_spoken(entry.networks)} only" if entry.networks else ""
+            head = f", {entry.head} head" if entry.head != "output" else ""
+            head += f", from t = {entry.start}" if entry.start is not None else ""
+            head += f", {entry.views} views" if entry.views > 1 else ""
+            texts.append(
+                f"{sampler} ({entry.sampler}{head}, steps: {entry.steps}, draws N: "
+                f"{entry.draws}{where})"
+            )
+        if texts:
+            yield f"sampling, {labels_of(study).mode(name)}", "; ".join(texts)
+
+
+def _reading(study: Study, name: str) -> str:
+    """A reading in words."""
+    entry = study.readings[name]
+    parts = [f"{entry.draws or study.samplers[entry.of].draws} draws of {entry.of}"]
+    parts += [f"{entry.seeds} trainings"] if entry.seeds > 1 else []
+    parts += [f"fusion {entry.fusion}"] if entry.fusion else []
+    parts += ["temperature fitted on validation cases"] if entry.temperature else []
+    parts += ["kept as JPEG"] if entry.storage == "jpeg" else []
+    parts += [f"thresholds {_spoken(entry.thresholds)} of the maximum"] if entry.thresholds else []
+    return f"{name} ({', '.join(parts)}; N: {draws_of(study, name)})"
+
+
+def _across(study: Study, runs: Runs, pick: Callable[[RunSettings], object]) -> str:
+    """A setting of all trainings: one value, or each with the trainings that have it."""
+    labels = labels_of(study)
+    values = {cell: _spoken(pick(run)) for cell, run in runs}
+    if len(set(values.values())) == 1:
+        return next(iter(values.values()))
+    names: tuple[Callable[[Cell], str], ...] = (
+        lambda cell: labels.mode(cell.mode),
+        lambda cell: labels.network(cell.network),
+        lambda cell: labels.dataset(cell.dataset),
+        lambda cell: ", ".join(
+            [labels.dataset(cell.dataset), labels.network(cell.network), labels.mode(cell.mode)]
+        ),
+    )
+    for name in names:
+        groups = {name(cell): value for cell, value in values.items()}
+        if all(groups[name(cell)] == value for cell, value in values.items()):
+            break
+    return "; ".join(f"{value} ({group})" for group, value in groups.items())
+
+
+def _spoken(value: Any) -> str:
+    """A setting as a person writes it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_spoken(entry)}" for key, entry in value.items()) or "defaults"
+    if isinstance(value, list | tuple):
+        return "/".join(map(_spoken, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,1 +1,0 @@
-"""Archives of raw data: fetched, verified, unpacked."""

@@ -1,0 +1,98 @@
+"""Reading a study file: everything is checked, and every mistake told, before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from noise2mask import plugins
+from noise2mask.errors import UserError
+from noise2mask.study import contradictions, expand, grid, naming, validate
+from noise2mask.study.schema import Study
+
+
+def load_study(path: Path, data: str | None = None) -> Study:
+    """Read and check a study.
+
+    Args:
+        path: the YAML file.
+        data: folder that replaces ``{data}`` in the options of datasets.
+
+    Raises:
+        UserError: the file is missing or unreadable, or anything in it is wrong; all mistakes
+            are told, one a line.
+    """
+    document = _read(path)
+    if data is not None:
+        document = _placed(document, data)
+    wrong: dict[str, str] = {}
+    for expanded in (expand.expanded, naming.resolved, grid.expanded):
+        document, found = expanded(document)
+        wrong |= found
+    study = None
+    try:
+        study = Study.model_validate(document)
+    except ValidationError as error:
+        wrong = validate.told(error, "", Study) | wrong
+    wrong = validate.in_names(document) | validate.in_references(document) | wrong
+    if study is not None and not wrong:
+        wrong = contradictions.between_fields(study)
+    if wrong or study is None:
+        lines = "".join(f"\n  {place}: {message}" for place, message in sorted(wrong.items()))
+        count = f"{len(wrong)} mistake" + "s" * (len(wrong) > 1)
+        raise UserError(f"{path} has {count}; correct and run again:{lines}")
+    return study
+
+
+def check_data(study: Study, name: str) -> None:
+    """Refuse a study whose data are still to be given.
+
+    Raises:
+        UserError: the options of a dataset hold ``{data}``, or a dataset that cannot be fetched is
+            not there and has no stand-in.
+    """
+    for dataset, entry in study.datasets.items():
+        if entry.named and (sentence := naming.missing_by_hand(entry.model_dump())):
+            raise UserError(
+                f"datasets.{dataset} of study {name}: {sentence} Or give it a `stand_in`."
+            )
+        if "{data}" in json.dumps(entry.options):
+            raise UserError(
+                f"datasets.{dataset} of study {name} takes its data from a folder that was not "
+                f"given; run `make reproduce STUDY={name} DATA=<folder>`."
+            )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = sorted(file.stem for file in path.parent.glob("*.yaml"))
+        raise UserError(
+            f"{path} does not exist: {plugins.unknown(path.stem, 'study', names)}."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}; a study is a UTF-8 text file.") from None
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        place = getattr(error, "problem_mark", None)
+        line = f", line {place.line + 1}" if place else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise UserError(f"{path}{line} is not readable YAML: {problem}.") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path} must hold a mapping of study fields, got {document!r}.")
+    return document
+
+
+def _placed(content: Any, data: str) -> Any:
+    """`content` with ``{data}`` replaced in every string."""
+    if isinstance(content, str):
+        return content.replace("{data}", data.rstrip("/"))
+    if isinstance(content, dict):
+        return {key: _placed(value, data) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_placed(value, data) for value in content]
+    return content

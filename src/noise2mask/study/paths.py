@@ -1,0 +1,67 @@
+"""Where the files of a study lie; the workflow and the command line agree through this file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from noise2mask.data.catalogue import Entry, archives_for
+from noise2mask.study.schema import Cell, Place
+
+RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
+DRAWS = {"test": "draws.npz", "val": "val.npz"}
+"""Files of the draws of a split, in the folder of a sampler."""
+RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
+
+
+def study_file(study: str) -> Path:
+    """The file of a study given by name, or by the path of its YAML file."""
+    path = Path(study)
+    return path if path.suffix in {".yaml", ".yml"} else Path("config") / f"{study}.yaml"
+
+
+def raw_folder(entry: Entry, name: str, options: Mapping[str, Any]) -> Path:
+    """Folder of a named dataset's archives and files; each variant of it has its own."""
+    chosen = archives_for(entry, options)
+    variant = {str(value) for archive in chosen for value in archive.only.values()}
+    return RAW / "_".join([entry.raw or name, *sorted(variant)])
+
+
+def prepared(study: str, dataset: str) -> Path:
+    """Folder of a prepared dataset."""
+    return PREPARED / study / dataset
+
+
+def cell_folder(root: Path, study: str, cell: Cell) -> Path:
+    """Folder of a cell below ``results`` or ``work``."""
+    return root / study / cell.dataset / cell.network / cell.mode / f"seed{cell.seed}"
+
+
+def environment(kind: str) -> Path:
+    """The virtual environment of a kind of reference."""
+    return Path(f".venv-{kind}")
+
+
+def cost_file(study: str) -> Path:
+    """What a mask of each network, mode and sampler of a study costs."""
+    return RESULTS / study / "costs.csv"
+
+
+def reference_cost_file(study: str, cell: Cell) -> Path:
+    """What a mask of a reference costs."""
+    return cell_folder(RESULTS, study, cell) / "cost.csv"
+
+
+def blind_folder(study: str, dataset: str) -> Path:
+    """Folder of the scores of image-blind predictions."""
+    return RESULTS / study / dataset / "blind"
+
+
+def described_folder(study: str, dataset: str) -> Path:
+    """Folder of a dataset's fingerprint."""
+    return RESULTS / study / dataset / "fingerprint"
+
+
+def measured_file(study: str, place: Place) -> Path:
+    """The loss of a network's modes along the noise axis."""
+    folder = RESULTS / study / place.dataset / place.network / "measured"
+    return folder / f"seed{place.seed}" / "losses.csv"

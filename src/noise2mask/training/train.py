@@ -1,0 +1,305 @@
+"""Training of one cell: a short loop that can be killed at any moment and goes on where it was.
+
+Every random number of step k comes from a seed made of the run's seed and k, so the state of a
+training is its weights, its optimiser and k. A resumed training on the CPU equals the
+uninterrupted one bit for bit.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from noise2mask import plugins
+from noise2mask.data.prepared import Split, open_split
+from noise2mask.diffusion.process import Process
+from noise2mask.errors import UserError
+from noise2mask.files import locked, write_json, write_text
+from noise2mask.networks.base import Network
+from noise2mask.progress import LOG, Progress
+from noise2mask.seeds import seed_of
+from noise2mask.study.schema import Training
+from noise2mask.training.augment import augment, standardise
+from noise2mask.training.checkpoint import (
+    Course,
+    optimizer_tensors,
+    prefixed,
+    restore_optimizer,
+    under,
+)
+from noise2mask.training.run import (
+    Run,
+    build_network,
+    load_tensors,
+    process_of,
+    refusal,
+    save_tensors,
+)
+
+STATE = "state.safetensors"
+
+
+@dataclass(kw_only=True)
+class State(Course):
+    """What a training is made of at the end of a step."""
+
+    network: Network
+    average: AveragedModel
+    optimizer: torch.optim.AdamW
+
+
+def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> None:
+    """Train a cell to the end and leave its run in `out`.
+
+    Args:
+        run: what is to be trained.
+        data: folder of the prepared dataset; only train and val are opened.
+        work: folder for checkpoints while the training lasts, removed at its end.
+        out: folder of the finished run.
+        device: where to compute.
+
+    Raises:
+        UserError: the loss is no longer finite, another process trains the same cell, or a
+            folder cannot be written.
+    """
+    settings = run.settings
+    torch.set_num_threads(settings.threads)
+    if device.type == "cuda":  # on the CPU all that is used is deterministic
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    with _alone(work):
+        train_split = open_split(data, "train", purpose="training")
+        val_split = open_split(data, "val", purpose="training")
+        accelerator = Accelerator(mixed_precision=settings.precision, cpu=device.type == "cpu")
+        state = _start(run, accelerator)
+        _resume(state, run, work)
+        _loop(state, run, train_split, val_split, work, accelerator)
+        _finish(state, run, work, out)
+
+
+def _start(run: Run, accelerator: Accelerator) -> State:
+    """Network, average and optimiser before the first step."""
+    torch.manual_seed(seed_of(run.settings.seed, "weights"))
+    network = build_network(run.settings, run.data["channels"]).to(accelerator.device)
+    average = AveragedModel(network, multi_avg_fn=_averaging(run.settings.training.ema_decay))
+    training = run.settings.training
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+    )
+    return State(network=network, average=average, optimizer=optimizer)
+
+
+def _averaging(decay: float) -> Any:
+    """Exponential average whose decay rises from 0.1, so that a short training forgets its start.
+
+    `AveragedModel` copies the buffers, so batch norm's statistics are those of the last step.
+    """
+
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:
+        now = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - now)
+
+    return update
+
+
+def _loop(
+    state: State,
+    run: Run,
+    train_split: Split,
+    val_split: Split,
+    work: Path,
+    accelerator: Accelerator,
+) -> None:
+    training, seed = run.settings.training, run.settings.seed
+    process = process_of(run.settings)
+    losses_of = plugins.member("mode", run.settings.mode)
+    network, optimizer = accelerator.prepare(state.network, state.optimizer)
+    progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
+    while state.step < training.steps:
+        step = state.step + 1
+        rate = learning_rate(training, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        generator = torch.Generator().manual_seed(seed_of(seed, "step", step))
+        torch.manual_seed(seed_of(seed, "dropout", step))
+        image, mask = tensors(
+            train_split, batch_rows(len(train_split.ids), training.batch, seed, step)
+        )
+        image, mask = augment(image, mask, generator=generator, **run.settings.augmentation)
+        image = _standardised(image, run, accelerator.device)
+        network.train()
+        mask = mask.to(accelerator.device)
+        with accelerator.autocast():
+            loss = losses_of(network, image, mask, process, generator=generator).mean()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise UserError(_not_finite(state, run, rate, value, work))
+        optimizer.zero_grad(set_to_none=True)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(network.parameters(), training.clip_norm)
+        optimizer.step()
+        state.average.update_parameters(accelerator.unwrap_model(network))
+        state.step = step
+        state.note(value, training.steps)
+        if step % training.validate_every == 0 or step == training.steps:
+            _validate(state, run, val_split, process, losses_of, work)
+        if step % training.checkpoint_every == 0 or step == training.steps:
+            _checkpoint(state, run, work)
+        progress.update(step, f"loss {value:.4f}, best of val {state.best_loss:.4f}")
+
+
+def learning_rate(training: Training, step: int) -> float:
+    """Rate of step 1 ... steps: linear warm-up, then constant or half a cosine down to 0."""
+    if step <= training.warm_up:
+        return training.learning_rate * step / training.warm_up
+    if training.decay == "constant":
+        return training.learning_rate
+    done = (step - training.warm_up) / max(1, training.steps - training.warm_up + 1)
+    return training.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def batch_rows(cases: int, batch: int, seed: int, step: int) -> list[int]:
+    """Rows of the training split that make the batch of step 1, 2, ...
+
+    The rows run through one permutation of all cases after another, so every case is seen
+    equally often.
+    """
+    first = (step - 1) * batch
+    rows = []
+    for position in range(first, first + batch):
+        epoch, index = divmod(position, cases)
+        rows.append(int(_permutation(cases, seed, epoch)[index]))
+    return rows
+
+
+@lru_cache(maxsize=2)  # a batch may span two epochs
+def _permutation(cases: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.random.default_rng(seed_of(seed, "epoch", epoch)).permutation(cases)
+
+
+def tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
+    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0 and 1, float32."""
+    images = torch.from_numpy(split.images[rows].astype(np.float32) / 255)
+    masks = torch.from_numpy(split.masks[rows].astype(np.float32))
+    return images.permute(0, 3, 1, 2), masks[:, None]
+
+
+@torch.no_grad()
+def _validate(
+    state: State,
+    run: Run,
+    split: Split,
+    process: Process,
+    losses_of: Any,
+    work: Path,
+) -> None:
+    """Mean loss of the averaged weights over val, at the same noise and timesteps every time."""
+    device = next(state.network.parameters()).device
+    network = state.average.module.eval()
+    total, count, batch = 0.0, 0, run.settings.training.batch
+    # A mode that sees no noise has one loss a case.
+    repeats = run.settings.training.validation_repeats if process.use.sees_noise else 1
+    for repeat in range(repeats):
+        for first in range(0, len(split.ids), batch):
+            image, mask = tensors(split, slice(first, first + batch))
+            image = _standardised(image, run, device)
+            seed = seed_of(run.settings.seed, "validation", repeat, first)
+            generator = torch.Generator().manual_seed(seed)
+            losses = losses_of(network, image, mask.to(device), process, generator=generator)
+            total, count = total + float(losses.double().sum()), count + len(losses)
+    if state.validated(total / count):
+        save_tensors(_best(work, state.step), network.state_dict(), run.record())
+
+
+def _best(work: Path, step: int) -> Path:
+    return work / f"best-{step}.safetensors"
+
+
+def _checkpoint(state: State, run: Run, work: Path) -> None:
+    """Save the whole state; the weights that val chose lie beside it under their step."""
+    named = (
+        prefixed(state.network.state_dict(), "network.")
+        | prefixed(state.average.state_dict(), "average.")
+        | prefixed(optimizer_tensors(state.optimizer), "optimizer.")
+    )
+    save_tensors(work / STATE, named, run.record() | {"progress": state.progress()})
+    for path in work.glob("best-*.safetensors"):
+        if path != _best(work, state.best_step):
+            path.unlink()
+
+
+def _resume(state: State, run: Run, work: Path) -> None:
+    """Go on from the checkpoint in `work`, if there is one of this very run.
+
+    A checkpoint of other settings, code or data is refused whole: the reason is told, the file
+    is kept under another name, and the training starts at step 0.
+    """
+    path = work / STATE
+    if not path.exists():
+        return
+    saved, record = load_tensors(path)
+    reason = refusal(record, run)
+    if reason is not None:
+        kept = work / f"refused-{record['digest']}.safetensors"
+        path.replace(kept)
+        LOG.warning(
+            "%s cannot be resumed (%s); it is kept as %s and training starts at step 0.",
+            path,
+            reason,
+            kept.name,
+        )
+        return
+    state.network.load_state_dict(under(saved, "network."))
+    state.average.load_state_dict(under(saved, "average."))
+    restore_optimizer(state.optimizer, under(saved, "optimizer."))
+    state.go_on(record["progress"])
+
+
+def _finish(state: State, run: Run, work: Path, out: Path) -> None:
+    """Move the chosen weights and the history to `out`; ``run.json`` comes last."""
+    chosen, _ = load_tensors(_best(work, state.best_step))
+    save_tensors(out / "model.safetensors", chosen, run.record())
+    write_text(out / "history.jsonl", state.text())
+    write_json(out / "run.json", run.record())
+    for path in [work / STATE, *work.glob("best-*.safetensors")]:
+        path.unlink(missing_ok=True)
+
+
+def _not_finite(state: State, run: Run, rate: float, loss: float, work: Path) -> str:
+    checkpoint = work / STATE
+    if checkpoint.exists():
+        good = f"the last good checkpoint is {checkpoint}"
+    else:
+        good = "no checkpoint was saved yet"
+    return (
+        f"the loss of {run.settings.title()} became {loss} at step {state.step + 1} with learning "
+        f"rate {rate:.3g}; {good}; lower training.learning_rate or training.clip_norm."
+    )
+
+
+def _standardised(image: Tensor, run: Run, device: torch.device) -> Tensor:
+    return standardise(image, run.data["mean"], run.data["std"]).to(device)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Hold the cell's lock, so that a process left over from a killed workflow is noticed."""
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "lock").touch()
+    except OSError as error:
+        raise UserError(
+            f"{work} cannot be written ({error.strerror}); "
+            "change its permissions or choose another folder."
+        ) from None
+    busy = f"another process is training in {work}; wait for its end or stop it."
+    with locked(work / "lock", busy):
+        yield

@@ -1,0 +1,141 @@
+"""Running a whole study: Snakemake on the project's Snakefile, and a report whatever happens."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from noise2mask.errors import UserError
+from noise2mask.files import locked
+from noise2mask.progress import LOG
+from noise2mask.study import paths
+from noise2mask.study.load import check_data, load_study
+from noise2mask.workflow import outputs, set_aside
+from noise2mask.workflow.prune import LOCK
+
+DRY = {"-n", "--dry-run", "--dryrun"}
+"""Options of Snakemake with which nothing is run."""
+_CURRENT = Path(".snakemake/current")
+"""Links to the results that a report of an unfinished study may show."""
+
+
+def reproduce(
+    study: str, data: str | None, cores: str | None, profile: str | None, options: Sequence[str]
+) -> int:
+    """Make everything a study lacks, in the working folder.
+
+    Cells that fail do not stop the others; the report lists what is missing then. Files that
+    nothing shows to be current are made again, and kept until the new ones are there.
+
+    Args:
+        study: name or file of the study.
+        data: folder that replaces ``{data}``.
+        cores: how many this machine gives, or "all"; None leaves it to the variable ``CORES``.
+        profile: folder of a Snakemake profile, for a cluster; None leaves it to the variables
+            ``PROFILE`` and ``SNAKEMAKE_PROFILE``.
+        options: further options of Snakemake.
+
+    Returns:
+        The exit status of Snakemake.
+
+    Raises:
+        UserError: the study is wrong, this is no project folder, or another process runs a study
+            in it.
+    """
+    path = paths.study_file(study)
+    loaded = load_study(path, data)
+    check_data(loaded, path.stem)
+    if not Path("Snakefile").exists():
+        raise UserError(f"{Path.cwd()} holds no Snakefile; run this in the project's folder.")
+    command = [sys.executable, "-m", "snakemake", *options, *_place(cores, profile)]
+    command += outputs.configuration(study, data)
+    dry_run = not DRY.isdisjoint(options)
+    busy = f"another process is running a study in {Path.cwd()}; wait for its end."
+    with locked(LOCK, busy):
+        # Without this folder Snakemake takes the records of a clone for those of an old version.
+        Path(".snakemake/incomplete").mkdir(exist_ok=True)
+        # Nobody else runs here, so a lock is left over from a process that was killed.
+        if any(Path(".snakemake/locks").glob("*")):
+            LOG.info("An earlier run was killed; going on where it was.")
+            _run([*command, "--unlock", "--quiet", "all"])
+        again = _to_make_again(study, data, dry_run=dry_run)
+        status = _run([*command, *(["--forcerun", *again] if again else [])])
+        if not dry_run:
+            outputs.note_checksums(path.stem)
+            set_aside.drop(path.stem)
+    if status != 0 and not dry_run:
+        _report_what_there_is(study, data)
+    return status
+
+
+def _place(cores: str | None, profile: str | None) -> list[str]:
+    """Options that say where jobs run.
+
+    The environment can say it too, so that a DVC stage runs anywhere without another command.
+    """
+    profile = profile or os.environ.get("PROFILE")
+    cores = cores or os.environ.get("CORES")
+    if profile:
+        return ["--profile", profile]
+    if os.environ.get("SNAKEMAKE_PROFILE") and not cores:
+        return []
+    return ["--cores", cores or "all"]
+
+
+def _to_make_again(study: str, data: str | None, *, dry_run: bool) -> list[str]:
+    """Outputs that Snakemake takes for current and that nothing shows to be so.
+
+    What lies there is set aside, and so is what is made from it.
+    """
+    name = paths.study_file(study).stem
+    doubts, waiting = outputs.doubts(name), set_aside.waiting(name)
+    if not doubts and not waiting:
+        return []
+    plan = outputs.declared(study, data)
+    again = sorted(output for output in {*doubts, *waiting} if output in plan and not plan[output])
+    if doubted := [output for output in again if output in doubts]:
+        LOG.info(_told(doubted, doubts))
+    if again and not dry_run:
+        set_aside.set_aside(output for output in plan if Path(output).is_file())
+    return again
+
+
+def _told(doubted: Sequence[str], doubts: Mapping[str, str]) -> str:
+    """One line on files that are made again; one that is wrong itself stands for the others."""
+    first = min(doubted, key=lambda output: doubts[output].startswith(outputs.FROM_ANOTHER))
+    others = f" and {len(doubted) - 1} more files" if len(doubted) > 1 else ""
+    return (
+        f"Made again, because nothing shows that it is current: {first} ({doubts[first]}){others}. "
+        f"What lies there is kept in {set_aside.ASIDE} until the new results are there."
+    )
+
+
+def _run(command: Sequence[str]) -> int:
+    """Run a command with this Python's commands on the path; interrupts reach it by themselves."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    process = subprocess.Popen(command, env={**os.environ, "PATH": path})
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+
+
+def _report_what_there_is(study: str, data: str | None) -> None:
+    """Report what is current; scores of other settings, not yet made again, count as missing."""
+    name = paths.study_file(study).stem
+    try:
+        plan = outputs.declared(study, data)
+    except UserError:
+        return  # the run failed for the same reason and has told it
+    doubted = outputs.doubts(name)
+    shutil.rmtree(_CURRENT, ignore_errors=True)
+    for output, pending in plan.items():
+        if not pending and output not in doubted and Path(output).is_file():
+            (_CURRENT / output).parent.mkdir(parents=True, exist_ok=True)
+            (_CURRENT / output).symlink_to(Path(output).resolve())
+    command = [sys.executable, "-m", "noise2mask.cli", "report", "--study", study]
+    _run([*command, *(["--data", data] if data else []), "--root", str(_CURRENT)])
+    shutil.rmtree(_CURRENT, ignore_errors=True)

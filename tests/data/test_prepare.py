@@ -1,0 +1,289 @@
+"""Preparing: splits, tiles, and equal bytes whatever the number of processes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from noise2mask.data.formats import phantoms
+from noise2mask.data.prepare import prepare
+from noise2mask.data.prepared import open_split, read_manifest
+from noise2mask.data.resize import grow_mask, resize_image, resize_mask
+from noise2mask.data.splits import SPLITS
+from noise2mask.errors import UserError
+
+SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
+
+
+def folder_of_pictures(root: Path, count: int = 6, *, size: tuple[int, int] = (20, 30)) -> Path:
+    """Images of one grey level and masks whose left half is foreground; (height, width)."""
+    for number in range(count):
+        image = np.full((*size, 3), 20 * number, np.uint8)
+        mask = np.zeros(size, np.uint8)
+        mask[:, : size[1] // 2] = 255
+        save(root / "images" / f"case{number}.png", image)
+        save(root / "masks" / f"case{number}.png", mask)
+    return root
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    options = {"family": "nuclei", "count": 12, "size": 48}
+    one = prepare("phantoms", options, "n", 24, SHARES, tmp_path / "one")
+    two = prepare("phantoms", options, "n", 24, SHARES, tmp_path / "two", processes=2)
+    assert one == two
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_every_case_is_in_one_split(tmp_path: Path) -> None:
+    options = {"family": "lesion", "count": 20, "size": 32}
+    manifest = prepare("phantoms", options, "lesions", 16, SHARES, tmp_path)
+    assert manifest.counts == {"train": 12, "val": 3, "test": 5}
+    ids = [id for split in SPLITS for id in open_split(tmp_path, split, purpose="evaluation").ids]
+    assert sorted(ids) == [f"lesion_{number:05d}" for number in range(20)]
+    assert manifest.options == {
+        "family": "lesion", "count": 20, "size": 32, "tile": None, "shrink": None, "stride": None,
+        "masks": "area", "validation": "own", "shares": SHARES,
+    }  # fmt: skip
+
+
+def test_rows_are_the_cases_that_the_manifest_names(tmp_path: Path) -> None:
+    options = {"family": "tissue", "count": 8, "size": 32}
+    manifest = prepare("phantoms", options, "t", 32, SHARES, tmp_path)
+    source_of = {source.id: source for source in phantoms.sources(**options)}
+    for split in SPLITS:
+        opened = open_split(tmp_path, split, purpose="evaluation")
+        for row, id in enumerate(opened.ids):
+            image, mask = phantoms.load(source_of[id])
+            np.testing.assert_array_equal(opened.images[row], image)  # nothing to resize
+            np.testing.assert_array_equal(opened.masks[row], mask)
+            case = next(case for case in manifest.cases if case.id == id)
+            assert case.split == split
+            assert case.foreground == pytest.approx(mask.mean())
+
+
+def test_source_sizes_and_file_digests_are_kept(tmp_path: Path) -> None:
+    import hashlib
+
+    root = folder_of_pictures(tmp_path / "raw")
+    prepare("folder", {"root": str(root)}, "d", 16, SHARES, tmp_path / "out")
+    for case in read_manifest(tmp_path / "out").cases:
+        assert (case.width, case.height) == (30, 20)
+        content = (root / "images" / f"{case.id}.png").read_bytes()
+        assert case.image_sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_tiles_of_an_image_stay_together(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw", size=(20, 30))
+    manifest = prepare(
+        "folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", tile=8, processes=1
+    )
+    of_one = [case for case in manifest.cases if case.group == "case2"]
+    assert [case.id for case in of_one] == [
+        "case2_y000x000", "case2_y000x008", "case2_y000x016",
+        "case2_y008x000", "case2_y008x008", "case2_y008x016",
+    ]  # fmt: skip
+    assert len({case.split for case in of_one}) == 1
+    assert {(case.width, case.height) for case in of_one} == {(8, 8)}
+    # columns 0 to 14 are foreground: all of the first tile, 7 of 8 columns of the second
+    assert [case.foreground for case in of_one[:3]] == [1, 7 / 8, 0]
+    assert manifest.options["tile"] == 8
+
+
+def test_tile_larger_than_the_images(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    with pytest.raises(UserError) as caught:
+        prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", tile=64)
+    assert str(caught.value) == (
+        "no train image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
+    )
+
+
+def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw", count=8, size=(20, 30))
+    options = {"root": str(root)}
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", tile=8, stride=5)
+    places = {split: set() for split in SPLITS}
+    for case in manifest.cases:
+        places[case.split].add((case.top, case.left))
+        assert case.id == f"{case.image}_y{case.top:03d}x{case.left:03d}"
+        assert (case.group, case.width, case.height) == (case.image, 8, 8)
+    assert places["train"] == {(y, x) for y in (0, 5, 10) for x in (0, 5, 10, 15, 20)}
+    assert places["val"] == places["test"] == {(y, x) for y in (0, 8) for x in (0, 8, 16)}
+    assert manifest.options["stride"] == 5
+    split_of = {}
+    for case in manifest.cases:
+        assert split_of.setdefault(case.image, case.split) == case.split
+
+
+def test_shrinking_comes_before_cutting(tmp_path: Path) -> None:
+    """SegDiff's protocol for MoNuSeg: 1000 to 512 pixels, tiles of 256; here 50 to 32 and 16."""
+    options = {"family": "nuclei", "count": 4, "size": 50}
+    manifest = prepare("phantoms", options, "n", 16, SHARES, tmp_path, shrink=32, tile=16)
+    assert manifest.counts == {"train": 8, "val": 4, "test": 4}
+    source_of = {source.id: source for source in phantoms.sources(**options)}
+    before, after = [], []
+    for split in SPLITS:
+        opened = open_split(tmp_path, split, purpose="evaluation")
+        cases = [case for case in manifest.cases if case.split == split]
+        for row, case in enumerate(cases):
+            image, mask = phantoms.load(source_of[case.image])
+            window = np.s_[case.top : case.top + 16, case.left : case.left + 16]
+            np.testing.assert_array_equal(opened.images[row], resize_image(image, (32, 32))[window])
+            np.testing.assert_array_equal(opened.masks[row], resize_mask(mask, (32, 32))[window])
+            before.append(mask.mean())
+            after.append(case.foreground)
+    assert np.mean(after) == pytest.approx(np.mean(before), rel=0.01)
+
+
+def test_a_case_that_is_not_cut_is_its_own_image(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", shrink=12)
+    for case in manifest.cases:
+        assert (case.image, case.top, case.left) == (case.id, 0, 0)
+        assert (case.width, case.height) == (30, 20)
+
+
+def test_tiles_are_the_same_bytes_whatever_the_number_of_processes(tmp_path: Path) -> None:
+    options = {"family": "nuclei", "count": 9, "size": 48}
+    cutting = {"shrink": 40, "tile": 16, "stride": 7}
+    one = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "one", **cutting)
+    two = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "two", processes=2, **cutting)
+    assert one == two
+    assert one == read_manifest(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("cutting", "sentence"),
+    [
+        (
+            {"stride": 4},
+            "stride 4 of d is the step of its training tiles, so it must be from 1 to `tile`, "
+            "which is not given; change one of them.",
+        ),
+        (
+            {"tile": 8, "stride": 9},
+            "stride 9 of d is the step of its training tiles, so it must be from 1 to `tile`, "
+            "which is 8; change one of them.",
+        ),
+        (
+            {"tile": 16, "shrink": 12},
+            "no train image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 "
+            "pixels; choose a smaller `tile`.",
+        ),
+    ],
+)
+def test_tiles_that_cannot_be_cut(tmp_path: Path, cutting: dict[str, int], sentence: str) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    with pytest.raises(UserError) as caught:
+        prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", **cutting)
+    assert str(caught.value) == sentence
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "lack", "other"),
+    [(0, "no foreground", "background"), (255, "no background", "foreground")],
+)
+def test_masks_with_nothing_to_learn(tmp_path: Path, value: int, lack: str, other: str) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    for path in (root / "masks").iterdir():
+        save(path, np.full((20, 30), value, np.uint8))
+    options = {"root": str(root), "foreground": (255,)}
+    with pytest.raises(UserError) as caught:
+        prepare("folder", options, "moles", 8, SHARES, tmp_path / "out")
+    assert str(caught.value) == (
+        f"the masks of all 6 cases of moles have {lack}: every pixel is {other}, so there is "
+        "nothing to learn; check the masks and the options that say which values are foreground."
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_fewer_cases_than_splits(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw", count=2)
+    with pytest.raises(UserError, match=r"2 group\(s\) of cases cannot fill the 3 splits"):
+        prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out")
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_error_in_any_process_reaches_the_user(tmp_path: Path, processes: int) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    (root / "images" / "case3.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"case3\.png could not be read"):
+        prepare(
+            "folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", processes=processes
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_grey_images_among_coloured_ones_become_rgb(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    save(root / "images" / "case1.png", np.full((20, 30), 99, np.uint8))
+    manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out")
+    assert manifest.channels == 3
+    found = {
+        id: image
+        for split in SPLITS
+        for id, image in zip(
+            *(lambda s: (s.ids, s.images))(
+                open_split(tmp_path / "out", split, purpose="evaluation")
+            ),
+            strict=True,
+        )
+    }
+    assert (found["case1"] == 99).all()
+
+
+def test_grey_datasets_stay_grey(tmp_path: Path) -> None:
+    root = folder_of_pictures(tmp_path / "raw")
+    for path in (root / "images").iterdir():
+        save(path, np.full((20, 30), 50, np.uint8))
+    manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out")
+    assert manifest.channels == 1
+    assert manifest.mean == (50 / 255,)
+    assert manifest.std == (0,)
+
+
+@pytest.mark.parametrize("cut", [{}, {"shrink": 24, "tile": 16}])
+def test_masks_can_be_grown_as_published_codes_do(tmp_path: Path, cut: dict[str, int]) -> None:
+    options = {"family": "nuclei", "count": 9, "size": 48}
+    kept = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "kept", **cut)
+    grown = prepare("phantoms", options, "n", 12, SHARES, tmp_path / "grown", masks="grown", **cut)
+    assert [case.id for case in grown.cases] == [case.id for case in kept.cases]
+    for one, other in zip(kept.cases, grown.cases, strict=True):
+        assert other.foreground > one.foreground or one.foreground in (0, 1)
+    for split in SPLITS:
+        opened = [
+            open_split(tmp_path / name, split, purpose="evaluation") for name in ("kept", "grown")
+        ]
+        np.testing.assert_array_equal(*(each.images for each in opened))
+    assert (kept.options["masks"], grown.options["masks"]) == ("area", "grown")
+    if not cut:
+        opened = open_split(tmp_path / "grown", "test", purpose="evaluation")
+        source = next(s for s in phantoms.sources(**options) if s.id == opened.ids[0])
+        expected = grow_mask(phantoms.load(source)[1], (12, 12))
+        np.testing.assert_array_equal(opened.masks[0], expected)
+
+
+def test_test_cases_can_take_the_place_of_validation_cases(tmp_path: Path) -> None:
+    options = {"family": "lesion", "count": 20, "size": 32}
+    own = prepare("phantoms", options, "n", 16, SHARES, tmp_path / "own")
+    chosen = prepare("phantoms", options, "n", 16, SHARES, tmp_path / "test", validation="test")
+    assert chosen.digests["val"] == chosen.digests["test"] == own.digests["test"]
+    assert own.digests["val"] != own.digests["test"]
+    assert chosen.digests["train"] == own.digests["train"]
+    assert (chosen.mean, chosen.std) == (own.mean, own.std)
+    assert chosen.counts == {"train": 12, "val": 5, "test": 5}
+    assert (own.options["validation"], chosen.options["validation"]) == ("own", "test")
+    val = open_split(tmp_path / "test", "val", purpose="training")
+    test = open_split(tmp_path / "test", "test", purpose="evaluation")
+    assert val.ids == test.ids
+    np.testing.assert_array_equal(val.masks, test.masks)
+    with pytest.raises(UserError, match="training cannot open the test split"):
+        open_split(tmp_path / "test", "test", purpose="training")

@@ -1,0 +1,247 @@
+"""Tasks whose image information is known, with their exact denoisers: the gauge of every estimate.
+
+Masks have levels -1 and +1 (`GaussianField`: mean 0 and variance 1). A denoiser sees z = sqrt(snr)
+x + n, which is x_t / sqrt(1 - A) with snr = A/(1 - A), and gives the posterior mean of x.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp, softmax
+from scipy.stats.qmc import MultivariateNormalQMC
+
+from noise2mask.analysis.oracles import exact
+from noise2mask.analysis.oracles.binary import binary_entropy
+from noise2mask.seeds import seed_of
+
+Floats = NDArray[np.float64]
+
+
+class Task(Protocol):
+    """Masks, images of them, and what can be known about either."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a mask."""
+
+    @property
+    def bits(self) -> float:
+        """I(mask; image) per mask."""
+
+    def sample(self, generator: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+        """Masks and images, both (cases, H, W)."""
+
+    def denoise(self, z: Floats, snr: float, image: Floats | None = None) -> Floats:
+        """Posterior mean of the masks (cases, H, W) given z and, if there is one, the image."""
+
+
+@dataclass(frozen=True)
+class BinaryChannel:
+    """Independent pixels, each of which the image shows wrong with probability `flip`."""
+
+    shape: tuple[int, int]
+    flip: float
+    foreground: float = 0.5
+
+    @property
+    def bits(self) -> float:
+        """Per pixel h(P(image is foreground)) - h(flip)."""
+        q, p = self.foreground, self.flip
+        shown = q * (1 - p) + (1 - q) * p
+        nats = binary_entropy(0, shown) - binary_entropy(0, p)
+        return math.prod(self.shape) * nats / math.log(2)
+
+    def mmse(self, log_snr: Floats, *, with_image: bool) -> Floats:
+        """Of a whole mask, (levels,)."""
+        q, p = self.foreground, self.flip
+        if not with_image:
+            return math.prod(self.shape) * exact.mmse(log_snr, q)
+        shown = q * (1 - p) + (1 - q) * p
+        pixel = shown * exact.mmse(log_snr, q * (1 - p) / shown)
+        pixel += (1 - shown) * exact.mmse(log_snr, q * p / (1 - shown))
+        return math.prod(self.shape) * pixel
+
+    def sample(self, generator: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+        """Masks and images, both of -1 and +1."""
+        mask = _independent(generator, (cases, *self.shape), self.foreground)
+        return mask, mask * _independent(generator, mask.shape, 1 - self.flip)
+
+    def denoise(self, z: Floats, snr: float, image: Floats | None = None) -> Floats:
+        """Hyperbolic tangent of half the log odds."""
+        half = _half_log_odds(self.foreground) + math.sqrt(snr) * z
+        if image is not None:
+            half += _half_log_odds(1 - self.flip) * image
+        return np.tanh(half)
+
+
+@dataclass(frozen=True)
+class NoisyPixels:
+    """Independent pixels, the image with Gaussian noise of deviation `noise` added to each."""
+
+    shape: tuple[int, int]
+    noise: float
+    foreground: float = 0.5
+
+    @property
+    def bits(self) -> float:
+        """Per pixel what a binary input tells through a Gaussian channel, by quadrature."""
+        q = self.foreground
+        nats = binary_entropy(0, q) - binary_entropy(1 / self.noise**2, q)
+        return math.prod(self.shape) * nats / math.log(2)
+
+    def mmse(self, log_snr: Floats, *, with_image: bool) -> Floats:
+        """Of a whole mask, (levels,); the image adds its own SNR."""
+        seen = np.log(np.exp(log_snr) + with_image / self.noise**2)
+        return math.prod(self.shape) * exact.mmse(seen, self.foreground)
+
+    def sample(self, generator: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+        """Masks of -1 and +1 and noisy images."""
+        mask = _independent(generator, (cases, *self.shape), self.foreground)
+        return mask, mask + self.noise * generator.normal(size=mask.shape)
+
+    def denoise(self, z: Floats, snr: float, image: Floats | None = None) -> Floats:
+        """Hyperbolic tangent of half the log odds."""
+        half = _half_log_odds(self.foreground) + math.sqrt(snr) * z
+        if image is not None:
+            half += image / self.noise**2
+        return np.tanh(half)
+
+
+@dataclass(frozen=True)
+class GaussianField:
+    """A periodic Gaussian field of variance 1 for a mask, and an image of it with white noise.
+
+    Its covariance falls as exp(-(distance/length)^2/4), `length` in pixels; `noise` is the
+    deviation of the noise in a pixel.
+    """
+
+    shape: tuple[int, int]
+    length: float
+    noise: float
+
+    @cached_property
+    def spectrum(self) -> Floats:
+        """Variance of each Fourier coefficient (orthonormal), (H, W), mean 1."""
+        fy, fx = np.fft.fftfreq(self.shape[0])[:, None], np.fft.fftfreq(self.shape[1])[None]
+        power = np.exp(-((2 * np.pi * self.length) ** 2) * (fy**2 + fx**2))
+        return np.asarray(power / power.mean())
+
+    @property
+    def bits(self) -> float:
+        """Capacity of the parallel Gaussian channels, half log2(1 + S/noise^2) each."""
+        return float(np.log1p(self.spectrum / self.noise**2).sum() / 2 / math.log(2))
+
+    def mmse(self, log_snr: Floats, *, with_image: bool) -> Floats:
+        """Of a whole field, the sum of S/(1 + S SNR) (Wiener); the image adds its own SNR."""
+        seen = np.exp(log_snr)[:, None] + with_image / self.noise**2
+        power = self.spectrum.ravel()
+        return np.asarray((power / (1 + seen * power)).sum(axis=1))
+
+    def sample(self, generator: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+        """Fields and noisy images."""
+        mask = self._filtered(generator.normal(size=(cases, *self.shape)), np.sqrt(self.spectrum))
+        return mask, mask + self.noise * generator.normal(size=mask.shape)
+
+    def denoise(self, z: Floats, snr: float, image: Floats | None = None) -> Floats:
+        """Wiener's filter on the sum of both observations, each weighted by its precision."""
+        seen, told = snr, math.sqrt(snr) * z
+        if image is not None:
+            seen, told = snr + 1 / self.noise**2, told + image / self.noise**2
+        return self._filtered(told, self.spectrum / (1 + seen * self.spectrum))
+
+    def _filtered(self, fields: Floats, gain: Floats) -> Floats:
+        return np.asarray(np.fft.ifft2(np.fft.fft2(fields) * gain).real)
+
+
+@dataclass(frozen=True, eq=False)
+class Templates:
+    """Masks drawn from a few, the image with Gaussian noise of deviation `noise` in each pixel.
+
+    Attributes:
+        templates: (K, H, W) of -1 and +1, all different.
+        prior: (K,), probabilities.
+        noise: of the image.
+    """
+
+    templates: Floats
+    prior: Floats
+    noise: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of a mask."""
+        height, width = self.templates.shape[1:]
+        return height, width
+
+    @cached_property
+    def bits(self) -> float:
+        """Entropy of the prior less what the image leaves of it, by Sobol points: good to 0.0001.
+
+        Log likelihoods depend on the image through its products with the templates alone, which
+        are Gaussian, with the templates' own products as their covariance.
+        """
+        flat = self.templates.reshape(len(self.templates), -1) / self.noise
+        products = flat @ flat.T
+        values, vectors = np.linalg.eigh(products)
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        points = MultivariateNormalQMC(np.zeros(len(flat)), rng=seed_of("templates"))
+        noise = points.random(1 << 16) @ root.T
+        prior = np.log(self.prior)
+        left = 0.0  # H(template | image), nats
+        for true, probability in enumerate(self.prior):
+            joint = prior + products[true] + noise  # less the energy, one for all templates
+            left += probability * float(np.mean(logsumexp(joint, axis=1) - joint[:, true]))
+        return float((-(self.prior @ prior) - left) / math.log(2))
+
+    def sample(self, generator: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+        """Masks of -1 and +1 and noisy images."""
+        mask = self.templates[generator.choice(len(self.prior), size=cases, p=self.prior)]
+        return mask, mask + self.noise * generator.normal(size=mask.shape)
+
+    def denoise(self, z: Floats, snr: float, image: Floats | None = None) -> Floats:
+        """Mean of the templates weighted by their posterior, a softmax."""
+        told = math.sqrt(snr) * z if image is None else math.sqrt(snr) * z + image / self.noise**2
+        flat = self.templates.reshape(len(self.templates), -1)
+        # All templates have one energy, so it cancels.
+        weights = softmax(np.log(self.prior) + told.reshape(len(told), -1) @ flat.T, axis=1)
+        return np.asarray((weights @ flat).reshape(told.shape))
+
+
+class Errors(NamedTuple):
+    """Squared errors of x_0 summed over pixels, each (cases, levels)."""
+
+    without_image: Floats
+    with_image: Floats
+    distances: Floats
+
+
+def exact_errors(task: Task, log_snr: Floats, cases: int, generator: np.random.Generator) -> Errors:
+    """What the exact denoisers with and without the image leave, on common noise at each level.
+
+    Args:
+        task: draws the cases.
+        log_snr: (levels,).
+        cases: how many.
+        generator: of masks, images and noise.
+    """
+    mask, image = task.sample(generator, cases)
+    found = np.empty((3, cases, len(log_snr)))
+    for level, snr in enumerate(np.exp(log_snr)):
+        z = math.sqrt(snr) * mask + generator.normal(size=mask.shape)
+        without, with_ = task.denoise(z, float(snr)), task.denoise(z, float(snr), image)
+        for row, difference in enumerate((mask - without, mask - with_, without - with_)):
+            found[row, :, level] = np.square(difference).sum(axis=(1, 2))
+    return Errors(*found)
+
+
+def _independent(generator: np.random.Generator, shape: tuple[int, ...], plus: float) -> Floats:
+    """+1 with probability `plus`, -1 otherwise."""
+    return np.where(generator.random(shape) < plus, 1.0, -1.0)
+
+
+def _half_log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability)) / 2

@@ -1,0 +1,84 @@
+"""Names and options are read from source; a new file or function is found by itself."""
+
+import inspect
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from noise2mask import plugins
+from noise2mask.analysis.oracles.oracles import ORACLES
+
+
+def test_the_names_a_study_may_use():
+    assert set(plugins.names("architecture")) == {"ensemdiff", "medsegdiff", "segdiff"}
+    assert set(plugins.names("format")) == {
+        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "photographs", "volumes",
+    }  # fmt: skip
+    assert set(plugins.names("sampler")) == {
+        "ddpm", "ddim", "dpm_solver", "one_pass",
+    }  # fmt: skip
+    assert set(plugins.names("schedule")) == {
+        "linear", "cosine", "sigmoid", "adapted",
+    }  # fmt: skip
+    assert set(plugins.names("weighting")) == {
+        "uniform", "min_snr", "snr_plus_one", "benefit",
+    }  # fmt: skip
+    assert set(plugins.names("mode")) == {
+        "feed_forward", "diffusion", "image_free", "image_diffusion", "dice_diffusion", "recycling",
+        "posterior", "posterior_free", "cross_entropy", "dice",
+    }  # fmt: skip
+
+
+def test_keys_of_a_mapping_are_read_without_importing_it():
+    assert plugins.names("oracle") == tuple(ORACLES)
+    with pytest.raises(KeyError, match="no mapping 'NOTHING'"):
+        plugins._keys("analysis.oracles.oracles", "NOTHING")
+
+
+PLUGGABLE = [
+    *(
+        (kind, name)
+        for kind in (
+            "architecture", "calibration", "format", "metric", "sampler", "schedule", "weighting",
+        )
+        for name in plugins.names(kind)
+    ),
+    ("augmentation", "augment"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGGABLE)
+def test_options_read_from_source_are_those_of_the_function(kind, name):
+    model = plugins.options(kind, name)
+    signature = inspect.signature(plugins.member(kind, name))
+    keywords = {
+        option: parameter.default
+        for option, parameter in signature.parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and option not in {"generator", "draws"}
+    }
+    assert set(model.model_fields) == set(keywords)
+    for option, field in model.model_fields.items():
+        assert field.is_required() == (keywords[option] is inspect.Parameter.empty)
+        if not field.is_required():
+            assert field.default == keywords[option]
+        assert field.description, f"option {option} of {kind} {name} has no description"
+
+
+def test_bounds_are_read_too():
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        plugins.options("sampler", "ddim")(eta=2)
+
+
+def test_reading_does_not_import(monkeypatch):
+    monkeypatch.delitem(sys.modules, "noise2mask.networks.segdiff", raising=False)
+    plugins.options.cache_clear()
+    plugins.options("architecture", "segdiff")
+    assert "noise2mask.networks.segdiff" not in sys.modules
+
+
+def test_an_unknown_name_is_told_with_the_nearest_and_all():
+    assert plugins.unknown("ddimm", "sampler", ["ddpm", "ddim"]) == (
+        "unknown sampler 'ddimm'; did you mean 'ddim'? Valid: ddpm, ddim"
+    )
+    assert plugins.unknown("xyz", "mode", []) == "unknown mode 'xyz'; Valid: none"

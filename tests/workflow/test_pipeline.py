@@ -1,0 +1,314 @@
+"""The real workflow, run by Snakemake on tiny phantoms in a folder of its own."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.project import ROOT, Project, edit
+from PIL import Image
+
+from noise2mask.study.load import load_study
+from noise2mask.study.plan import cells
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory) -> Project:
+    """A project whose study `mini` (one dataset, six trainings) has run to the end."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    status, text = project.snakemake()
+    assert status == 0, text
+    return project
+
+
+def test_the_study_leaves_what_readers_rely_on(done):
+    for network in ("ensemdiff", "segdiff", "medsegdiff"):
+        for mode, sampler in (("feed_forward", "one_pass"), ("diffusion", "ddim2")):
+            cell = done.folder / f"results/mini/lesion_phantom/{network}/{mode}/seed0"
+            for name in ("run.json", "model.safetensors", "history.jsonl"):
+                assert (cell / name).stat().st_size > 0
+            for name in ("draws.npz", "metrics.csv", "reliability.csv"):
+                assert (cell / sampler / name).stat().st_size > 0
+    report = done.folder / "reports/mini"
+    summary = pd.read_csv(report / "summary.csv")
+    assert set(summary.network) == {"ensemdiff", "segdiff", "medsegdiff", "blind"}
+    assert set(summary[summary.network == "medsegdiff"].sampler) == {
+        "one_pass", "calibration", "ddim2",
+    }  # fmt: skip
+    metrics = pd.read_csv(report / "metrics.csv")
+    assert list(metrics.columns) == [
+        "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case",
+        "metric", "value",
+    ]  # fmt: skip
+    text = (report / "report.md").read_text()
+    assert "Missing results" not in text
+    for picture in re.findall(r"\((figures/[^)]+)\)", text):
+        assert (report / picture).stat().st_size > 0
+    logs = {path.name for path in (done.folder / "logs/mini").iterdir()}
+    assert "lesion_phantom.segdiff.diffusion.seed0.train.log" in logs
+    assert "lesion_phantom.segdiff.diffusion.seed0.train.benchmark.tsv" in logs
+    assert not list((done.folder / "work").rglob("*.safetensors"))
+
+
+def test_a_second_call_has_nothing_to_do_in_seconds(done):
+    start = time.monotonic()
+    status, text = done.snakemake()
+    assert status == 0
+    assert "Nothing to be done" in text
+    assert time.monotonic() - start < 30
+
+
+def test_a_report_that_came_with_a_clone_is_no_reason_to_do_nothing(done, tmp_path):
+    clone = Project(tmp_path)
+    shutil.copytree(done.folder / "reports", tmp_path / "reports")
+    assert clone.planned() == {
+        "prepare": 1, "blind": 1, "train": 6, "sample": 7, "evaluate": 7, "report": 1,
+    }  # fmt: skip
+
+
+def test_new_times_of_unchanged_files_rerun_nothing(done):
+    for path in sorted(done.folder.glob("data/prepared/**/*"), reverse=True):
+        os.utime(path)
+    assert done.planned() == {}
+
+
+@pytest.fixture
+def restored(done):
+    """The finished project; sources and studies are put back afterwards."""
+    kept = {path: path.read_bytes() for path in done.folder.glob("src/**/*.py")}
+    kept |= {path: path.read_bytes() for path in done.folder.glob("config/*.yaml")}
+    yield done
+    for path in {*done.folder.glob("src/**/*.py"), *done.folder.glob("config/*.yaml")} - set(kept):
+        path.unlink()
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+def test_a_comment_reruns_nothing(restored):
+    edit(restored, "training/train.py", "import math", "import math  # a comment")
+    assert restored.planned() == {}
+
+
+def test_an_edited_network_reruns_its_own_cells_only(restored):
+    edit(restored, "networks/segdiff.py", "0.2", "0.25")
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+
+
+def test_an_edited_metric_scores_again_and_trains_nothing(restored):
+    edit(restored, "evaluation/metrics.py", "(way, 95)", "(way, 96)")
+    assert restored.planned() == {"evaluate": 7, "blind": 1, "report": 1}
+
+
+def test_a_new_sampler_never_retrains(restored):
+    study = restored.read("mini")
+    study["samplers"]["ddpm3"] = {"sampler": "ddpm", "steps": 3, "draws": 2}
+    study["modes"]["diffusion"]["samplers"].append("ddpm3")
+    restored.write("mini", study)
+    assert restored.planned() == {"sample": 3, "evaluate": 3, "report": 1}
+
+
+def test_one_changed_field_retrains_the_cells_that_it_touches(restored):
+    study = restored.read("mini")
+    study["overrides"] = [{"networks": ["segdiff"], "training": {"learning_rate": 0.002}}]
+    restored.write("mini", study)
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+
+
+NETWORK = """
+import torch
+from noise2mask.networks.base import Network
+
+
+class Mine(Network):
+    def __init__(self, channels, outputs, width):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(channels + 1, width, 3, padding=1),
+            torch.nn.SiLU(),
+            torch.nn.Conv2d(width, outputs, 1),
+        )
+
+    def forward(self, x_t, image, t, features=None):
+        return self.layers(torch.cat([image, x_t], dim=1))
+
+
+def build(image_channels, output_channels, image_size, *, width: int = 8):
+    return Mine(image_channels, output_channels, width)
+"""
+SAMPLER = """
+
+def twice(denoise, x_t, schedule, timesteps, *, generator=None, scale: float = 1.0):
+    t = torch.full((len(x_t),), timesteps[-1])
+    return denoise(scale * denoise(x_t, t).x_0, t).x_0
+"""
+METRIC = """
+
+def specificity(prediction, mask, *, smooth: float = 0.0):
+    return float(((~prediction & ~mask).sum() + smooth) / ((~mask).sum() + smooth))
+"""
+
+
+def test_a_stranger_adds_a_network_a_sampler_a_metric_and_a_folder(restored):
+    """One file or one function each, and entries in a study; nothing is registered anywhere."""
+    package = restored.folder / "src/noise2mask"
+    (package / "networks/mine.py").write_text(NETWORK)
+    for path, text in (("diffusion/samplers.py", SAMPLER), ("evaluation/metrics.py", METRIC)):
+        (package / path).write_text((package / path).read_text() + text)
+    generator = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (restored.folder / "scans" / name).mkdir(parents=True)
+    for number in range(12):
+        image = generator.integers(0, 255, (20, 24), dtype=np.uint8)
+        Image.fromarray(image).save(restored.folder / f"scans/images/p{number}.png")
+        mask = ((image > 128) * 255).astype(np.uint8)
+        Image.fromarray(mask).save(restored.folder / f"scans/masks/p{number}.png")
+    study = restored.read("mini")
+    study["datasets"] = {
+        "scans": {"title": "scans", "kind": "folder", "options": {"root": "{data}/scans"}}
+    }
+    study["networks"] = {"mine": {"title": "Mine", "architecture": "mine", "options": {"width": 4}}}
+    study["samplers"] = {
+        "one_pass": {"sampler": "one_pass"},
+        "twice": {"sampler": "twice", "options": {"scale": 0.5}},
+    }
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    study["modes"]["diffusion"]["samplers"] = ["twice"]
+    study["evaluation"]["metrics"] = {"dice": {}, "specificity": {"smooth": 1.0}}
+    restored.write("stranger", study)
+    status, text = restored.snakemake(study="stranger", data=str(restored.folder))
+    assert status == 0, text
+    summary = pd.read_csv(restored.folder / "reports/stranger/summary.csv")
+    found = summary[summary.network == "mine"]
+    assert set(found.sampler) == {"one_pass", "twice"}
+    assert {"dice", "specificity"} <= set(found.metric)
+    assert restored.planned() == {}  # what others had is as it was
+
+
+def test_killed_in_the_middle_the_same_command_goes_on(restored):
+    """SIGKILL to the whole process group, as when the power fails; Snakemake leaves its lock."""
+    study = restored.read("mini")
+    study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
+    study["samplers"].pop("calibration")
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    study["training"] |= {"steps": 30, "checkpoint_every": 5, "validate_every": 15}
+    restored.write("killed", study)
+    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "killed"]
+    where = {"cwd": restored.folder, "env": restored.environment()}
+    process = subprocess.Popen(
+        command, **where, start_new_session=True, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    work = restored.folder / "work/killed"
+    deadline = time.monotonic() + 120
+    while not list(work.rglob("state.safetensors")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list(work.rglob("state.safetensors")), "the study ended before it was killed"
+    assert list((restored.folder / ".snakemake/locks").iterdir())
+
+    done = subprocess.run(command, **where, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "An earlier run was killed; going on where it was." in done.stderr
+    assert "goes on at" in done.stderr
+    assert "The report is reports/killed/report.md" in done.stderr
+
+    # The same study on one core and never killed has the same bytes in its tables.
+    restored.write("whole", study)
+    status, text = restored.snakemake("--cores", "1", study="whole")
+    assert status == 0, text
+    for table in ("metrics", "summary", "comparisons", "history", "reliability"):
+        whole, killed = (
+            (restored.folder / f"reports/{name}/{table}.csv").read_text()
+            for name in ("whole", "killed")
+        )
+        assert whole.replace("whole", "killed") == killed, table
+
+
+def test_two_studies_at_once_in_one_folder_are_refused(done):
+    with (done.folder / ".snakemake/noise2mask.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "mini"]
+        found = subprocess.run(
+            command, cwd=done.folder, env=done.environment(), capture_output=True, text=True
+        )
+    assert found.returncode == 2
+    assert found.stderr.strip() == (
+        f"Error: another process is running a study in {done.folder}; wait for its end."
+    )
+
+
+def test_a_failing_cell_does_not_stop_the_others(restored):
+    study = restored.read("mini")
+    study["networks"] = {
+        "ensemdiff": study["networks"]["ensemdiff"],
+        # Seven levels halve six times, which 16 pixels do not allow.
+        "segdiff": study["networks"]["segdiff"]
+        | {"options": {**study["networks"]["segdiff"]["options"], "multipliers": [1] * 7}},
+    }
+    study["samplers"].pop("calibration")
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    restored.write("half", study)
+    # Scores of other settings, whose jobs will not come to run; they are no results of this study.
+    results = restored.folder / "results"
+    other = "lesion_phantom/segdiff/diffusion/seed0/ddim2"
+    shutil.copytree(results / "mini" / other, results / "half" / other)
+    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "half"]
+    done = subprocess.run(
+        command, cwd=restored.folder, env=restored.environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "cannot be halved" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    finished = restored.folder / "results/half/lesion_phantom/ensemdiff/diffusion/seed0/ddim2"
+    assert (finished / "metrics.csv").exists()
+    report = (restored.folder / "reports/half/report.md").read_text()
+    assert "* lesion_phantom segdiff diffusion seed 0 ddim2" in report
+    assert "segdiff" not in (restored.folder / "reports/half/summary.csv").read_text()
+    assert (results / "half" / other / "metrics.csv").exists()
+
+
+def test_a_typo_stops_at_parse_time_in_one_message(restored):
+    study = restored.read("mini")
+    study["networks"]["segdiff"]["architecture"] = "segdif"
+    restored.write("mini", study)
+    status, text = restored.snakemake("-n")
+    assert status != 0
+    assert "networks.segdiff.architecture: unknown architecture 'segdif'" in text
+    assert "Traceback" not in text
+
+
+CLUSTER = ("--profile", "profiles/slurm")
+
+
+@pytest.mark.parametrize(
+    ("study", "profile"),
+    [
+        *((study, ()) for study in ("test", "quick", "real", "gpu", "paper", "ablation")),
+        ("quick", CLUSTER),
+        ("paper", CLUSTER),
+    ],
+)
+def test_every_study_dry_runs_here_and_on_a_cluster(done, study, profile):
+    (done.folder / "somewhere").mkdir(exist_ok=True)
+    status, text = done.snakemake("-n", *profile, study=study, data="somewhere")
+    assert status == 0, text
+    trainings = len(list(cells(load_study(done.folder / "config" / f"{study}.yaml"))))
+    assert trainings >= 18
+    assert re.search(rf"^train\s+{trainings}$", text, re.MULTILINE)
+
+
+def test_rules_follow_the_house():
+    """What keeps a clone from recomputing: shell rules, files between rules, checksums of all."""
+    rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    assert "script:" not in rules
+    assert "run:" not in rules
+    assert "directory(" not in rules
+    assert "max-checksum-file-size: 1TB" in (ROOT / "profiles/default/profile.yaml").read_text()
