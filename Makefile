@@ -51,8 +51,8 @@ format: setup
 # machines with and without CUDA.
 lock: setup
 	$(BIN)/pip install uv
-	uv pip compile pyproject.toml --extra workflow --extra develop --universal \
-	    --python-version 3.11 -c envs/torch.txt --no-emit-index-url --no-emit-find-links \
+	uv pip compile pyproject.toml --extra workflow --extra report --extra export --extra live \
+	    --extra docs --extra develop --universal --python-version 3.11 -c envs/torch.txt --no-emit-index-url --no-emit-find-links \
 	    --no-annotate --no-header 2>/dev/null | grep -vE '^(torch|triton|nvidia-|cuda-)' > envs/core.txt
 
 clean:
