@@ -28,22 +28,28 @@ class Home(NamedTuple):
             whose files are.
         function: what each file of the folder defines; its parameters are the options.
         mapping: the plug-ins are the keys of this mapping of the module, not its functions.
+        mark: the plug-ins are the functions with this decorator in the module or in the files of
+            the folder.
     """
 
     place: str
     function: str | None = None
     mapping: str | None = None
+    mark: str | None = None
 
 
 KINDS = {
     "architecture": Home("networks", "build"),
     "augmentation": Home("training.augment"),
-    "calibration": Home("evaluation.calibration"),
+    "calibration": Home("evaluation.calibration", mark="metric"),
+    "claim": Home("analysis.claims", mark="claim"),
+    "ensemble": Home("evaluation.ensembles", mark="metric"),
     "format": Home("data.formats", "sources"),
     "fusion": Home("sampling.fusion"),
-    "metric": Home("evaluation.metrics"),
+    "metric": Home("evaluation.metrics", mark="metric"),
     "mode": Home("diffusion.modes"),
     "oracle": Home("analysis.oracles.oracles", mapping="ORACLES"),
+    "prediction": Home("analysis.claims", mark="prediction"),
     "reference": Home("baselines", "fit"),
     "sampler": Home("diffusion.samplers"),
     "schedule": Home("diffusion.schedule"),
@@ -105,10 +111,44 @@ def _keys(module: str, mapping: str) -> tuple[str, ...]:
     raise KeyError(f"noise2mask.{module} has no mapping '{mapping}'")
 
 
+def _marks(node: ast.FunctionDef, mark: str) -> list[ast.Call]:
+    """The calls of a decorator on a function."""
+    calls = [each for each in node.decorator_list if isinstance(each, ast.Call)]
+    return [each for each in calls if isinstance(each.func, ast.Name) and each.func.id == mark]
+
+
+@cache
+def _marked(place: str, mark: str) -> dict[str, str]:
+    """The functions of a module or a package folder that have a decorator, each with its module."""
+    folder = PACKAGE.joinpath(*place.split("."))
+    modules = [place]
+    if folder.is_dir():
+        modules = [f"{place}.{stem}" for stem in sorted(path.stem for path in folder.glob("*.py"))]
+    return {
+        name: module
+        for module in modules
+        for name, node in _functions(module).items()
+        if _marks(node, mark)
+    }
+
+
+@cache
+def declared(kind: str, name: str) -> dict[str, Any]:
+    """What the decorator of a plug-in says of it: its keywords, read without an import."""
+    home = KINDS[kind]
+    if not home.mark:
+        raise KeyError(f"plug-ins of the kind '{kind}' have no decorator")
+    node = _functions(_marked(home.place, home.mark)[name])[name]
+    (call,) = _marks(node, home.mark)
+    return {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg}
+
+
 @cache
 def names(kind: str) -> tuple[str, ...]:
     """The plug-ins of a kind: files sorted, functions in the order of their module."""
     home = KINDS[kind]
+    if home.mark:
+        return tuple(_marked(home.place, home.mark))
     if home.function:
         return _files(home.place, home.function)
     if home.mapping:
@@ -119,6 +159,8 @@ def names(kind: str) -> tuple[str, ...]:
 def entry(kind: str, name: str) -> str:
     """Where the code of a plug-in starts: ``networks.segdiff``, ``diffusion.samplers:ddim``."""
     home = KINDS[kind]
+    if home.mark:
+        return f"{_marked(home.place, home.mark)[name]}:{name}"
     return f"{home.place}.{name}" if home.function else f"{home.place}:{name}"
 
 
@@ -158,9 +200,12 @@ def _evaluate(expression: ast.expr, names: Mapping[str, Any]) -> Any:
 def options(kind: str, name: str) -> type[BaseModel]:
     """A strict model of the options of a plug-in: keyword-only parameters with their bounds."""
     home = KINDS[kind]
-    module, function = (
-        (f"{home.place}.{name}", home.function) if home.function else (home.place, name)
-    )
+    if home.mark:
+        module, function = _marked(home.place, home.mark)[name], name
+    else:
+        module, function = (
+            (f"{home.place}.{name}", home.function) if home.function else (home.place, name)
+        )
     definition = _functions(module)[function]
     names = _namespace(module)
     fields: dict[str, Any] = {}
@@ -194,6 +239,9 @@ def member(kind: str, name: str, function: str | None = None) -> Any:
         function: another function of its file than the one that gives the options.
     """
     home = KINDS[kind]
+    if home.mark:
+        module = importlib.import_module(f"noise2mask.{_marked(home.place, home.mark)[name]}")
+        return getattr(module, name)
     if not home.function:
         return getattr(importlib.import_module(f"noise2mask.{home.place}"), name)
     module = importlib.import_module(f"noise2mask.{home.place}.{name}")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from noise2mask.evaluation.columns import DRAWS
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import names_in, trained
 from noise2mask.evaluation.reliability import Floats, ece_of, reliability_histogram
 
@@ -107,7 +107,7 @@ def by_draws(
                 )
                 others = scores["mean"].reindex([f"brier{ending}", "iou"])
                 rows.append((*where, name, draws[name], region, *pooled, *mean, *others, floor))
-    return pd.DataFrame(rows, columns=list(DRAWS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["draws"]))
 
 
 def _bin_matrix(levels: Floats, bins: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Calibration of P(foreground): every public function here is one metric.
+"""Calibration of P(foreground): every function with a title is one metric.
 
 Each takes the probabilities and the boolean reference, of one shape, whichever (all pixels of a
 case, those of a band, those of many cases) and returns a float; NaN if there are no pixels.
@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
+from noise2mask.evaluation.metrics import metric
 from noise2mask.evaluation.reliability import ece_of, mce_of, pixels_of, reliability_histogram
 
 
+@metric(title="ECE per case", pooled="ECE pooled over pixels", better=-1)
 def ece(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -41,6 +43,7 @@ def ece(
     return float(ece_of(reliability_histogram(probability, mask, bins=bins)))
 
 
+@metric(title="ACE", better=-1)
 def ace(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -81,6 +84,7 @@ def ace(
     return float(np.abs(np.diff(at_cuts)).sum() / p.size)
 
 
+@metric(title="MCE", better=-1)
 def mce(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -107,6 +111,7 @@ def mce(
     return float(mce_of(reliability_histogram(probability, mask, bins=bins)))
 
 
+@metric(title="Brier", better=-1, digits=4, interval_digits=4)
 def brier(probability: ArrayLike, mask: ArrayLike) -> float:
     """Brier score, the mean of (p - y)^2 over pixels, y = 1 in the foreground.
 
@@ -130,6 +135,7 @@ def brier(probability: ArrayLike, mask: ArrayLike) -> float:
     return float(np.mean((p - foreground) ** 2))
 
 
+@metric(title="NLL", better=-1, unit="nats")
 def nll(probability: ArrayLike, mask: ArrayLike, *, draws: int) -> float:
     """Negative log-likelihood per pixel in nats, p clipped to [1/(2N), 1 - 1/(2N)] for N draws.
 

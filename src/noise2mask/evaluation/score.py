@@ -14,16 +14,13 @@ import pandas as pd
 
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
 from noise2mask.sampling.draws import open_draws
 from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
 from noise2mask.study.schema import Cell, Evaluation, Study
 
-COLUMNS = (
-    "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case", "metric",
-    "value",
-)  # fmt: skip
 BLIND = ("all_foreground", "mean_mask")
 """Predictions that do not look at the image: everything, and the mean training mask."""
 
@@ -111,7 +108,7 @@ def _write(
 ) -> None:
     images = list(whole_images(split, probabilities))
     scores = _scores(study, images, thresholds).assign(study=name, **where)
-    table = scores[list(COLUMNS)]
+    table = scores[list(COLUMNS["metrics"])]
     write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"))
     histograms = pd.concat(
         [

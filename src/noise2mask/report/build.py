@@ -8,12 +8,12 @@ import numpy.typing as npt
 
 from noise2mask.analysis.analyse import analyse
 from noise2mask.data.prepared import Split, open_split
-from noise2mask.evaluation.labels import Labels, labels_of
+from noise2mask.evaluation.labels import HEADLINE, Labels, labels_of
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, read_table, save_table
 from noise2mask.files import write_json, write_text
 from noise2mask.report.context import principal
 from noise2mask.report.figures.results import Example
-from noise2mask.report.markdown import MAIN, readme_block, update_between_markers
+from noise2mask.report.markdown import readme_block, update_between_markers
 from noise2mask.report.provenance import FILE, dataset_table, record_of
 from noise2mask.report.settings import datasets_of, departures_of, settings_of
 from noise2mask.report.text import ReportInput, write_report
@@ -87,7 +87,7 @@ def _save_summaries(
     """The files that DVC and `noise2mask diff` read beside the tables."""
     record = record_of(study, name, root, groups_of(study, name, root), missing)
     save_table(dataset_table(record), folder / "datasets.csv")
-    write_json(folder / "metrics.json", headline(tables.summary, MAIN))
+    write_json(folder / "metrics.json", headline(tables.summary, HEADLINE))
     write_json(folder / FILE, record.model_dump(mode="json"))
 
 

@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from noise2mask.errors import UserError
-from noise2mask.evaluation.differences import planned, verdict
+from noise2mask.evaluation.differences import FIRST, SECOND
 from noise2mask.evaluation.labels import (
     BLIND,
+    HEADLINE,
     Labels,
     Row,
     counted,
     headed,
+    measure_of,
     metric_of,
     modes_in,
     names_in,
@@ -21,8 +23,8 @@ from noise2mask.evaluation.labels import (
     trained,
 )
 
-MAIN = ("iou", "ece", "dice")
-"""Metrics of the main table, in the order of the paper, which reports IoU and ECE."""
+BOLD = 3
+"""Independent units below which no mean is called the best."""
 
 ACROSS = 4  # datasets side by side: what a page of a code host holds without scrolling
 
@@ -71,17 +73,21 @@ def update_between_markers(text: str, name: str, block: str) -> str:
 
 
 def main_table(
-    summary: pd.DataFrame, labels: Labels | None = None, references: pd.DataFrame | None = None
+    summary: pd.DataFrame,
+    labels: Labels | None = None,
+    references: pd.DataFrame | None = None,
+    metrics: Sequence[str] = HEADLINE,
 ) -> str:
-    """IoU, ECE and Dice of every architecture, training and dataset, in Markdown.
+    """The main metrics of every architecture, training and dataset, in Markdown.
 
     Args:
         summary: the table of that name.
         labels: names to be shown.
         references: the table of that name.
+        metrics: names of those shown.
     """
     labels = labels or Labels()
-    shown = [name for name in MAIN if name in set(summary["metric"])]
+    shown = [name for name in metrics if name in set(summary["metric"])]
     if not shown:
         return "There is no result yet.\n"
     parts = []
@@ -96,8 +102,8 @@ def main_table(
 def readme_block(
     summary: pd.DataFrame, labels: Labels | None = None, references: pd.DataFrame | None = None
 ) -> str:
-    """What a README shows of a study: the main table, as it stands in the report."""
-    return main_table(summary, labels, references)
+    """What a README shows of a study: the first of the main tables, as they stand in the report."""
+    return main_table(summary, labels, references, HEADLINE[:3])
 
 
 def reference_notes(references: pd.DataFrame, labels: Labels) -> list[str]:
@@ -118,8 +124,9 @@ def _under_table(summary: pd.DataFrame, labels: Labels) -> str:
     """What the numbers of the main table are."""
     networks, blind = trained(summary), summary[summary["network"] == BLIND]
     text = [
-        f"Mean over n test cases [{labels.interval()}, bootstrap over cases and, where there are "
-        "several, training seeds]; the best network of a column is bold."
+        f"Mean over the test cases of n independent units (patients, slides, or cases) "
+        f"[{labels.interval()}, over units and, where there are several, training seeds]; the best "
+        f"network of a column is bold where there are {BOLD} units or more."
     ]
     drawn = [
         f"{labels.mode(mode)} {count}"
@@ -179,10 +186,11 @@ def _column(panel: pd.DataFrame, rows: Sequence[Row], metric: str) -> list[str]:
     digits, better = metric_of(metric).digits, metric_of(metric).better
     shown = [np.nan if cell is None else round(float(cell["mean"]), digits) for cell in cells]
     known = [better * value for value in shown if np.isfinite(value)]
+    enough = int(panel["n"].max()) >= BOLD if len(panel) else False
     texts = []
     for cell, value in zip(cells, shown, strict=True):
         text = "–" if cell is None else estimate(cell, metric)
-        best = better != 0 and np.isfinite(value) and better * value == max(known)
+        best = enough and better != 0 and np.isfinite(value) and better * value == max(known)
         mean, space, rest = text.partition(" ")
         texts.append(f"**{mean}**{space}{rest}" if best else text)
     return texts
@@ -217,7 +225,7 @@ def further_table(
 
     Args:
         summary: the table of that name.
-        metrics: the table of that name, for the number of undefined distances.
+        metrics: the table of that name, for the number of undefined scores.
         dataset: name of the dataset.
         region: ``all`` pixels, or ``band`` about the boundary.
         labels: names to be shown.
@@ -229,15 +237,14 @@ def further_table(
     names = [
         name
         for name in names_in(panel, "metric")
-        if name not in MAIN and ("_band" in name) == (region == "band")
+        if name not in HEADLINE and measure_of(name).region == region
     ]
     if not names:
         return ""
-    stems = [name.replace("_band", "") for name in names]
-    header = ["Architecture", "Training", *map(_heading, stems)]
-    undefined = metrics[(metrics["dataset"] == dataset) & (metrics["metric"] == "hd95")]
-    if "hd95" in names:
-        header.append("HD95 undefined")
+    header = ["Architecture", "Training", *map(_heading, names)]
+    scores = metrics[(metrics["dataset"] == dataset) & metrics["metric"].isin(names)]
+    holed = list(dict.fromkeys(trained(scores).loc[trained(scores)["value"].isna(), "metric"]))
+    header += [f"{metric_of(name).title} undefined" for name in holed]
     rows = [*rows_of(panel), *_blind_rows(panel)]
     body = []
     for row in rows:
@@ -248,8 +255,7 @@ def further_table(
             cell = _cell(panel[panel["metric"] == name], row)
             mean = np.nan if cell is None else float(cell["mean"])
             texts.append(number(mean, metric_of(name).digits))
-        if "hd95" in names:
-            texts.append(_undefined(undefined, row))
+        texts += [_undefined(scores[scores["metric"] == name], row) for name in holed]
         body.append([escaped(text) for text in texts])
     return grid([escaped(text) for text in header], body, left=2)
 
@@ -261,55 +267,53 @@ def _blind_rows(panel: pd.DataFrame) -> list[Row]:
 
 def _heading(metric: str) -> str:
     look = metric_of(metric)
-    return look.title + (f" [{look.unit}]" if look.unit else "")
+    title = look.title.removesuffix(", band")  # the table is of one region
+    return title + (f" [{look.unit}]" if look.unit else "")
 
 
-def _undefined(distances: pd.DataFrame, row: Row) -> str:
-    """How many distances of a row do not exist, of how many."""
-    mine = (distances["network"] == row.network) & (distances["mode"] == row.mode)
-    values = distances["value"][mine & (distances["sampler"] == row.sampler)]
+def _undefined(scores: pd.DataFrame, row: Row) -> str:
+    """How many scores of a row do not exist, of how many."""
+    mine = (scores["network"] == row.network) & (scores["mode"] == row.mode)
+    values = scores["value"][mine & (scores["sampler"] == row.sampler)]
     return f"{int(values.isna().sum())} of {len(values)}" if len(values) else "–"
 
 
 def comparison_table(comparisons: pd.DataFrame, metric: str, labels: Labels) -> str:
-    """Planned comparisons of one metric: difference, adjusted p-value, verdict."""
-    family = planned(comparisons)
+    """Paired differences of one metric: interval, adjusted p-value, what could be seen, verdict."""
     header = [
-        "Dataset", "Architecture", "n", f"Difference [{labels.interval()}]", "Holm p", "Verdict",
+        "Dataset", "Architecture", "First − second", "Sampler", "n", "Seeds",
+        f"Difference [{labels.interval()}]", "Holm p", "Resolvable", "Verdict",
     ]  # fmt: skip
     body = []
-    for _, row in family[family["metric"] == metric].iterrows():
-        p = float(row["p_holm"])
-        body.append(
-            [
-                escaped(labels.dataset(str(row["dataset"]))),
-                escaped(labels.network(str(row["network"]))),
-                str(int(row["n"])),
-                estimate(row, metric, "difference", sign=True),
-                "< 0.001" if p < 0.001 else number(p, 3),
-                verdict(row),
-            ]
-        )
-    return grid(header, body, left=2)
-
-
-def resolvable_table(comparisons: pd.DataFrame, labels: Labels) -> str:
-    """Half the width of each interval of the paired Dice difference, in Dice points.
-
-    A true difference smaller than this cannot be told from none with these cases.
-    """
-    dice = comparisons[comparisons["metric"] == "dice"]
-    if dice.empty:
-        return ""
-    networks = names_in(dice, "network")
-    body = []
-    for dataset in names_in(dice, "dataset"):
-        panel = dice[dice["dataset"] == dataset]
-        texts = [labels.dataset(dataset), counted(panel["n"]).removeprefix("n = ")]
-        for network in networks:
-            cell = panel[panel["network"] == network]
-            half = 50 * (cell["high"] - cell["low"]).to_numpy(dtype=np.float64)
-            texts.append(number(float(half[0]), 1) if len(half) else "–")
+    for _, row in comparisons[comparisons["metric"] == metric].iterrows():
+        loss = f" ({row['loss']} loss)" if isinstance(row["loss"], str) and row["loss"] else ""
+        texts = [
+            labels.dataset(str(row["dataset"])),
+            labels.network(str(row["network"])),
+            " − ".join(labels.mode(str(row[name])) for name in ("first", "second")) + loss,
+            str(row["sampler"]),
+            number(float(row["n"]), 0),
+            number(float(row["seeds"]), 0),
+            estimate(row, metric, "difference", sign=True),
+            p_text(float(row["p_holm"])),
+            number(float(row["resolvable"]), metric_of(metric).digits),
+            verdict_text(row, labels),
+        ]
         body.append([escaped(text) for text in texts])
-    header = ["Dataset", "n", *(escaped(labels.network(name)) for name in networks)]
-    return grid(header, body, left=1)
+    return grid([escaped(text) for text in header], body, left=4)
+
+
+def p_text(value: float) -> str:
+    """A p-value, e.g. ``0.012`` or ``< 0.001``."""
+    return "< 0.001" if value < 0.001 else number(value, 3)
+
+
+def verdict_text(row: pd.Series, labels: Labels) -> str:
+    """The verdict of a paired difference with the titles of its modes; a dash if it has none."""
+    word = row["verdict"]
+    if not isinstance(word, str) or not word:
+        return "–"
+    for told, side in ((FIRST, "first"), (SECOND, "second")):
+        if word.split()[0] == told.split()[0]:
+            return f"{labels.mode(str(row[side]))} {word.split()[1]}"
+    return word

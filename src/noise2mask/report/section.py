@@ -7,8 +7,8 @@ import pandas as pd
 
 from noise2mask.analysis.ablation import MARGIN, levels
 from noise2mask.evaluation.columns import AnalysisTables
-from noise2mask.evaluation.differences import SIGNIFICANCE
-from noise2mask.evaluation.labels import Labels, metric_of, names_in
+from noise2mask.evaluation.differences import SIGNIFICANCE, planned
+from noise2mask.evaluation.labels import HEADLINE, Labels, metric_of, names_in, trained
 from noise2mask.report.figures.captions import (
     ABLATION,
     CONTRASTS,
@@ -20,11 +20,10 @@ from noise2mask.report.figures.captions import (
     others,
     pictures,
 )
-from noise2mask.report.markdown import MAIN, escaped
+from noise2mask.report.markdown import comparison_table, escaped
 from noise2mask.report.section_quirks import masks_table, points_table
 from noise2mask.report.tables import (
     CURVES,
-    contrast_table,
     curve,
     doubts,
     effect_table,
@@ -37,10 +36,12 @@ from noise2mask.report.tables import (
 
 METHODS = "[docs/analysis.md](../../docs/analysis.md)"
 VERDICTS = ("confirmed", "refuted", "undecided", "not tested")
-MAIN_EFFECTS = ("iou", "ece")
+MAIN_EFFECTS = HEADLINE[:2]
 
 
-def section(tables: AnalysisTables, labels: Labels, figures: Collection[str]) -> str:
+def section(
+    tables: AnalysisTables, labels: Labels, figures: Collection[str], summary: pd.DataFrame
+) -> str:
     """The Markdown of the analysis; nothing where there is neither a table nor a figure.
 
     A sub-section is left out when its table is empty and it has no figure.
@@ -53,13 +54,14 @@ def section(tables: AnalysisTables, labels: Labels, figures: Collection[str]) ->
             ``masks_beside_images``, ``readability``, ``atlas``, ``widths``,
             ``geometry_against_death``, and, each with ``_<metric>``, ``heat_maps``, ``steps``,
             ``starts``, ``contrasts``, ``quirks``. Others stand at the end under their names.
+        summary: the table of that name.
     """
     parts = [
         _hypotheses(tables.hypotheses, labels),
         _losses(tables, labels, figures),
         _information(tables.information, labels, figures),
         _masks(tables.fingerprints, labels, figures),
-        _ablation(tables, labels, figures),
+        _ablation(tables, trained(summary), labels, figures),
         _contrasts(tables.contrasts, labels, figures),
         _quirks(tables.quirks, labels, figures),
         _others(figures),
@@ -90,14 +92,15 @@ def _hypotheses(hypotheses: pd.DataFrame, labels: Labels) -> str:
     if hypotheses.empty:
         return ""
     text = (
-        "Claims and rules were written down before the runs: confirmed if the interval lies wholly "
-        "inside what is claimed, refuted if wholly outside, undecided otherwise. Of "
+        "Statements and rules were written down before the runs, unless a remark says otherwise: "
+        "confirmed if interval and p-value lie wholly inside what is claimed, refuted if wholly "
+        "outside, undecided otherwise. Of "
         f"{len(hypotheses)}: {_counts(hypotheses['verdict'])}.\n"
     )
     details = [
-        f"* **{escaped(str(row['name']))}** {escaped(str(row['detail']))}"
+        f"* **{escaped(str(row['name']))}** {escaped(f'{row['numbers']} ({row['remark']})')}"
         for _, row in hypotheses.iterrows()
-        if isinstance(row["detail"], str) and row["detail"].strip()
+        if isinstance(row["numbers"], str) and row["numbers"].strip()
     ]
     listed = "\n".join(details) + "\n" if details else ""
     return _joined("Hypotheses", [text, hypothesis_table(hypotheses, labels), listed])
@@ -181,11 +184,13 @@ def _masks(fingerprints: pd.DataFrame, labels: Labels, figures: Collection[str])
     return _joined("Masks without the image", parts + pictures(MASKS, labels, figures))
 
 
-def _ablation(tables: AnalysisTables, labels: Labels, figures: Collection[str]) -> str:
+def _ablation(
+    tables: AnalysisTables, summary: pd.DataFrame, labels: Labels, figures: Collection[str]
+) -> str:
     parts = []
     if len(tables.grid):
         parts.append(_design(tables.grid))
-        effects = effect_table(tables.grid, tables.sweeps, MAIN_EFFECTS)
+        effects = effect_table(tables.grid, summary, MAIN_EFFECTS)
         if effects:
             parts.append(
                 "Means over the trainings of a level, and its effect against the base with the "
@@ -194,7 +199,7 @@ def _ablation(tables: AnalysisTables, labels: Labels, figures: Collection[str]) 
                 "finding, the planned contrasts are.\n"
             )
             parts.append(effects)
-    steps = steps_table(tables.sweeps, tables.grid, labels)
+    steps = steps_table(summary, tables.grid, labels)
     if steps:
         parts.append(
             f"**Steps that suffice**: the least number of sampling steps within {100 * MARGIN:g} "
@@ -226,17 +231,17 @@ def _design(design: pd.DataFrame) -> str:
 
 def _contrasts(contrasts: pd.DataFrame, labels: Labels, figures: Collection[str]) -> str:
     parts = []
-    family = contrasts[contrasts["p_holm"].notna()]
+    family = planned(contrasts)
     if len(contrasts):
         parts.append(
-            "Paired by test case, seeds averaged; two-sided Wilcoxon signed-rank test, p-values "
-            f"adjusted by Holm over all {len(family)} comparisons that have one. The verdict is "
-            f"undecided unless the adjusted p is below {SIGNIFICANCE:g}; metrics without one are "
-            "for description.\n"
+            "Paired by test case and seed; intervals and p-values are from the same resampling "
+            f"over independent units and seeds, p adjusted by Holm over all {len(family)} "
+            "comparisons that have a verdict. It is undecided unless the interval excludes 0 and "
+            f"the adjusted p is below {SIGNIFICANCE:g}; metrics without one are for description.\n"
         )
-    for metric in [name for name in MAIN if name in set(contrasts["metric"])]:
+    for metric in [name for name in HEADLINE if name in set(contrasts["metric"])]:
         parts.append(f"**{metric_of(metric).title}**\n")
-        parts.append(contrast_table(contrasts, metric, labels))
+        parts.append(comparison_table(contrasts, metric, labels))
     return _joined("Planned contrasts", parts + pictures(CONTRASTS, labels, figures))
 
 

@@ -10,19 +10,25 @@ def claims_section(claims: pd.DataFrame) -> str:
     if claims.empty:
         return ""
     text = (
-        "Verdicts of this study at its scale: confirmed if the interval lies wholly inside what is "
-        "claimed, refuted if wholly outside, undecided otherwise. Another scale may decide "
-        "otherwise. Each rule is in the docstring of its claim, `analysis/*claims.py`; those of C3 "
-        "to C6 were chosen after a first look at phantoms, unlike P1 to P7.\n"
+        "Verdicts of this study at its scale: confirmed if interval and p-value lie wholly inside "
+        "what is claimed, refuted if wholly outside, undecided otherwise; not tested where the "
+        "study has not what the claim needs. Another scale may decide otherwise. With fewer than "
+        "three seeds a verdict is about these trained networks alone. Each rule is in the "
+        "docstring of its claim in `analysis/claims/`.\n"
     )
     rows = [
-        [escaped(str(row[name])) for name in ("claim", "statement", "verdict")]
+        [escaped("" if pd.isna(row[name]) else str(row[name])) for name in ("name", "statement", "objective", "scope", "verdict")]
         for _, row in claims.iterrows()
     ]
     numbers = [
-        f"* **{escaped(str(row['claim']))}** "
-        + escaped(" ".join(filter(None, [str(row["numbers"]), f"({row['remark']})"])))
+        f"* **{escaped(str(row['name']))}** "
+        + escaped(" ".join(filter(None, [told(row, "numbers"), f"({told(row, 'remark')})"])))
         for _, row in claims.iterrows()
     ]
-    table = grid(["", "Claim", "Verdict"], rows, left=3)
+    table = grid(["", "Claim", "Decided on", "About", "Verdict"], rows, left=5)
     return "\n".join(["## Claims of the paper\n", text, table, "\n".join(numbers) + "\n"])
+
+
+def told(row: pd.Series, name: str) -> str:
+    """A text of a row, nothing where it has none."""
+    return str(row[name]) if isinstance(row[name], str) else ""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from noise2mask.analysis.ablation import least_steps, levels, main_effects
-from noise2mask.evaluation.differences import SIGNIFICANCE
 from noise2mask.evaluation.labels import Labels, metric_of, names_in, number
-from noise2mask.report.markdown import ACROSS, escaped, estimate, grid
+from noise2mask.report.markdown import ACROSS, escaped, estimate, grid, p_text
 
 CURVES = {
     "diffusion": "masks, with image (E2)",
@@ -39,14 +38,22 @@ def ranged(row: pd.Series, value: str) -> str:
 
 
 def hypothesis_table(hypotheses: pd.DataFrame, labels: Labels) -> str:
-    """Claim, statistic with interval, verdict and n of each hypothesis."""
+    """Statement, what decides it with interval and p, verdict and n of each hypothesis."""
     body = []
     for _, row in hypotheses.iterrows():
-        texts = [str(row["name"]), str(row["claim"]), str(row["statistic"])]
-        cells = [ranged(row, "value"), number(float(row["n"]), 0), str(row["verdict"])]
+        texts = [str(row["name"]), str(row["statement"]), _known(row["objective"])]
+        cells = [
+            ranged(row, "value"), p_text(float(row["p"])), number(float(row["n"]), 0),
+            _known(row["scope"]), str(row["verdict"]),
+        ]  # fmt: skip
         body.append([escaped(text) for text in [*texts, *cells]])
-    header = ["", "Claim", "Statistic", f"Value [{labels.interval()}]", "n", "Verdict"]
+    header = ["", "Statement", "Decided on", f"Value [{labels.interval()}]", "p", "n", "About",
+              "Verdict"]  # fmt: skip
     return grid(header, body, left=3)
+
+
+def _known(text: object) -> str:
+    return text if isinstance(text, str) else ""
 
 
 def structure_table(structure: pd.DataFrame, labels: Labels) -> str:
@@ -200,40 +207,6 @@ def varied(mode: str, design: pd.DataFrame, labels: Labels) -> str:
         if level != known[str(factor)][0]
     ]
     return f"{labels.mode(mode)}: {', '.join(changed) or 'base'}"
-
-
-def contrast_table(contrasts: pd.DataFrame, metric: str, labels: Labels) -> str:
-    """Difference of two modes with interval, adjusted p-value and verdict, one metric."""
-    body = []
-    for _, row in contrasts[contrasts["metric"] == metric].iterrows():
-        body.append(
-            [
-                labels.dataset(str(row["dataset"])),
-                labels.network(str(row["network"])),
-                " − ".join(labels.mode(str(row[name])) for name in ("first", "second")),
-                str(row["sampler"]),
-                number(float(row["n"]), 0),
-                estimate(row, metric, "difference", sign=True),
-                "< 0.001" if row["p_holm"] < 0.001 else number(float(row["p_holm"]), 3),
-                better(row, labels),
-            ]
-        )
-    header = [
-        "Dataset", "Architecture", "First − second", "Sampler", "n",
-        f"Difference [{labels.interval()}]", "Holm p", "Verdict",
-    ]  # fmt: skip
-    return grid(header, _escaped(body), left=4)
-
-
-def better(contrast: pd.Series, labels: Labels) -> str:
-    """One contrast in words: which mode is better, or that it is undecided or not tested."""
-    p = float(contrast["p_holm"])
-    if not math.isfinite(p):
-        return "–"
-    gain = float(contrast["difference"]) * metric_of(str(contrast["metric"])).better
-    if p < SIGNIFICANCE and gain != 0:
-        return f"{labels.mode(str(contrast['first' if gain > 0 else 'second']))} better"
-    return "undecided"
 
 
 def _row(rows: pd.DataFrame, name: str) -> pd.Series:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from noise2mask.evaluation.differences import SIGNIFICANCE, planned, verdict
-from noise2mask.evaluation.labels import metric_of, names_in, trained
+from noise2mask.evaluation.differences import SIGNIFICANCE, planned
+from noise2mask.evaluation.labels import HEADLINE, metric_of, names_in, trained
 from noise2mask.evaluation.reliability import expected_gap
 from noise2mask.files import write_text
 from noise2mask.report.context import ReportInput as ReportInput
@@ -16,13 +16,12 @@ from noise2mask.report.figures import index, results
 from noise2mask.report.figures.captions import linked
 from noise2mask.report.figures.style import save
 from noise2mask.report.markdown import (
-    MAIN,
     comparison_table,
     escaped,
     further_table,
     grid,
     main_table,
-    resolvable_table,
+    verdict_text,
 )
 from noise2mask.report.section import section
 from noise2mask.report.section_claims import claims_section
@@ -76,7 +75,7 @@ def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
         draws_section(study.analysis.draws, study.labels, drawn),
         costs_section(study.analysis.costs, study.analysis.cost_to_reach, study.labels, drawn),
         _examples(study),
-        section(study.analysis, study.labels, drawn),
+        section(study.analysis, study.labels, drawn, study.summary),
         _training(study),
         _further(study),
         _settings(study),
@@ -90,7 +89,7 @@ def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
     """Every figure with the name of its file."""
     labels, draws = study.labels, study.analysis.draws
     summary, reliability = principal(study.summary, draws), principal(study.reliability, draws)
-    for metric in MAIN:
+    for metric in HEADLINE:
         if few(study) and metric in set(study.summary["metric"]):
             yield f"results_{metric}", results.results(summary, metric, labels)
     if len(planned(study.comparisons)):
@@ -114,11 +113,9 @@ def _claim(study: ReportInput) -> str:
     ]
     family = planned(study.comparisons)
     for metric in names_in(family, "metric"):
-        words = [verdict(row) for _, row in family[family["metric"] == metric].iterrows()]
-        counts = [
-            f"{word} in {words.count(word)}"
-            for word in ("diffusion better", "feed-forward better", "undecided")
-        ]
+        rows = family[(family["metric"] == metric) & (family["loss"] == "own")]
+        words = [verdict_text(row, study.labels) for _, row in rows.iterrows()]
+        counts = [f"{word} in {words.count(word)}" for word in dict.fromkeys(words)]
         lines.append(
             f"* **{metric_of(metric).title}**, {len(words)} planned comparisons: "
             f"{', '.join(counts)}."
@@ -145,7 +142,7 @@ def _results(study: ReportInput) -> str:
     summary = principal(study.summary, study.analysis.draws)
     table = main_table(summary, study.labels, study.analysis.references)
     parts = [f"## Results\n\n{table}"]
-    for metric in MAIN:
+    for metric in HEADLINE:
         if few(study) and metric in set(study.summary["metric"]):
             caption = (
                 f"{metric_of(metric).title}: mean over test cases with {study.labels.interval()}, "
@@ -165,9 +162,12 @@ def _comparisons(study: ReportInput) -> str:
     if family.empty:
         return "\n".join([*parts, "There is no planned comparison yet.\n"])
     parts.append(
-        "Paired by test case; two-sided Wilcoxon signed-rank test, p-values adjusted by Holm over "
-        f"all {len(family)} comparisons of this section. The verdict is undecided unless the "
-        f"adjusted p is below {SIGNIFICANCE:g}.\n"
+        "Paired by test case and seed; intervals and p-values are from the same resampling over "
+        f"independent units and seeds, p adjusted by Holm over all {len(family)} comparisons of "
+        "this section. The verdict is undecided unless the interval excludes 0 and the adjusted p "
+        f"is below {SIGNIFICANCE:g}; where so few units could never get there it says so. "
+        "Resolvable is the smallest difference that four of five such studies would find. With its "
+        "own loss each is trained as published, with a matched loss both alike.\n"
     )
     for metric in names_in(family, "metric"):
         parts.append(f"**{metric_of(metric).title}**\n")
@@ -179,13 +179,6 @@ def _comparisons(study: ReportInput) -> str:
             "diffusion is better. Filled: significant after Holm's correction.",
         )
     )
-    resolvable = resolvable_table(study.comparisons, labels)
-    if resolvable:
-        parts.append(
-            "**Smallest resolvable difference**, Dice points: half the width of the interval of "
-            "the paired difference. A true difference below it cannot be told from none with n "
-            f"test cases.\n\n{resolvable}"
-        )
     return "\n".join(parts)
 
 

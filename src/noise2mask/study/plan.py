@@ -63,6 +63,19 @@ def quirky_datasets(study: Study) -> frozenset[str]:
     return frozenset(other for pair in pairs for other in pair.values())
 
 
+def compared_modes(study: Study) -> tuple[tuple[str, str, str], ...]:
+    """The planned comparisons of diffusion and feed-forward: both modes, and whose loss they have.
+
+    Without a word of the study the modes `diffusion` and `feed_forward`, where both are scored.
+    """
+    own = study.comparisons.own
+    if own is None:
+        own = ("diffusion", "feed_forward")
+        if not all(name in study.modes and study.modes[name].samplers for name in own):
+            return ()
+    return ((*own, "own"), *((*pair, "matched") for pair in study.comparisons.matched))
+
+
 def described_datasets(study: Study) -> tuple[str, ...]:
     """Datasets whose masks get a fingerprint: all that are not there for some modes only."""
     if not study.analysis.oracles:
@@ -196,17 +209,13 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("information", "integrand"): analysis.pair is not None,
         ("oracles", "image_oracles", "fingerprints"): bool(analysis.oracles),
         ("grid",): varied,
-        ("sweeps",): varied or bool(study.contrasts) or study.hypotheses is not None,
         ("contrasts",): bool(study.contrasts),
         ("hypotheses",): study.hypotheses is not None,
         ("quirks",): bool(study.quirks),
         ("draws",): bool(draws_compared(study)),
         ("references",): bool(study.references),
         ("costs", "pareto", "cost_to_reach"): study.costs,
-        ("claims",): all(
-            name in study.modes and study.modes[name].samplers
-            for name in ("feed_forward", "diffusion")
-        ),
+        ("claims",): bool(compared_modes(study)),
     }
     return tuple(name for names, there in made.items() if there for name in names)
 

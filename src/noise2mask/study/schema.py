@@ -14,6 +14,7 @@ from noise2mask.study.schema_controls import Quirk as Quirk
 from noise2mask.study.schema_controls import Reading as Reading
 from noise2mask.study.schema_controls import Reference as Reference
 from noise2mask.study.schema_questions import Analysis as Analysis
+from noise2mask.study.schema_questions import Comparisons as Comparisons
 from noise2mask.study.schema_questions import Hypotheses as Hypotheses
 from noise2mask.study.schema_questions import Name as Name
 from noise2mask.study.schema_questions import Options as Options
@@ -172,7 +173,7 @@ class Evaluation(Settings):
     ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}}
     band: Annotated[int, Field(ge=1, description="pixels about the boundary, scored apart")] = 5
     bins: Annotated[int, Field(ge=2, le=1000, description="of reliability diagrams")] = 15
-    resamples: Annotated[int, Field(ge=100, description="of the bootstrap")] = 2000
+    resamples: Annotated[int, Field(ge=100, description="of the bootstrap")] = 9999
     level: Annotated[float, Field(gt=0, lt=1, description="of intervals")] = 0.95
 
 
@@ -243,6 +244,7 @@ class Study(Settings):
     costs: Annotated[
         bool, Field(description="measure what a mask costs, with nothing else running")
     ] = False
+    comparisons: Comparisons = Comparisons()
     contrasts: Annotated[
         tuple[tuple[str, str], ...], Field(description="planned comparisons of two modes")
     ] = ()

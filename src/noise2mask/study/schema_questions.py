@@ -51,6 +51,22 @@ class Analysis(Settings):
     ] = 1
 
 
+class Comparisons(Settings):
+    """The planned comparisons of diffusion with feed-forward, the former named first.
+
+    With its own loss each is trained as published; with a matched loss both have the same one, so
+    that what is left of a difference is the diffusion.
+    """
+
+    own: Annotated[
+        tuple[str, str] | None,
+        Field(description="modes with the loss of their own; `diffusion`, `feed_forward` if absent"),
+    ] = None
+    matched: Annotated[
+        tuple[tuple[str, str], ...], Field(description="pairs of modes with one loss for both")
+    ] = ()
+
+
 class Hump(Settings):
     """P1: trained humps sit where the oracle puts them."""
 

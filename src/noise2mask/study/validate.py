@@ -188,6 +188,14 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
     for index, contrast in enumerate(contrasts if isinstance(contrasts, list) else ()):
         names = contrast if isinstance(contrast, list) else []
         check(f"contrasts.{index}", [name for name in names if isinstance(name, str)], "modes")
+    comparisons = document.get("comparisons")
+    if isinstance(comparisons, dict):
+        check("comparisons.own", _listed(comparisons, "own"), "modes")
+        matched = comparisons.get("matched")
+        for index, pair in enumerate(matched if isinstance(matched, list) else ()):
+            names = pair if isinstance(pair, list) else []
+            known = [name for name in names if isinstance(name, str)]
+            check(f"comparisons.matched.{index}", known, "modes")
     overrides = document.get("overrides")
     for index, override in enumerate(overrides if isinstance(overrides, list) else ()):
         for section in ("datasets", "networks", "modes"):

@@ -11,10 +11,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from noise2mask.analysis.information.integral import Floats
-from noise2mask.evaluation import ranks
-from noise2mask.evaluation.bootstrap import Interval, bootstrap_statistic
-from noise2mask.evaluation.resampling import CaseGroups
+from noise2mask.evaluation import bootstrap as ranks
+from noise2mask.evaluation.bootstrap import STANDARD as STANDARD
+from noise2mask.evaluation.bootstrap import CaseGroups, Floats, Interval, Resampling
 
 Verdict = Literal["confirmed", "refuted", "undecided", "not tested"]
 

@@ -19,9 +19,9 @@ from noise2mask.analysis.information.information import (
     mask_entropy,
 )
 from noise2mask.analysis.information.integral import Information
-from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
+from noise2mask.evaluation.bootstrap import CaseGroups, Interval, Resampling, estimate_mean
+from noise2mask.evaluation.bootstrap import units_of as units
 from noise2mask.evaluation.columns import COLUMNS
-from noise2mask.evaluation.resampling import CaseGroups, units
 
 TARGETS: tuple[Quantity, ...] = ("eps", "x_0", "v")
 
@@ -54,7 +54,9 @@ def loss_table(
             for target in TARGETS
         }
         intervals = [
-            bootstrap_mean(losses, groups=drawn, resamples=resamples, level=level, seed=seed)
+            estimate_mean(
+                losses, units=drawn, resampling=Resampling(resamples, level, seed)
+            ).interval()
             for losses in found.loss("x_0").T
         ]
         rows += [

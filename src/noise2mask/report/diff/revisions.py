@@ -245,7 +245,7 @@ def _study_in(folder: Path) -> str:
 def _scores(content: bytes, told: str) -> pd.DataFrame:
     """The table `metrics`, checked."""
     try:
-        table = read_table(io.BytesIO(content))
+        table = read_table(io.BytesIO(content), "metrics")
         wrong = _wrong(table, content)
     except ValueError as error:
         wrong = str(error).splitlines()[0]

@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from scipy.cluster import hierarchy
 
 from noise2mask.analysis.fingerprints.likeness import Order, wide
+from noise2mask.evaluation.bootstrap import Resampling, rank_correlation
 from noise2mask.evaluation.labels import number
-from noise2mask.evaluation.ranks import rank_correlation
 
 COLOURS = "cividis"
 LOG_SNR = "log SNR (more noise →)"
@@ -129,7 +129,9 @@ def column(
     else:
         axis.set_xlim(left=0)
         axis.xaxis.set_major_locator(MaxNLocator(2))
-    found = rank_correlation(rows["mean"], death.reindex(rows.index), resamples=1).rank_correlation
+    found = rank_correlation(
+        rows["mean"], death.reindex(rows.index), resampling=Resampling(1)
+    ).rank_correlation
     note = "" if np.isnan(found) else f"\nρ = {number(found, 2)}"
     axis.set_title(f"{shown.title}{note}", fontsize=9)
     axis.tick_params(axis="y", length=0, labelleft=False)

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from noise2mask.analysis.fingerprints.likeness import death_of, dice_curves, ordered, wide
+from noise2mask.evaluation.bootstrap import Resampling, rank_correlation
 from noise2mask.evaluation.labels import Labels, number
-from noise2mask.evaluation.ranks import rank_correlation
 from noise2mask.report.figures.fingerprint_strips import (
     GEOMETRY,
     LOG_SNR,
@@ -163,7 +163,9 @@ def geometry_against_death(fingerprints: pd.DataFrame, labels: Labels | None = N
     axis.margins(x=0.12, y=0.1)
     axis.set_xlabel("boundary per area of the masks [1/px]")
     axis.set_ylabel(f"{DEATH_TITLES[str(death.name)]}\n(higher: dies earlier)")
-    found = rank_correlation(shown["boundary_per_area"], shown["death"], level=labels.level)
+    found = rank_correlation(
+        shown["boundary_per_area"], shown["death"], resampling=Resampling(level=labels.level)
+    )
     axis.set_title(_correlated(found.rank_correlation, found.low, found.high, found.n, labels))
     names = [labels.dataset(str(name)) for name in shown.index]
     beside(axis, names, shown["boundary_per_area"], shown["death"], bars)

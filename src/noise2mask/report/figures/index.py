@@ -12,7 +12,7 @@ from skimage.color import rgb2gray
 from noise2mask.data.formats import phantoms
 from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.evaluation.columns import AnalysisTables
-from noise2mask.evaluation.labels import Labels, names_in
+from noise2mask.evaluation.labels import Labels, names_in, trained
 from noise2mask.report.figures import ablation, differences, fingerprints, noise_axis
 from noise2mask.report.figures.cost import quality_against_cost
 from noise2mask.report.figures.draw_count import calibration
@@ -65,7 +65,8 @@ def figures(
         yield "noising", noised_phantom()
     if len(tables.oracles):
         yield from _of_masks(tables, labels)
-    yield from _of_scores(tables, labels)
+    if summary is not None:
+        yield from _of_scores(tables, labels, trained(summary))
 
 
 def noised_phantom() -> Figure:
@@ -101,12 +102,14 @@ def _of_masks(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Fig
     yield "widths", fingerprints.widths(tables.oracles, labels)
 
 
-def _of_scores(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
+def _of_scores(
+    tables: AnalysisTables, labels: Labels, sweeps: pd.DataFrame
+) -> Iterator[tuple[str, Figure]]:
     for metric in SHOWN:
         if len(tables.grid):
             yield (
                 f"heat_maps_{metric}",
-                ablation.heat_maps(tables.grid, _usual(tables.sweeps), metric, labels),
+                ablation.heat_maps(tables.grid, _usual(sweeps), metric, labels),
             )
         if len(tables.contrasts):
             yield (
@@ -115,7 +118,6 @@ def _of_scores(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Fi
             )
         if len(tables.quirks):
             yield f"quirks_{metric}", differences.quirks(tables.quirks, metric, labels)
-    sweeps = tables.sweeps
     whole = sweeps[sweeps["start"].isna()]
     counts = whole.groupby("mode")["steps"]
     varied = counts.transform("nunique") > 2
