@@ -23,6 +23,7 @@ from noise2mask.study.plan import (
     draws_masks,
     fusion_of,
     measured_modes,
+    proper_masks,
     run_settings,
     trainings_read,
 )
@@ -235,7 +236,9 @@ def _evaluate(options: argparse.Namespace) -> None:
     study, name = study_of(options)
     training = training_of(options, study)
     draws = paths.training_folder(paths.RESULTS, name, training) / options.sampler / "draws.npz"
-    evaluate(study, name, training, options.sampler, draws, paths.prepared(name, training.dataset))
+    data, other = paths.prepared(name, training.dataset), proper_masks(study).get(training.dataset)
+    proper = paths.prepared(name, other) if other else None
+    evaluate(study, name, training, options.sampler, draws, data, proper)
 
 
 def _blind(options: argparse.Namespace) -> None:

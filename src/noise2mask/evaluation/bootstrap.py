@@ -273,6 +273,8 @@ def estimate_statistic(
     if np.bincount(design.stratum).min() < 2 or math.isnan(mean):
         return Estimate(mean, nothing, count, trained, resampling, left_out)
     parts = _contributions(design, totals, of_seeds, statistic, shape)
+    if np.isnan(parts).any():  # undefined without one of the units: its spread is not known
+        return Estimate(mean, nothing, count, trained, resampling, left_out)
     errors = _errors(parts, of_seeds / trained, design.stratum, resampling)
     return Estimate(mean, errors, count, trained, resampling, left_out)
 
@@ -285,10 +287,8 @@ class _Design(NamedTuple):
 
     def totals(self) -> Floats:
         """Sums by seed and stratum, (seeds, strata, columns)."""
-        seeds, _, columns = self.sums.shape
-        found = np.zeros((seeds, int(self.stratum.max()) + 1, columns))
-        np.add.at(found, (slice(None), self.stratum), self.sums)
-        return found
+        places = np.unique(self.stratum)
+        return np.stack([self.sums[:, self.stratum == each].sum(axis=1) for each in places], axis=1)
 
 
 def _design(
@@ -322,7 +322,7 @@ def _design(
     pairs, index = np.unique(np.stack([places, names], axis=1), axis=0, return_inverse=True)
     sums = np.zeros((int(trained.max(initial=-1)) + 1, len(pairs), flat.shape[1]))
     np.add.at(sums, (trained, index), flat)
-    columns = np.moveaxis(sums, 1, 2).reshape(-1, len(pairs))
+    columns = np.moveaxis(sums, 1, 2).reshape(sums.shape[0] * sums.shape[2], len(pairs))
     order = np.lexsort([*columns[::-1], pairs[:, 0]])  # nor the names of units
     return _Design(sums[:, order], pairs[order, 0].astype(np.int64)), tuple(left_out)
 
@@ -342,7 +342,7 @@ def _contributions(
     shape: tuple[int, ...],
 ) -> Floats:
     """What each unit adds to the estimate under each seed, (units, seeds), by the jackknife."""
-    seeds, strata, columns = totals.shape
+    seeds, strata, _ = totals.shape
     units = len(design.stratum)
     without = np.repeat(totals[:, None], units, axis=1)
     without[:, np.arange(units), design.stratum] -= design.sums
@@ -352,6 +352,8 @@ def _contributions(
     centre = np.zeros((strata, seeds))
     np.add.at(centre, design.stratum, parts)
     parts = parts - (centre / np.bincount(design.stratum)[:, None])[design.stratum]
+    rounding = 1e-13 * max(float(np.abs(of_seeds).max()), float(np.nanmax(np.abs(values))))
+    parts = np.where(np.abs(parts) <= rounding, 0.0, parts)
     order = np.lexsort([*parts.T[::-1], design.stratum])
     return np.asarray(parts[order])
 
@@ -466,9 +468,10 @@ def percentile_interval(
     resampling.checked()
     table = np.asarray(rows, dtype=np.float64)
     counted = np.concatenate([table, np.ones((len(table), 1))], axis=1)
-    (sums,), _ = _design(counted, units, None, None)[0]
-    if not len(sums):
+    design, _ = _design(counted, units, None, None)
+    if not len(design.stratum):
         return Interval(math.nan, math.nan, math.nan, 0)
+    sums = design.sums[0]
 
     def of(drawn: Floats) -> Floats:
         return statistic(drawn[:, :-1] / drawn[:, -1:])
@@ -476,7 +479,9 @@ def percentile_interval(
     mean = float(of(sums.sum(axis=0, keepdims=True))[0])
     if len(sums) < 2:
         return Interval(mean, math.nan, math.nan, len(sums))
-    values = of(times_drawn(len(sums), resampling.resamples, "bootstrap", resampling.seed, 0) @ sums)
+    values = of(
+        times_drawn(len(sums), resampling.resamples, "bootstrap", resampling.seed, 0) @ sums
+    )
     values = values[~np.isnan(values)]
     if not len(values):
         return Interval(mean, math.nan, math.nan, len(sums))

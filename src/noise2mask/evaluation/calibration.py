@@ -9,6 +9,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
+from scipy.stats import rankdata
 
 from noise2mask.evaluation.metrics import metric
 from noise2mask.evaluation.reliability import ece_of, mce_of, pixels_of, reliability_histogram
@@ -167,3 +168,32 @@ def nll(probability: ArrayLike, mask: ArrayLike, *, draws: int) -> float:
         return float("nan")
     p = np.clip(p, 1 / (2 * draws), 1 - 1 / (2 * draws))
     return float(-np.mean(np.log(np.where(foreground, p, 1 - p))))
+
+
+@metric(title="AUROC of error", better=1)
+def error_auroc(probability: ArrayLike, mask: ArrayLike) -> float:
+    """How well uncertainty finds errors: the area under the ROC curve, 0.5 by chance.
+
+    A pixel is an error where p > 0.5 and the reference differ, and as uncertain as p (1 - p). The
+    area is the probability that an error is more uncertain than a pixel that is right, ties half.
+    Without an error, or with nothing else, there is none: NaN.
+
+    Raises:
+        ValueError: shapes differ, the mask is not boolean, or p is outside [0, 1].
+
+    References:
+        Hanley, McNeil, Radiology 143, 1982 (the area as a rank sum).
+
+    Examples:
+        >>> import numpy as np
+        >>> error_auroc(np.array([0.9, 0.6, 0.1]), np.array([True, False, False]))
+        1.0
+    """
+    p, foreground = pixels_of(probability, mask)
+    wrong = (p > 0.5) != foreground
+    errors, right = int(wrong.sum()), int((~wrong).sum())
+    if not errors or not right:
+        return float("nan")
+    # Rounded, so that p and 1 - p of a float32 are equally uncertain.
+    ranks = rankdata(np.round(p * (1 - p), 7))
+    return float((ranks[wrong].sum() - errors * (errors + 1) / 2) / (errors * right))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+
 class Cost(NamedTuple):
     """A row of ``costs.csv``: what a network in one mode with one sampler costs.
 

@@ -285,9 +285,9 @@ def quirk_table(
         planned: metrics of the family that is corrected and gets verdicts.
 
     Returns:
-        Columns of ``columns.COLUMNS``. Where a quirk changes the reference masks `published` is the score
-        against these, and `against_proper` that of the same predictions against proper masks;
-        elsewhere it is NaN.
+        Columns of ``columns.COLUMNS``. Where a quirk changes the reference masks `published` is
+        the score against these, and `against_proper` that of the same predictions against proper
+        masks; elsewhere it is NaN.
     """
     rows, found = [], []
     for name, quirk in quirks.items():
@@ -299,13 +299,15 @@ def quirk_table(
             ).dropna(subset=["one", "other"])
             for key, cell in values.groupby(_CELL, sort=False):
                 where = [str(part) for part in key]
-                both = cell.droplevel(_CELL)
+                both = cell.reset_index(_CELL, drop=True)
                 units = units_of(groups, where[0], _level(both, "case"))
                 difference = difference_of(both, units, resampling)
                 mean = both.groupby("seed")["again"].mean().mean()
                 rows.append((name, quirk.title, *where, difference.second, difference.first, mean))
                 found.append(difference.estimate)
-    return judged(pd.DataFrame(rows, columns=list(COLUMNS["quirks"][: -len(DIFFERENCE)])), found, planned)
+    return judged(
+        pd.DataFrame(rows, columns=list(COLUMNS["quirks"][: -len(DIFFERENCE)])), found, planned
+    )
 
 
 def _cells(

@@ -27,6 +27,7 @@ class Metric(NamedTuple):
         digits: decimals of a mean.
         interval_digits: decimals of the ends of an interval.
         pooled: title of the same over the pixels of all cases together, where that is made too.
+        draws: of a metric of an ensemble, the least number of draws that it is defined for.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Metric(NamedTuple):
     digits: int = 3
     interval_digits: int = 3
     pooled: str = ""
+    draws: int = 1
 
 
 def metric(
@@ -45,9 +47,10 @@ def metric(
     digits: int = 3,
     interval_digits: int = 3,
     pooled: str = "",
+    draws: int = 1,
 ) -> Callable[[Function], Function]:
     """Mark a function as a metric; the arguments, literals, are those of :class:`Metric`."""
-    shown = Metric(title, better, unit, digits, interval_digits, pooled)
+    shown = Metric(title, better, unit, digits, interval_digits, pooled, draws)
 
     def marked(function: Function) -> Function:
         function.metric = shown  # type: ignore[attr-defined]

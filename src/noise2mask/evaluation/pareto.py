@@ -13,6 +13,7 @@ KEY = ["network", "mode", "sampler"]
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Dice whose price is told."""
 
+
 def cost_table(rows: Sequence[Cost]) -> pd.DataFrame:
     """The table `costs`."""
     return pd.DataFrame(list(rows), columns=list(Cost._fields))

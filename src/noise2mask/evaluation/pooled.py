@@ -2,7 +2,7 @@
 
 Pooled over pixels is the usual definition of ECE. It is not the mean of the cases' ECE: cases whose
 errors have opposite signs cancel. Neither shares a name with the other in any table. A pooled error
-of several datasets is the mean of theirs, one of several seeds the mean of theirs too.
+of several datasets is the mean of theirs, and so is one of several networks or seeds.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ SUMS = ("count", "confidence_sum", "foreground_sum")
 """Columns of a reliability histogram."""
 POOLED: Mapping[str, str] = {"ece_pooled": "all", "ece_band_pooled": "band"}
 """Metrics that are made of all pixels together, and the region of these."""
+_KEYS = ["dataset", "case", "seed"]
 
 
 class Histograms(NamedTuple):
@@ -31,7 +32,7 @@ class Histograms(NamedTuple):
 
     Attributes:
         keys: index (dataset, case, seed) of the rows.
-        counts: (rows, bins, 3).
+        counts: (rows, networks, bins, 3).
     """
 
     keys: pd.MultiIndex
@@ -39,23 +40,25 @@ class Histograms(NamedTuple):
 
     def estimate(self, groups: CaseGroups, resampling: Resampling) -> Estimate:
         """The pooled ECE."""
-        return _estimated(self.keys, self.counts[:, None], 0, groups, resampling)
+        return _estimated(self.keys, self.counts[:, None], groups, resampling)
 
 
 def histograms_of(rows: pd.DataFrame) -> Histograms:
-    """The histograms in a table, networks of a case and seed added up.
+    """The histograms in a table.
 
     Args:
-        rows: of one region and sampler; columns dataset, case, seed, bin and :data:`SUMS`.
+        rows: of one region and sampler; columns dataset, network, case, seed, bin, :data:`SUMS`.
     """
-    summed = rows.groupby(["dataset", "case", "seed", "bin"], sort=False)[list(SUMS)].sum()
-    wide = summed.unstack("bin", fill_value=0.0)
-    bins = len(wide.columns) // len(SUMS)
-    counts = wide.to_numpy(dtype=np.float64).reshape(len(wide), len(SUMS), bins)
-    keys = wide.index
-    if not isinstance(keys, pd.MultiIndex):  # pragma: no cover - three levels always are one
-        raise TypeError("an index of dataset, case and seed is needed")
-    return Histograms(keys, counts.transpose(0, 2, 1))
+    index = [*_KEYS, "network", "bin"]
+    wide = rows.set_index(index)[list(SUMS)].unstack(["network", "bin"], fill_value=0.0)
+    networks, bins = (rows[name].nunique() for name in ("network", "bin"))
+    columns = pd.MultiIndex.from_product(
+        [SUMS, sorted(rows["network"].unique()), sorted(rows["bin"].unique())]
+    )
+    counts = wide[columns].to_numpy(dtype=np.float64)
+    shape = (len(wide), len(SUMS), networks, bins)
+    keys = pd.MultiIndex.from_frame(wide.index.to_frame())
+    return Histograms(keys, counts.reshape(shape).transpose(0, 2, 3, 1))
 
 
 def pooled_difference(
@@ -77,18 +80,21 @@ def pooled_difference(
     keys = sides[0].keys.intersection(sides[1].keys).sort_values()
     both = np.stack([each.counts[each.keys.get_indexer(keys)] for each in sides], axis=1)
     once = resampling._replace(resamples=1)
-    one, other = (_estimated(keys, both[:, [place]], 0, groups, once).mean for place in (0, 1))
-    return one, other, _estimated(keys, both, 1, groups, resampling)
+    one, other = (_estimated(keys, both[:, [place]], groups, once).mean for place in (0, 1))
+    return one, other, _estimated(keys, both, groups, resampling)
 
 
 def _estimated(
-    keys: pd.MultiIndex, rows: Floats, minus: int, groups: CaseGroups, resampling: Resampling
+    keys: pd.MultiIndex, rows: Floats, groups: CaseGroups, resampling: Resampling
 ) -> Estimate:
-    """Pooled ECE of the first of the sides of rows (rows, sides, bins, 3), less that of `minus`."""
+    """Pooled ECE of rows (rows, sides, networks, bins, 3); of two sides the first less the second.
+
+    It is the mean over networks, then over datasets.
+    """
 
     def statistic(sums: Floats) -> Floats:
-        errors = ece_of(sums).mean(axis=-2)  # over datasets
-        return np.asarray(errors[..., 0] - (errors[..., minus] if minus else 0.0))
+        errors = np.nanmean(ece_of(sums), axis=-1).mean(axis=-2)
+        return np.asarray(errors[..., 0] - (errors[..., 1] if errors.shape[-1] > 1 else 0.0))
 
     cases = list(zip(keys.get_level_values(0), keys.get_level_values(1), strict=True))
     return estimate_statistic(

@@ -242,7 +242,7 @@ def summary_table(
         ValueError: steps that are no number.
     """
     rows = []
-    pooled = dict(list(histograms.groupby(_CELL, sort=False))) if len(histograms) else {}
+    pooled, nothing = dict(list(histograms.groupby(_CELL, sort=False))), histograms[:0]
     for key, cell in metrics.groupby([*_CELL, "steps", "draws"], sort=False):
         *where, steps, draws = key
         first = (*where, step_count(str(steps)), starts.get(str(where[3]), np.nan), draws)
@@ -254,8 +254,8 @@ def summary_table(
             )
             counts = defined["case"].nunique(), defined["seed"].nunique()
             rows.append((*first, metric, *found.interval(), *counts))
-        histogram = pooled.get(tuple(where))
-        for metric, region in POOLED.items() if histogram is not None else ():
+        histogram = pooled.get(tuple(where), nothing)
+        for metric, region in POOLED.items():
             of_region = histogram[histogram["region"] == region]
             if len(of_region):
                 interval = histograms_of(of_region).estimate(groups, resampling).interval()

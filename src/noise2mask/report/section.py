@@ -98,7 +98,7 @@ def _hypotheses(hypotheses: pd.DataFrame, labels: Labels) -> str:
         f"{len(hypotheses)}: {_counts(hypotheses['verdict'])}.\n"
     )
     details = [
-        f"* **{escaped(str(row['name']))}** {escaped(f'{row['numbers']} ({row['remark']})')}"
+        f"* **{escaped(str(row['name']))}** " + escaped(f"{row['numbers']} ({row['remark']})")
         for _, row in hypotheses.iterrows()
         if isinstance(row["numbers"], str) and row["numbers"].strip()
     ]

@@ -16,10 +16,8 @@ def claims_section(claims: pd.DataFrame) -> str:
         "three seeds a verdict is about these trained networks alone. Each rule is in the "
         "docstring of its claim in `analysis/claims/`.\n"
     )
-    rows = [
-        [escaped("" if pd.isna(row[name]) else str(row[name])) for name in ("name", "statement", "objective", "scope", "verdict")]
-        for _, row in claims.iterrows()
-    ]
+    shown = ("name", "statement", "objective", "scope", "verdict")
+    rows = [[escaped(told(row, name)) for name in shown] for _, row in claims.iterrows()]
     numbers = [
         f"* **{escaped(str(row['name']))}** "
         + escaped(" ".join(filter(None, [told(row, "numbers"), f"({told(row, 'remark')})"])))

@@ -261,7 +261,9 @@ def scoring_entries(fusion: str) -> tuple[str, ...]:
 def metric_entries(evaluation: Evaluation) -> dict[str, str]:
     """The function behind each metric."""
     return {name: plugins.entry("metric", name) for name in evaluation.metrics} | {
-        name: plugins.entry("calibration", name) for name in evaluation.calibration
+        name: plugins.entry(kind, name)
+        for kind in ("calibration", "ensemble")
+        for name in getattr(evaluation, kind)
     }
 
 

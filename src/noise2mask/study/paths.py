@@ -10,6 +10,8 @@ from noise2mask.study.schema import Measured, Training
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
+AGAINST_PROPER = "against_proper.csv"
+"""Scores against the masks without a quirk, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
 
 

@@ -63,6 +63,16 @@ def quirky_datasets(study: Study) -> frozenset[str]:
     return frozenset(other for pair in pairs for other in pair.values())
 
 
+def proper_masks(study: Study) -> dict[str, str]:
+    """Datasets whose reference masks have a quirk, and the dataset with the proper masks."""
+    return {
+        other: proper
+        for quirk in study.quirks.values()
+        for proper, other in quirk.datasets.items()
+        if study.datasets[proper].masks != study.datasets[other].masks
+    }
+
+
 def compared_modes(study: Study) -> tuple[tuple[str, str, str], ...]:
     """The planned comparisons of diffusion and feed-forward: both modes, and whose loss they have.
 

@@ -15,7 +15,6 @@ from noise2mask.study.schema_controls import Quirk as Quirk
 from noise2mask.study.schema_controls import Reading as Reading
 from noise2mask.study.schema_questions import Analysis as Analysis
 from noise2mask.study.schema_questions import Comparisons as Comparisons
-from noise2mask.study.schema_questions import Hypotheses as Hypotheses
 from noise2mask.study.schema_questions import Name as Name
 from noise2mask.study.schema_questions import Options as Options
 from noise2mask.study.schema_questions import Pair as Pair
@@ -170,7 +169,10 @@ class Evaluation(Settings):
     ] = {"dice": {}, "iou": {}, "nsd": {}, "hd95": {}}
     calibration: Annotated[
         dict[str, Options], Field(description="functions of calibration.py: options")
-    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}}
+    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}, "error_auroc": {}}
+    ensemble: Annotated[
+        dict[str, Options], Field(description="functions of ensembles.py, of the draws: options")
+    ] = {"spread": {}, "grey": {}, "ged": {}, "diversity": {}}
     band: Annotated[int, Field(ge=1, description="pixels about the boundary, scored apart")] = 5
     bins: Annotated[int, Field(ge=2, le=1000, description="of reliability diagrams")] = 15
     resamples: Annotated[int, Field(ge=100, description="of the bootstrap")] = 9999
@@ -249,7 +251,8 @@ class Study(Settings):
         tuple[tuple[str, str], ...], Field(description="planned comparisons of two modes")
     ] = ()
     hypotheses: Annotated[
-        Hypotheses | None, Field(description="claims written down before the runs")
+        dict[Name, Options] | None,
+        Field(description="predictions written before the runs: their options, modes mostly"),
     ] = None
     pictures: Pictures = Pictures()
     overrides: tuple[Override, ...] = ()

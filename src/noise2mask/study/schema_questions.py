@@ -60,93 +60,10 @@ class Comparisons(Settings):
 
     own: Annotated[
         tuple[str, str] | None,
-        Field(description="modes with the loss of their own; `diffusion`, `feed_forward` if absent"),
+        Field(
+            description="modes, each with its own loss; `diffusion` and `feed_forward` if absent"
+        ),
     ] = None
     matched: Annotated[
         tuple[tuple[str, str], ...], Field(description="pairs of modes with one loss for both")
     ] = ()
-
-
-class Hump(Settings):
-    """P1: trained humps sit where the oracle puts them."""
-
-    modes: Annotated[tuple[str, ...], Field(min_length=1, description="one for each coding")]
-
-
-class Timesteps(Settings):
-    """P2: over log SNR the number of timesteps does not matter."""
-
-    first: Annotated[str, Field(description="mode of the study")]
-    second: Annotated[str, Field(description="the same with another T")]
-
-
-class Ranking(Settings):
-    """P3: the image's information ranks datasets as feed-forward Dice does."""
-
-    feed_forward: Annotated[str, Field(description="mode of the study")]
-
-
-class Harder(Settings):
-    """P4: a harder schedule raises IoU and needs few steps; larger objects want a smaller b."""
-
-    scales: Annotated[dict[str, float], Field(min_length=2, description="mode: its b; one is 1")]
-    samplers: Annotated[
-        tuple[str, ...], Field(min_length=1, description="from pure noise, of different steps")
-    ]
-
-
-class Gap(Settings):
-    """P5: x_0 with Dice and cross-entropy removes most of the gap to feed-forward."""
-
-    feed_forward: Annotated[str, Field(description="mode of the study")]
-    diffusion: Annotated[str, Field(description="mode of the study")]
-    improved: Annotated[str, Field(description="mode of the study")]
-
-
-class Ensemble(Settings):
-    """P6: a feed-forward ensemble matches or beats diffusion of as many draws."""
-
-    ensemble: Annotated[str, Field(description="mode of the study")]
-    diffusion: Annotated[str, Field(description="mode of the study")]
-    samplers: Annotated[
-        tuple[str, str] | None,
-        Field(description="of the ensemble and of diffusion; the first of each mode when absent"),
-    ] = None
-
-
-class Recycled(Settings):
-    """P7: training on the model's own prediction gains most where masks survive longest."""
-
-    recycled: Annotated[str, Field(description="mode of the study")]
-    diffusion: Annotated[str, Field(description="mode of the study")]
-
-
-class Hypotheses(Settings):
-    """The hypotheses that a study can test, each with the modes it is tested on."""
-
-    p1: Annotated[
-        Hump | None, Field(description="trained humps sit where the oracle puts them")
-    ] = None
-    p2: Annotated[
-        Timesteps | None, Field(description="over log SNR the number of timesteps does not matter")
-    ] = None
-    p3: Annotated[
-        Ranking | None,
-        Field(description="the image's information ranks datasets as feed-forward Dice does"),
-    ] = None
-    p4: Annotated[
-        Harder | None, Field(description="a harder schedule raises IoU and needs few steps")
-    ] = None
-    p5: Annotated[
-        Gap | None,
-        Field(
-            description="x_0 with Dice and cross-entropy removes most of the gap to feed-forward"
-        ),
-    ] = None
-    p6: Annotated[
-        Ensemble | None, Field(description="a feed-forward ensemble matches or beats diffusion")
-    ] = None
-    p7: Annotated[
-        Recycled | None,
-        Field(description="training on own predictions gains most where masks survive longest"),
-    ] = None

@@ -96,6 +96,10 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
         name = entry.get("name", {"schedule": "linear", "weighting": "uniform"}[what])
         if check(f"{place}.name", name, what, plugins.names(what)):
             check_options(f"{place}.options", entry.get("options"), what, name)
+    for place, entry in _entries(document, "hypotheses"):
+        name = place.rpartition(".")[2]
+        if check(place, name, "prediction", plugins.names("prediction")):
+            check_options(place, entry, "prediction", name)
     analysis = document.get("analysis")
     for name in _listed(analysis, "oracles") if isinstance(analysis, dict) else ():
         check("analysis.oracles", name, "oracle", plugins.names("oracle"))

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from helpers.made_up_section import fingerprints_of, frame
 from helpers.made_up_tables import comparisons_table
-
 from noise2mask.analysis.claims.paper_losses import c3_images, c3_masks
+
 from noise2mask.analysis.claims.paper_noise import c4_gradual, c5_fingerprints, c6_idle_timesteps
 from noise2mask.analysis.claims.paper_scores import (
     Setting,

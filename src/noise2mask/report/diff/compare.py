@@ -227,7 +227,6 @@ def _compared(
         mean = float(before.groupby("case").mean().mean())
         return Compared(score, mean, mean, None, len({*_cases(before)}), cases, np.nan, IDENTICAL)
     both = paired(after, before)
-    both.index = both.index.reorder_levels(["case", "seed"])
     names = _cases(both)
     if both.empty:
         return Compared(score, np.nan, np.nan, None, 0, cases, np.nan, UNPAIRED)
