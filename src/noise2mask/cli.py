@@ -106,7 +106,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from noise2mask.analysis.fingerprints.resolve import resolved
+    from noise2mask.analysis.fingerprints.adapted_schedule import resolve_settings
     from noise2mask.data.prepared import read_manifest
     from noise2mask.training.run import device_of, run_of
     from noise2mask.training.train import train
@@ -116,7 +116,7 @@ def _train(options: argparse.Namespace) -> None:
     data = paths.prepared(name, cell.dataset)
     licence = study.datasets[cell.dataset].licence
     measured = paths.measured_file(name, cell.place())
-    settings = resolved(run_settings(study, cell), data, measured, study.analysis.pair)
+    settings = resolve_settings(run_settings(study, cell), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
     work = paths.cell_folder(paths.WORK, name, cell)
     out = paths.cell_folder(paths.RESULTS, name, cell)
@@ -240,11 +240,11 @@ def _blind(options: argparse.Namespace) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from noise2mask.analysis.fingerprints.describe import describe
+    from noise2mask.analysis.fingerprints.fingerprint import write_fingerprint
 
     study, name = study_of(options)
     dataset = cell_of(options, study).dataset
-    describe(
+    write_fingerprint(
         paths.prepared(name, dataset),
         study.analysis.oracles,
         paths.described_folder(name, dataset),

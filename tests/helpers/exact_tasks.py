@@ -15,7 +15,6 @@ from scipy.special import entr, expit, logsumexp, softmax
 from scipy.stats.qmc import MultivariateNormalQMC
 
 from noise2mask.analysis.oracles import exact
-from noise2mask.analysis.oracles.binary import binary_entropy
 from noise2mask.seeds import seed_of
 
 Floats = NDArray[np.float64]
@@ -52,7 +51,7 @@ class BinaryChannel:
         """Per pixel h(P(image is foreground)) - h(flip)."""
         q, p = self.foreground, self.flip
         shown = q * (1 - p) + (1 - q) * p
-        nats = binary_entropy(0, shown) - binary_entropy(0, p)
+        nats = exact.binary_entropy(0, shown) - exact.binary_entropy(0, p)
         return math.prod(self.shape) * nats / math.log(2)
 
     def mmse(self, log_snr: Floats, *, with_image: bool) -> Floats:
@@ -90,7 +89,7 @@ class NoisyPixels:
     def bits(self) -> float:
         """Per pixel what a binary input tells through a Gaussian channel, by quadrature."""
         q = self.foreground
-        nats = binary_entropy(0, q) - binary_entropy(1 / self.noise**2, q)
+        nats = exact.binary_entropy(0, q) - exact.binary_entropy(1 / self.noise**2, q)
         return math.prod(self.shape) * nats / math.log(2)
 
     def mmse(self, log_snr: Floats, *, with_image: bool) -> Floats:
@@ -143,8 +142,8 @@ class MarkovRows:
         chains, states = self.chains
         leaving = self.steps[0, 1], self.steps[1, 0]
         share = 1 - self.foreground, self.foreground
-        step = sum(p * binary_entropy(0, q) for p, q in zip(share, leaving, strict=True))
-        nats = binary_entropy(0, self.foreground) + (states - 1) * step
+        step = sum(p * exact.binary_entropy(0, q) for p, q in zip(share, leaving, strict=True))
+        nats = exact.binary_entropy(0, self.foreground) + (states - 1) * step
         return chains * nats / math.log(2)
 
     @cached_property
