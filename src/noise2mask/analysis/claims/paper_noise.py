@@ -31,12 +31,12 @@ from noise2mask.analysis.claims.verdicts import (
     shared,
     together,
 )
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.fingerprints.fingerprint import crossing
-from noise2mask.analysis.information.curves import Curves, curves
-from noise2mask.analysis.information.information import converted
+from noise2mask.analysis.information.curves import Curves, image_pairs
+from noise2mask.analysis.information.information import converted, covariance
 from noise2mask.analysis.information.integral import NEGLIGIBLE, Bootstrap, Floats
-from noise2mask.analysis.oracles.binary import decided_from
+from noise2mask.analysis.oracles.exact import decided_from
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import Interval, units_of
 from noise2mask.evaluation.labels import names_in, number
 from noise2mask.study.plan import run_settings, trainings_of
@@ -234,14 +234,14 @@ def c6(evidence: Evidence) -> Outcome:
     hold for all datasets and networks at once (Bonferroni).
     """
     pair = evidence.study.analysis.pair
-    pairs = list(_pairs(evidence, pair.with_image, pair.without_image)) if pair else []
+    pairs = list(image_pairs(evidence.clipped(), **pair.model_dump())) if pair else []
     if not pair or not pairs:
         return Outcome(reason="networks with and without the image were not measured")
     options = evidence.resampling.simultaneous(len(pairs))._asdict()
     axis = linear_log_snr()
     parts, told = [], []
-    for dataset, seen, blind in pairs:
-        cases = _densities(seen, blind)
+    for key, blind, seen in pairs:
+        dataset, cases = key.dataset, _densities(seen, blind)
         drawn = Bootstrap(units_of(evidence.groups, dataset, seen.cases), **options)
         idle = _Idle(seen.log_snr, decided_from(seen.pixels, NEGLIGIBLE))
         found, over_axis = (
@@ -268,7 +268,7 @@ def c6(evidence: Evidence) -> Outcome:
         f"Share of timesteps that together hold {100 * NOTHING_LEFT:g} % of the bits: {listed}."
     )
     remark = (
-        f"{evidence.scale(dataset for dataset, _, _ in pairs)}; T = 1000, linear schedule; bits "
+        f"{evidence.scale(key.dataset for key, _, _ in pairs)}; T = 1000, linear schedule; bits "
         "are an estimate from two networks, with and without the image"
     )
     return Outcome([shown._replace(verdict=verdict)], numbers, remark)
@@ -362,23 +362,9 @@ def _standing_for(evidence: Evidence, datasets: list[str], paper: str) -> str:
     return ""
 
 
-def _pairs(
-    evidence: Evidence, with_image: str, without_image: str
-) -> Iterator[tuple[str, Curves, Curves]]:
-    """Dataset, and curves with and without the image on the same cases."""
-    found = curves(evidence.clipped())
-    for key, seen in found.items():
-        blind = found.get(key._replace(mode=without_image))
-        if key.mode == with_image and blind is not None:
-            known = set(blind.cases)
-            cases = [case for case in seen.cases if case in known]
-            if cases:
-                yield key.dataset, seen.of(cases), blind.of(cases)
-
-
 def _densities(seen: Curves, blind: Curves) -> Floats:
     """What the image tells of each case per unit of log SNR, (cases, levels), covariance."""
-    squared = (blind.errors - seen.errors + seen.distances) / 2
+    squared = covariance(blind.errors, seen.errors, seen.distances)
     return converted(squared, seen.log_snr, gap=seen.gap, given="x_0", wanted="eps")
 
 
