@@ -176,7 +176,7 @@ def error_auroc(probability: ArrayLike, mask: ArrayLike) -> float:
 
     A pixel is an error where p > 0.5 and the reference differ, and as uncertain as p (1 - p). The
     area is the probability that an error is more uncertain than a pixel that is right, ties half.
-    Without an error, or with nothing else, there is none: NaN.
+    Without an error, or with nothing else, there is none, nor of an empty array: NaN.
 
     Raises:
         ValueError: shapes differ, the mask is not boolean, or p is outside [0, 1].
