@@ -49,6 +49,8 @@ METRICS = {
     "brier": Metric("Brier", -1),
     "nll": Metric("NLL", -1, "nats"),
 }
+HEADLINE = ("iou", "ece", "dice")
+"""Metrics of main tables and figures, in the order of the paper, which reports IoU and ECE."""
 _SUFFIXES = {"_pooled": "pooled", "_band": "band"}
 
 
@@ -164,6 +166,25 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
             samplers = sorted(names_in(cell, "sampler"), key=lambda name: name != usual[mode])
             rows += [Row(network, mode, name, name != usual[mode]) for name in samplers]
     return rows
+
+
+def headline_rows(rows: Iterable[Row]) -> list[Row]:
+    """The rows of each training's usual sampler: what a main table shows."""
+    return [row for row in rows if not row.extra]
+
+
+def principal(table: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that tables and figures of results show.
+
+    What is scored to compare numbers of draws has a table and a figure of its own; the first
+    sampler of a mode is shown all the same.
+
+    Args:
+        table: `summary` or `reliability`.
+        draws: the table of that name.
+    """
+    first = table.groupby("mode", sort=False)["sampler"].transform("first")
+    return table[~table["sampler"].isin(draws["sampler"]) | (table["sampler"] == first)]
 
 
 def number(value: float, digits: int) -> str:
