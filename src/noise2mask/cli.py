@@ -297,7 +297,7 @@ def _report(options: argparse.Namespace) -> None:
     study, name = study_of(options)
     missing = report(study, name, options.root, paths.REPORTS / name)
     if options.readme is not None:
-        update_readme(study, paths.REPORTS / name, options.readme)
+        update_readme(paths.REPORTS / name, options.readme)
     if missing:
         LOG.warning(
             "%d results are missing; %s/%s/report.md lists them.",

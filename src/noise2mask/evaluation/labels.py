@@ -195,6 +195,32 @@ def number(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def with_interval(
+    value: float,
+    low: float,
+    high: float,
+    digits: int,
+    ends: int | None = None,
+    *,
+    sign: bool = False,
+) -> str:
+    """A value with its interval, e.g. ``0.812 [0.79, 0.83]``; a dash if there is none.
+
+    Args:
+        value: the estimate.
+        low: end of the interval; without a finite one the value stands alone.
+        high: the other end.
+        digits: decimals of the value.
+        ends: decimals of the ends; those of the value without it.
+        sign: write a plus before what is above 0.
+    """
+    mean = number(value, digits)
+    ends = digits if ends is None or sign else ends  # a difference is small: it needs all digits
+    below, above = (number(end, ends) for end in (low, high))
+    plus = "+" if sign and mean != "–" and float(mean) > 0 else ""
+    return f"{plus}{mean}" + ("" if "–" in (mean, below, above) else f" [{below}, {above}]")
+
+
 def counted(counts: Iterable[float]) -> str:
     """Numbers of cases as ``n = 60``, or ``n = 58–60`` where they differ."""
     found = sorted({int(count) for count in counts if math.isfinite(count)})

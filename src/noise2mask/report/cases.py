@@ -21,12 +21,12 @@ from noise2mask.files import write_bytes
 from noise2mask.sampling.draws import Draws, open_draws
 from noise2mask.study import paths
 from noise2mask.study.plan import seeds_of
-from noise2mask.study.schema import Cell, Study
+from noise2mask.study.schema import Study, Training
 
 FILE = "cases.npz"
 KEPT = 8
 """Single draws that are kept of each prediction."""
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
 
 Bytes = NDArray[np.uint8]
 """Probabilities as 0 to 255."""
@@ -42,7 +42,7 @@ class Prediction(NamedTuple):
         mean: (H, W), mean of all draws.
         spread: (H, W), their standard deviation; 0 for a single draw.
         draws: (at most :data:`KEPT`, H, W), the first of them.
-        count: N, of all.
+        number: N, of all.
     """
 
     network: str
@@ -51,7 +51,7 @@ class Prediction(NamedTuple):
     mean: Bytes
     spread: Bytes
     draws: Bytes
-    count: int
+    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,10 @@ def cases_of(study: Study, name: str, root: Path) -> list[Case]:
         split = open_split(data, "test", purpose="evaluation")
         drawn = list(_drawn(study, name, root, dataset, split))
         for row in _first_of_each_image(split)[: study.pictures.examples] if drawn else ():
-            predictions = tuple(_prediction(*where, draws[row]) for *where, draws in drawn)
+            predictions = tuple(
+                _prediction(network, mode, sampler, draws[row])
+                for network, mode, sampler, draws in drawn
+            )
             image = np.broadcast_to(split.images[row], (*split.images.shape[1:3], 3))
             mask = split.masks[row].astype(bool)
             found.append(Case(dataset, split.ids[row], image, mask, predictions))
@@ -113,9 +116,13 @@ def _drawn(
     for mode, entry in study.modes.items():
         if network is None or not entry.samplers:  # baselines alone, or measured and not scored
             continue
-        cell = Cell(dataset, network, mode, seeds_of(study, mode)[0])
+        training = Training(dataset, network, mode, seeds_of(study, mode)[0])
         sampler = entry.samplers[0]
-        path = paths.cell_folder(root / paths.RESULTS, name, cell) / sampler / paths.DRAWS["test"]
+        path = (
+            paths.training_folder(root / paths.RESULTS, name, training)
+            / sampler
+            / paths.DRAWS["test"]
+        )
         if path.exists():
             yield network, mode, sampler, open_draws(path, split)
 
@@ -146,7 +153,7 @@ def save_cases(cases: Sequence[Case], folder: Path) -> None:
             start = f"{number}.{place}"
             arrays |= {f"{start}.mean": one.mean, f"{start}.spread": one.spread}
             arrays[f"{start}.draws"] = one.draws
-            said.append([one.network, one.mode, one.sampler, one.count])
+            said.append([one.network, one.mode, one.sampler, one.number])
         index.append({"dataset": case.dataset, "case": case.case, "predictions": said})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, index=np.array(json.dumps(index)), **arrays)  # type: ignore[arg-type]
@@ -172,8 +179,10 @@ def read_cases(folder: Path) -> list[Case]:
 
 def _read(file: Mapping[str, NDArray[Any]], number: int, said: Mapping[str, Any]) -> Case:
     predictions = []
-    for place, (network, mode, sampler, count) in enumerate(said["predictions"]):
-        arrays = (file[f"{number}.{place}.{part}"] for part in ("mean", "spread", "draws"))
-        predictions.append(Prediction(network, mode, sampler, *arrays, count))
+    for place, (network, mode, sampler, draws) in enumerate(said["predictions"]):
+        mean, spread, kept = (
+            file[f"{number}.{place}.{part}"] for part in ("mean", "spread", "draws")
+        )
+        predictions.append(Prediction(network, mode, sampler, mean, spread, kept, draws))
     image, mask = file[f"{number}.image"], file[f"{number}.mask"]
     return Case(said["dataset"], said["case"], image, mask, tuple(predictions))

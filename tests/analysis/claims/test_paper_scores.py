@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from helpers.made_up_section import fingerprints_of, frame
 from helpers.made_up_tables import comparisons_table
+from noise2mask.report.section_claims import claims_section
 
 from noise2mask.analysis.claims.paper_losses import c3_images, c3_masks
 from noise2mask.analysis.claims.paper_noise import c4_gradual, c5_fingerprints, c6_idle_timesteps
@@ -29,7 +30,6 @@ from noise2mask.analysis.oracles.binary import decided_from
 from noise2mask.evaluation.bootstrap import Interval
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import Labels
-from noise2mask.report.section_claims import claims_section
 
 FEW = Resampling(300, 0.95, 0)
 DATA = ("lesion", "nuclei", "tissue")

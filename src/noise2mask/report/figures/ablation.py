@@ -38,7 +38,6 @@ from noise2mask.report.figures.style import (
     ACROSS,
     WIDTH,
     direction,
-    empty,
     folded,
     legend,
     panels,
@@ -74,8 +73,8 @@ START = Along("start", ("draws", "steps"))
     each={"metric": ("iou", "ece")},
 )
 def heat_maps(
-    grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str, labels: Labels | None = None
-) -> Figure | Drawn:
+    grid: pd.DataFrame, summary: pd.DataFrame, metric: str, labels: Labels | None = None
+) -> Drawn | None:
     """Main effects on the diagonal, and below it a heat map for each pair of factors.
 
     A cell is the mean over the runs with both levels, their number below it; hatched if there is
@@ -84,15 +83,15 @@ def heat_maps(
 
     Args:
         grid: the table of that name.
-        sweeps: the table of that name; see :func:`means_of` for what is taken from it.
+        summary: the table of that name; see :func:`means_of` for what is taken from it.
         metric: name of a metric in it.
         labels: titles of datasets; those that the means are over are named.
     """
     labels = labels or Labels()
-    meaning, runs = metric_of(metric), means_of(grid, sweeps, metric)
+    meaning, runs = metric_of(metric), means_of(grid, summary, metric)
     count = len(runs.factors)
     if not count or runs.scores.empty:
-        return empty(Figure(figsize=(WIDTH, 2)), f"no {meaning.title} of a grid yet")
+        return None
     side = WIDTH / max(count, 3)
     figure = Figure(figsize=(WIDTH, min(side, 2.2) * count + 1.1))
     axes = figure.subplots(count, count, squeeze=False, sharex="col")
@@ -131,7 +130,7 @@ def heat_maps(
     rank=27,
 )
 def steps_dice(
-    sweeps: pd.DataFrame,
+    summary: pd.DataFrame,
     labels: Labels | None = None,
     looks: Looks | None = None,
     within: float = MARGIN,
@@ -144,12 +143,12 @@ def steps_dice(
     with the best means are coloured.
 
     Args:
-        sweeps: the table of that name.
+        summary: the table of that name.
         labels: names to be shown.
         looks: of the trainings.
         within: in units of Dice.
     """
-    whole = trained(sweeps)
+    whole = trained(summary)
     whole = whole[(whole["metric"] == "dice") & whole["start"].isna()]
     counts = whole.groupby("mode")["steps"]
     varied = counts.transform("nunique") > 2
@@ -173,16 +172,16 @@ def steps_dice(
     rank=28,
 )
 def starts_dice(
-    sweeps: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
+    summary: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
 ) -> Figure | None:
     """Dice against the timestep from which pure noise is denoised, as in :func:`steps_dice`.
 
     Args:
-        sweeps: the table of that name; rows with a `start`.
+        summary: the table of that name; rows with a `start`.
         labels: names to be shown.
         looks: of the trainings.
     """
-    rows = trained(sweeps)
+    rows = trained(summary)
     rows = rows[(rows["metric"] == "dice") & rows["start"].notna()]
     if rows["start"].nunique() < 2:  # one place is no line
         return None
@@ -247,7 +246,7 @@ class Runs:
         return self.scores.to_numpy(dtype=np.float64)[same]
 
 
-def means_of(grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str) -> Runs:
+def means_of(grid: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Runs:
     """One value for each mode of a grid.
 
     A mode is scored by its sampler with the most steps that has no `start` (of equal ones the one
@@ -257,7 +256,7 @@ def means_of(grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str) -> Runs:
 
     Args:
         grid: the table of that name.
-        sweeps: the table of that name.
+        summary: the table of that name.
         metric: name of a metric in it.
     """
     names = list(dict.fromkeys(grid["factor"]))
@@ -265,7 +264,7 @@ def means_of(grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str) -> Runs:
     factors = {
         name: _sorted(dict.fromkeys(grid.loc[grid["factor"] == name, "level"])) for name in names
     }
-    rows = trained(sweeps[(sweeps["metric"] == metric) & sweeps["start"].isna()])
+    rows = trained(summary[(summary["metric"] == metric) & summary["start"].isna()])
     rows = rows[rows["mode"].isin(levels.index) & rows["mean"].notna()]
     rows = rows.sort_values(["steps", "draws"], ascending=False, kind="stable")
     cells = rows.drop_duplicates(["mode", "dataset", "network"])
@@ -396,7 +395,7 @@ def chosen(rows: pd.DataFrame, better: int, looks: Looks) -> dict[str, Look]:
     Modes that look the same in every study are always among them.
 
     Args:
-        rows: of a table `sweeps`, of one metric.
+        rows: of a table `summary`, of one metric.
         better: -1 if a lower mean is better.
         looks: of the trainings.
     """
@@ -416,7 +415,7 @@ def parts(rows: pd.DataFrame, along: Along) -> list[pd.DataFrame]:
     several points at one place the first of the table is taken.
 
     Args:
-        rows: of a table `sweeps`, of one dataset, network, mode and metric.
+        rows: of a table `summary`, of one dataset, network, mode and metric.
         along: the axis.
     """
     kind = rows["sampler"].map(lambda name: re.sub(r"\d+", "", str(name)))

@@ -19,7 +19,6 @@ from noise2mask.report.figures.style import (
     ACROSS,
     WIDTH,
     direction,
-    empty,
     far_edge,
     folded,
     legend,
@@ -33,9 +32,8 @@ CLOSE = 2.0
 
 @figure(
     "Costs",
-    "Dice and ECE against seconds per mask. The grey step is the best within that time, a thin "
-    "line joins numbers of draws N of one training, letters tell networks apart. A value far worse "
-    "than the others stands at the frame, with its number.",
+    "Dice and ECE against seconds per mask: grey, the best within that time; letters tell networks "
+    "apart.",
     "Look at which marks lie on the step: the others cost more for no more.",
     rank=60,
 )
@@ -60,7 +58,7 @@ def quality_against_cost(
     width = WIDTH if across > 1 else 0.6 * WIDTH
     figure = Figure(figsize=(width, 2.3 * len(SHOWN) * max(1, len(blocks)) + 1.0))
     if not datasets:
-        return empty(figure, "no cost yet")
+        return None
     letters = _letters(pareto, labels)
     numbers = set() if draws is None else set(draws["sampler"])
     grid = figure.subplots(

@@ -4,8 +4,8 @@ All are drawn by :func:`forest` from the same columns: `difference`, its interva
 and `p_holm`, by which a mark is filled.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from noise2mask.evaluation.differences import SIGNIFICANCE, planned
+from noise2mask.evaluation.differences import planned
 from noise2mask.evaluation.labels import (
     HEADLINE,
     Labels,
@@ -30,6 +30,8 @@ from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import CONTRAST, KNOWN, Look, Looks
 from noise2mask.report.figures.style import folded, legend, panels
 
+LOSSES = {"own": CONTRAST, "matched": Look("#5F5F5F", "s")}
+"""Of a comparison of two modes, by what is told of their losses."""
 NAMES = 34
 """Letters in a line left of the panels."""
 
@@ -91,13 +93,15 @@ def forest(axis: Axes, marks: Sequence[Mark], rows: Sequence[str], *, numbers: i
 
 @figure(
     "Contrasts",
-    "Diffusion minus feed-forward in one and the same architecture, paired by test case, with "
-    "{interval}; to the right diffusion is better. Filled: beyond chance after Holm's correction.",
-    "Look at how many filled marks lie on the blue side, and how many on the orange one.",
+    "Diffusion minus feed-forward: one architecture, paired by test case, with {interval}. Filled: "
+    "beyond chance after Holm's correction.",
+    "Look at how many filled marks lie on each side.",
     rank=10,
 )
 def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
     """Diffusion minus feed-forward: a panel a metric, a row a dataset and network.
+
+    Where both were trained with one loss too, that difference stands below the other.
 
     The axis of a metric of which less is better runs from right to left.
 
@@ -107,6 +111,7 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
     """
     labels = labels or Labels()
     table = planned(comparisons)
+    losses = [name for name in LOSSES if name in set(table["loss"])]
     metrics = [name for name in HEADLINE if name in set(table["metric"])]
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
     names = [folded(f"{labels.dataset(one)}, {labels.network(two)}", NAMES) for one, two in pairs]
@@ -118,9 +123,11 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
         return None
     for axis, metric in zip(axes, metrics, strict=True):
         rows = table[table["metric"] == metric]
-        marks = [
-            _mark(row, pairs.index((row["dataset"], row["network"]))) for _, row in rows.iterrows()
-        ]
+        marks = []
+        for _, row in rows.iterrows():
+            mark = _mark(row, pairs.index((row["dataset"], row["network"])))
+            place = losses.index(row["loss"]) - (len(losses) - 1) / 2
+            marks.append(mark._replace(look=LOSSES[row["loss"]], shift=0.3 * place))
         forest(axis, marks, names, numbers=None)
         _sides(axis, metric_of(metric))
         turned = " (axis reversed)" if axis.xaxis_inverted() else ""
@@ -128,7 +135,12 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
         for place in range(1, len(pairs)):
             if pairs[place][0] != pairs[place - 1][0]:
                 axis.axhline(place - 0.5, color="0.75", linewidth=0.8)
-    legend(figure, _handles(table, labels))
+    told = {"own": "each its own loss", "matched": "both one loss"}
+    handles = [
+        Line2D([], [], linestyle="", markersize=6.5, label=told[name], **LOSSES[name].marks())
+        for name in losses if len(losses) > 1
+    ]  # fmt: skip
+    legend(figure, [*handles, *_handles(table, labels)])
     return figure
 
 
@@ -162,7 +174,7 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
     figure, axes = panels(len(places), 0.1 * len(names) + 0.15 * lines + 1.0, extra=0.35)
     if not axes:
         return None
-    several = rows["network"].nunique() > 1
+    several = len(names_in(rows, "network")) > 1
     for axis, (dataset, network) in zip(axes, places, strict=True):
         panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
         marks = [
@@ -185,7 +197,7 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
 @figure(
     "Quirks",
     "What published codes do to their own {metric}: published minus proper in points (hundredths), "
-    "with {interval}; filled where that excludes 0, which is not corrected for their number.",
+    "with {interval}; filled: beyond chance.",
     "Look at quirks that move a score by as much as papers report between methods.",
     rank=5,
     each={"metric": ("dice", "iou", "ece")},
@@ -221,7 +233,7 @@ def quirks(
             marks.append(
                 Mark(
                     names.index(row["quirk"]), row["difference"], row["low"], row["high"],
-                    bool(row["low"] > 0 or row["high"] < 0), looks.of_row(*one),
+                    _sure(row), looks.of_row(*one),
                     apart * (series.index(one) - (len(series) - 1) / 2),
                     f"{dataset} {row['quirk']} {' '.join(one)}",
                 )
@@ -244,13 +256,18 @@ def quirks(
     return figure
 
 
-def _mark(row: "pd.Series[float]", place: int) -> Mark:
+def _mark(row: "pd.Series[Any]", place: int) -> Mark:
     """A row of a table of differences; filled if it is beyond chance."""
-    significant = bool(row["p_holm"] < SIGNIFICANCE)
+    sure = _sure(row)
     return Mark(
-        place, row["difference"], row["low"], row["high"], significant,
-        name="significant" if significant else "undecided",
+        place, row["difference"], row["low"], row["high"], sure,
+        name="significant" if sure else "undecided",
     )  # fmt: skip
+
+
+def _sure(row: "pd.Series[Any]") -> bool:
+    """Whether the verdict names a side."""
+    return str(row["verdict"]).split(" ")[0] in ("first", "second")
 
 
 def _minus(first: str, second: str) -> str:
@@ -290,16 +307,12 @@ def _range(rows: pd.DataFrame, room: float) -> tuple[float, float]:
 
 def _handles(rows: pd.DataFrame, labels: Labels) -> list[Line2D]:
     """What a legend of differences shows."""
-    tested = rows["p_holm"].notna()
-    faces: Mapping[str, str] = {
-        f"Holm p < {SIGNIFICANCE:g}": CONTRAST.colour, f"Holm p ≥ {SIGNIFICANCE:g}": "white"
-    }  # fmt: skip
-    if not tested.any():
-        faces = {"not tested": "white"}
+    tested = rows["verdict"].fillna("") != ""
+    faces = {"beyond chance (Holm)": CONTRAST.colour, "undecided": "white"}
     found = [
         Line2D([], [], color=CONTRAST.colour, marker="o", markerfacecolor=face, markersize=6.5,
                linestyle="", label=label)
-        for label, face in faces.items()
+        for label, face in (faces if tested.any() else {"not tested": "white"}).items()
     ]  # fmt: skip
-    label = f"{labels.interval()}, {counted(rows['n'])} cases"
+    label = f"{labels.interval()}, {counted(rows['n'])}"
     return [*found, Line2D([], [], color=CONTRAST.colour, linewidth=1.8, label=label)]

@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from noise2mask.evaluation.labels import Labels, Row, metric_of, names_in, rows_of
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import Look, Looks
-from noise2mask.report.figures.style import ACROSS, empty, folded, legend, panels
+from noise2mask.report.figures.style import ACROSS, folded, legend, panels
 from noise2mask.study.plan import REFERENCE
 
 SHOWN = ("dataset", "network", "mode", "sampler", "metric", "mean")
@@ -27,11 +27,9 @@ MARGIN = 0.15
 
 @figure(
     "Draws",
-    "Pooled ECE over {region} against N, the draws whose mean is scored, with {interval}; "
-    "dashed, what a perfect sampler of N draws would show, cut off where it is far above. Level "
-    "lines: the best calibrated of the other trainings.",
-    "Look at whether the line falls with N, and whether it comes below the level lines. A line "
-    "below its dashed floor has grey draws, each a probability already.",
+    "Pooled ECE over {region} against N, the draws whose mean is scored, with {interval}; dashed, "
+    "a perfect sampler of masks; level, the best of the other trainings.",
+    "Look at whether the line falls with N, and below the level lines.",
     rank=40,
     each={"region": ("all", "band")},
 )
@@ -61,11 +59,11 @@ def draws(
     other = pd.DataFrame(columns=list(SHOWN)) if summary is None else _beside(rows, summary)
     other = other[(other["metric"] == metric) & other["dataset"].isin(rows["dataset"])]
     looks = looks or Looks.of(rows, other)
-    several = rows["network"].nunique() > 1
+    several = len(names_in(rows, "network")) > 1
     places = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
     figure, axes = panels(len(places), 2.4, extra=0.8, same_y=False)
     if not axes:
-        return empty(figure, "no scores of several numbers of draws yet")
+        return None
     for place, (axis, (dataset, network)) in enumerate(zip(axes, places, strict=True)):
         title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
         axis.set_title(folded(title, 34))

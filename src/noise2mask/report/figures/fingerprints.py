@@ -36,7 +36,7 @@ from noise2mask.report.figures.index import Drawn, figure
 from noise2mask.report.figures.label_placement import at_ends, beside
 from noise2mask.report.figures.looks import ORACLES, cycled
 from noise2mask.report.figures.noise_axis import MANY
-from noise2mask.report.figures.style import WIDTH, empty, folded, legend, panels
+from noise2mask.report.figures.style import WIDTH, folded, legend, panels
 
 DEATHS = {
     "log_snr_at_50": "log SNR at which Dice falls below 0.5",
@@ -88,7 +88,7 @@ GEOMETRY = (
 )
 def atlas(
     oracles: pd.DataFrame, fingerprints: pd.DataFrame, labels: Labels | None = None
-) -> Figure | Drawn:
+) -> Figure | Drawn | None:
     """Datasets from those whose masks die early to those that last, with their geometry.
 
     A strip is the Dice that the best Gaussian filter and a threshold reach without the image, from
@@ -104,7 +104,7 @@ def atlas(
     labels = labels or Labels()
     curves = dice_curves(oracles)
     if curves.empty:
-        return empty(Figure(figsize=(WIDTH, 2)), "no oracle yet")
+        return None
     enough = len(curves) >= FEW
     order = ordered(curves) if enough else _plain(by_death(oracles))
     found = correlations(fingerprints, level=labels.level) if enough else None
@@ -154,7 +154,7 @@ def widths(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None
     labels = labels or Labels()
     curves = dice_curves(oracles)
     if curves.empty:
-        return empty(Figure(figsize=(WIDTH, 2)), "no oracle yet")
+        return None
     names = ordered(curves).datasets
     table = oracles[(oracles["oracle"] == "gaussian") & oracles["width"].notna()]
     parts = {str(name): _smoothed(part) for name, part in table.groupby("dataset")}
@@ -371,8 +371,8 @@ def column(
         axis.xaxis.set_major_locator(MaxNLocator(2))
     note = ""
     if found is not None and shown.figure in set(found["figure"]):
-        value = found.set_index("figure").loc[shown.figure, "rank_correlation"]
-        note = f"\nρ = {number(float(value), 2)}"
+        value = found.loc[found["figure"] == shown.figure, "rank_correlation"].iloc[0]
+        note = f"\nρ = {number(value, 2)}"
     axis.set_title(f"{shown.title}{note}", fontsize=9)
     axis.tick_params(axis="y", length=0, labelleft=False)
     axis.spines["left"].set_visible(False)

@@ -46,8 +46,8 @@ def beside(
     figure.draw_without_rendering()
     places = np.column_stack([np.asarray(x), np.asarray(y)]).astype(np.float64)
     texts = [
-        axis.text(*place, name, fontsize=size, color="0.15", gid="name", ha="center", va="center")
-        for name, place in zip(names, places.tolist(), strict=True)
+        axis.text(one, two, name, fontsize=size, color="0.15", gid="name", ha="center", va="center")
+        for name, (one, two) in zip(names, places.tolist(), strict=True)
     ]
     _, ties = adjust_text(
         texts, x=places[:, 0], y=places[:, 1], ax=axis, iter_lim=ITERATIONS,

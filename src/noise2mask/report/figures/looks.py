@@ -94,13 +94,24 @@ class Looks:
     """
 
     def __init__(self, samplers: Mapping[str, Sequence[str]], baselines: Sequence[str] = ()):
-        self._samplers = samplers
         taken = {KNOWN[mode].colour for mode in samplers if mode in KNOWN}
         others = sorted(OTHERS, key=lambda look: look.colour in taken)
         self._modes: dict[str, Look] = {}
         for mode in samplers:
             number = len(self._modes.keys() - KNOWN.keys())
             self._modes[mode] = KNOWN.get(mode) or _further(others, number)
+        self._readings: dict[tuple[str, str], Look] = {}
+        open_shapes: dict[str, set[str]] = {}
+        for mode, names in samplers.items():
+            look = self._modes[mode]
+            start = SHAPES.index(look.marker) + 1
+            for number, name in enumerate(names[1:]):
+                used = open_shapes.setdefault(look.colour, set())
+                free = [shape for shape in SHAPES[start:] + SHAPES[:start] if shape not in used]
+                shape = free[0] if free else SHAPES[(start + number) % len(SHAPES)]
+                used.add(shape)
+                line = DASHES[number % len(DASHES)]
+                self._readings[mode, name] = Look(look.colour, shape, line, filled=False)
         self._baselines = {
             name: _further(BASELINES, number) for number, name in enumerate(baselines)
         }
@@ -134,17 +145,7 @@ class Looks:
         """The look of a row of a table of scores; `network` decides for baselines alone."""
         if mode == REFERENCE:
             return self._baselines.get(network) or BASELINES[0]
-        usual, samplers = self.mode(mode), list(self._samplers.get(mode, ()))
-        number = samplers.index(sampler) if sampler in samplers else 0
-        if number == 0:
-            return usual
-        shapes = [shape for shape in SHAPES if shape != usual.marker]
-        return Look(
-            usual.colour,
-            shapes[(number - 1) % len(shapes)],
-            DASHES[(number - 1) % len(DASHES)],
-            filled=False,
-        )
+        return self._readings.get((mode, sampler)) or self.mode(mode)
 
     def named(self, modes: Iterable[str]) -> dict[str, Look]:
         """The looks of some modes, by name."""

@@ -29,7 +29,7 @@ from noise2mask.report.figures.looks import (
     Looks,
     cycled,
 )
-from noise2mask.report.figures.style import ACROSS, empty, folded, legend, panels
+from noise2mask.report.figures.style import ACROSS, folded, legend, panels
 from noise2mask.report.tables import doubts
 
 Level = Literal["log_snr", "t"]
@@ -75,11 +75,9 @@ def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
 
 @figure(
     "Losses",
-    "Loss of ε along {axis}, mean squared error per pixel over test cases with {interval}; noise "
-    "grows to the right. A triangle is the place of a hump with its interval, filled if "
-    "non-monotonic is confirmed.",
-    "Look at whether a curve turns: one that rises and falls has its hump where the noise hides "
-    "what is hardest to guess.",
+    "Loss of ε along {axis}: mean squared error per pixel with {interval}. A triangle marks a "
+    "hump, filled if confirmed.",
+    "Look at whether a curve rises before it falls.",
     rank=80,
     each={"axis": ("log_snr", "t")},
 )
@@ -106,7 +104,7 @@ def losses(
     found = network_panels(shown, shown, labels)
     figure, axes = panels(len(found), 2.4, extra=0.7, across=_across(len(found)))
     if not axes:
-        return empty(figure, f"no loss of {TARGETS['eps']} yet")
+        return None
     humps = pd.DataFrame() if structure is None else _humps(structure, "eps")
     modes = names_in(shown, "mode")
     top = float(shown[["loss", "high"]].max().max())
@@ -138,11 +136,10 @@ def losses(
 
 @figure(
     "Information",
-    "Image information along log SNR: bits per mask and unit of log SNR (covariance estimate), "
-    "with its 10, 50 and 90 % quantiles; grey, the integrand of the mask's own entropy, scaled.",
-    "Look at where the blue area lies: timesteps outside of it teach a network little about the "
-    "image. Where the dotted line leaves it or falls below 0, the two networks are not near "
-    "enough to their optima.",
+    "Image information along log SNR: bits per mask and unit of log SNR, with quantiles; grey, the "
+    "mask's own entropy, scaled.",
+    "Look at where the blue area lies: other timesteps teach little about the image. Where the "
+    "dotted line leaves it the networks are far from their optima.",
     rank=70,
 )
 def integrand(
@@ -167,7 +164,7 @@ def integrand(
     found = network_panels(ours, told, labels)
     figure, axes = panels(len(found), 2.4, extra=0.6, same_y=False)
     if not axes:
-        return empty(figure, "no image information yet")
+        return None
     for axis, panel in zip(axes, found, strict=True):
         _densities(axis, panel.rows(ours), panel.estimate(table, "entropy_oracle"))
         image = panel.rows(told)
@@ -219,7 +216,7 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
         return None
     figure, axes = panels(len(found), 2.2, extra=0.6)
     if not axes:
-        return empty(figure, "no oracle yet")
+        return None
     present = names_in(shown, "oracle")
     looks = cycled(ORACLES, list(dict.fromkeys([*READ_BY, *present])))
     names = [name for name in looks if name in present]
@@ -258,18 +255,18 @@ def masks_beside_images(
     """
     labels = labels or Labels()
     shown = image_oracles.dropna(subset=["log_snr", "explained"])
-    order = [] if oracles is None else list(by_death(oracles))
+    dying = [] if oracles is None else list(by_death(oracles))
     names = names_in(shown, "dataset")
     found = dataset_panels(
         [
-            *(name for name in order if name in names),
-            *(name for name in names if name not in order),
+            *(name for name in dying if name in names),
+            *(name for name in names if name not in dying),
         ],
         labels,
     )
     figure, axes = panels(len(found), 2.0, extra=0.5)
     if not axes:
-        return empty(figure, "no mask beside an image yet")
+        return None
     looks = {"mask": MASK, "image": IMAGE}
     for axis, panel in zip(axes, found, strict=True):
         rows = panel.rows(shown)

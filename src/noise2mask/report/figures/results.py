@@ -34,7 +34,6 @@ from noise2mask.report.figures.style import (
     ACROSS,
     WIDTH,
     direction,
-    empty,
     far_edge,
     folded,
     legend,
@@ -56,10 +55,9 @@ SEEN = 0.001
 
 @figure(
     "Results",
-    "{metric} of every training: mean over test cases with {interval}; an open marker is a further "
-    "sampler or reading. Axes differ between datasets; a value far behind the others stands at "
-    "the frame with its number.",
-    "Look at whether the blue circle (diffusion) lies right of the orange square (feed-forward).",
+    "{metric}: mean over test cases with {interval}; open, a further sampler or reading. Axes "
+    "differ; what is far behind stands at the frame with its number.",
+    "Look at which colour lies further on the better side.",
     rank=30,
     each={"metric": HEADLINE},
 )
@@ -94,7 +92,7 @@ def results(
     last = max(heights.values(), default=0.0)
     figure, axes = panels(len(datasets), 0.17 * last + 1.15, extra=0.5)
     if not axes:
-        return empty(figure, f"no {meaning.title} yet")
+        return None
     for axis, dataset in zip(axes, datasets, strict=True):
         panel = table[table["dataset"] == dataset]
         axis.set_title(folded(headed(labels.dataset(dataset), counted(trained(panel)["n"])), 32))
@@ -234,7 +232,7 @@ def training(
         return None
     figure, axes = panels(len(pairs), 1.75, extra=0.6, across=4)
     if not axes:
-        return empty(figure, "no training yet")
+        return None
     for axis, (dataset, network) in zip(axes, pairs, strict=True):
         panel = history[(history["dataset"] == dataset) & (history["network"] == network)]
         for mode in modes:
@@ -279,10 +277,9 @@ def _history(axis: Axes, one: pd.DataFrame, looks: Looks, mode: str) -> None:
 
 @figure(
     "Calibration",
-    "Reliability over {region}, all test cases pooled: share of foreground against mean "
-    "probability of each bin, on the diagonal if calibrated. Numbers are pooled ECE, which is not "
-    "the mean of the cases' ECE. Bins with less than 0.1 % of the pixels are left out.",
-    "Look at which curve keeps nearer to the diagonal, and at the number below it.",
+    "Reliability over {region}, cases pooled: share of foreground against mean probability. "
+    "Numbers: ECE pooled over pixels. Bins with less than 0.1 % of the pixels are left out.",
+    "Look at which curve keeps nearer to the diagonal.",
     rank=50,
     each={"region": ("all", "band")},
 )
@@ -317,7 +314,7 @@ def reliability(
     across = max(map(len, blocks), default=1)
     figure = Figure(figsize=(WIDTH / ACROSS * max(across, 2), 2.1 * max(1, len(lines)) + 0.9))
     if not lines:
-        return empty(figure, "no reliability curve yet")
+        return None
     grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
     drawn: dict[str, Line2D] = {}
     for place, ((block, group), axes) in enumerate(zip(lines, grid, strict=True)):
@@ -398,15 +395,12 @@ def pooled_ece(curve: pd.DataFrame) -> float:
     "doubt about the object.",
     rank=90,
 )
-def examples(
-    cases: Sequence[Case], labels: Labels | None = None, looks: Looks | None = None
-) -> Figure:
+def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | None:
     """Cases side by side, what is shown of them below each other.
 
     Args:
         cases: a column each.
         labels: names to be shown.
-        looks: not needed: a picture has no look.
     """
     labels = labels or Labels()
     kinds = list(
@@ -414,7 +408,7 @@ def examples(
                       for one in case.predictions)
     )  # fmt: skip
     spread = {kind for kind in kinds for case in cases
-              if (found := _of(case, kind)) is not None and found.count > 1}  # fmt: skip
+              if (found := _of(case, kind)) is not None and found.number > 1}  # fmt: skip
     rows: list[tuple[tuple[str, str, str] | None, str]] = [(None, "image")]
     for kind in kinds:
         rows.append((kind, labels.mode(kind[1])))
@@ -422,21 +416,21 @@ def examples(
     side = min(1.3, (WIDTH - 1.6) / max(1, len(cases)))
     figure = Figure(figsize=(side * len(cases) + 1.6, side * len(rows) + 1.1))
     if not cases:
-        return empty(figure, "no case to show")
+        return None
     grid = figure.subplots(len(rows), len(cases), squeeze=False)
     shades: dict[int, tuple[AxesImage, list[Axes]]] = {}
-    for (kind, title), axes in zip(rows, grid, strict=True):
+    for (shown, title), axes in zip(rows, grid, strict=True):
         part = int(title == "standard deviation")
         for axis, case in zip(axes, cases, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.grid(visible=False)
             axis.spines[:].set_visible(False)
-            if kind is None:
+            if shown is None:
                 axis.imshow(case.image)
                 axis.set_title(
                     f"{folded(labels.dataset(case.dataset), 16)}\n{case.case}", fontsize=8
                 )
-            elif (found := _of(case, kind)) is not None:
+            elif (found := _of(case, shown)) is not None:
                 values = (found.spread if part else found.mean) / 255
                 shade = axis.imshow(
                     values, cmap=("gray", "cividis")[part], vmin=0, vmax=(1.0, 0.5)[part],

@@ -140,7 +140,7 @@ def _columns(labels: Sequence[str], width: float) -> int:
         longest = sum(max(part) for part in np.array_split(widths, columns))
         around = columns * (_SPACING["handlelength"] + _SPACING["handletextpad"])
         around += (columns - 1) * _SPACING["columnspacing"] + 2 * _SPACING["borderpad"]
-        if longest + around * size <= 72 * width:
+        if longest + around * size <= 70 * width:  # a little less than there is
             return columns
     return 1
 
