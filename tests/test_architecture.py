@@ -73,6 +73,16 @@ def test_few_modules_lie_at_the_top_and_every_package_has_a_row():
     assert packages == set(ROWS)
 
 
+@pytest.mark.parametrize("module", modules())
+def test_what_is_imported_of_ours_is_there(module):
+    """Imports inside functions too, which mypy does not miss and --help does not run."""
+    packages = {name.rpartition(".")[0] for name in modules()} | {""}
+    for node in ast.walk(ast.parse(modules()[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("noise2mask"):
+            source = node.module.removeprefix("noise2mask").lstrip(".")
+            assert source in modules() or source in packages, f"{module} imports {node.module}"
+
+
 @pytest.mark.parametrize("folder", sorted({path.parent for path in modules().values()}))
 def test_every_package_says_what_lives_there(folder):
     assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
