@@ -10,7 +10,7 @@ from noise2mask.data.prepared import write_dataset
 from noise2mask.errors import UserError
 from noise2mask.report.cases import FILE, KEPT, cases_of, read_cases, save_cases
 from noise2mask.sampling.draws import save_draws
-from noise2mask.study.paths import RESULTS, prepared, training_folder
+from noise2mask.study.paths import RESULTS, Paths, prepared, training_folder
 from noise2mask.study.schema import Training
 
 IDS = ("a_y0x0", "a_y0x8", "b_y0x0", "c_y0x0")
@@ -42,7 +42,7 @@ def root(tmp_path):
 
 
 def test_the_first_tile_of_each_image_with_what_every_mode_drew(root):
-    found = cases_of(STUDY, "test", root)
+    found = cases_of(STUDY, Paths("test", root))
     assert [(case.dataset, case.case) for case in found] == [
         ("lesion_phantom", "a_y0x0"), ("lesion_phantom", "b_y0x0"),
     ]  # fmt: skip
@@ -62,7 +62,7 @@ def test_a_study_that_shows_nothing_has_no_case(root):
     hidden = STUDY.model_copy(
         update={"pictures": STUDY.pictures.model_copy(update={"examples": 0})}
     )
-    assert cases_of(hidden, "test", root) == []
+    assert cases_of(hidden, Paths("test", root)) == []
 
 
 def test_cases_come_back_as_they_were_and_go_when_switched_off(tmp_path):

@@ -19,7 +19,7 @@ from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
 from noise2mask.files import write_bytes
 from noise2mask.sampling.draws import Draws, open_draws
-from noise2mask.study import paths
+from noise2mask.study.paths import Paths
 from noise2mask.study.plan import seeds_of
 from noise2mask.study.schema import Study, Training
 
@@ -73,21 +73,20 @@ class Case:
     predictions: tuple[Prediction, ...]
 
 
-def cases_of(study: Study, name: str, root: Path) -> list[Case]:
+def cases_of(study: Study, paths: Paths) -> list[Case]:
     """The first test cases of each dataset, as the study's first network sees them.
 
     Args:
         study: the study.
-        name: its name.
-        root: folder that holds ``results`` and ``data``.
+        paths: where its files lie.
     """
     found = []
     for dataset in study.datasets if study.pictures.examples else ():
-        data = root / paths.prepared(name, dataset)
+        data = paths.prepared(dataset)
         if not (data / "manifest.json").exists():
             continue
         split = open_split(data, "test", purpose="evaluation")
-        drawn = list(_drawn(study, name, root, dataset, split))
+        drawn = list(_drawn(study, paths, dataset, split))
         for row in _first_of_each_image(split)[: study.pictures.examples] if drawn else ():
             predictions = tuple(
                 _prediction(network, mode, sampler, draws[row])
@@ -109,7 +108,7 @@ def _first_of_each_image(split: Split) -> list[int]:
 
 
 def _drawn(
-    study: Study, name: str, root: Path, dataset: str, split: Split
+    study: Study, paths: Paths, dataset: str, split: Split
 ) -> Iterator[tuple[str, str, str, Draws]]:
     """Network, mode, sampler and draws of each mode, by the study's first network."""
     network = next(iter(study.networks), None)
@@ -118,11 +117,7 @@ def _drawn(
             continue
         training = Training(dataset, network, mode, seeds_of(study, mode)[0])
         sampler = entry.samplers[0]
-        path = (
-            paths.training_folder(root / paths.RESULTS, name, training)
-            / sampler
-            / paths.DRAWS["test"]
-        )
+        path = paths.draws(training, sampler)
         if path.exists():
             yield network, mode, sampler, open_draws(path, split)
 

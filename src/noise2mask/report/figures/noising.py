@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from skimage import data
 from skimage.color import rgb2gray
 
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.oracles.filters import BINS, gaussian_copies, widths_up_to
-from noise2mask.analysis.oracles.noisy_masks import Floats, Singles
+from noise2mask.analysis.oracles.noisy_masks import Floats, Singles, linear_log_snr
 from noise2mask.analysis.oracles.thresholds import best_threshold, counted
 from noise2mask.data.formats import phantoms
 from noise2mask.data.resize import resize_image, resize_mask
