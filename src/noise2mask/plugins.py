@@ -43,6 +43,7 @@ KINDS = {
     "calibration": Home("evaluation.calibration", mark="metric"),
     "claim": Home("analysis.claims", mark="claim"),
     "ensemble": Home("evaluation.ensembles", mark="metric"),
+    "figure": Home("report.figures", mark="figure"),
     "format": Home("data.formats", "sources"),
     "fusion": Home("sampling.fusion"),
     "metric": Home("evaluation.metrics", mark="metric"),

@@ -20,7 +20,8 @@ from noise2mask.report.diff.compare import (
     Compared,
     Comparison,
 )
-from noise2mask.report.markdown import escaped, grid, p_text
+from noise2mask.report.markdown import escaped, grid
+from noise2mask.report.tables import p_text
 
 SURE = (BETTER, WORSE, HIGHER, LOWER)
 WIDTH = 100  # of paragraphs in a terminal
