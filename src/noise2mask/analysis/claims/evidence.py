@@ -144,8 +144,11 @@ class Evidence:
     def drawn(self, mode: str) -> str:
         """N of a mode's first sampler, and how much its draws differ, in words."""
         sampler = first_sampler(self.metrics, mode)
-        rows = self.summary[(self.summary["mode"] == mode) & (self.summary["sampler"] == sampler)]
-        counts = sorted({int(count) for count in rows["draws"]})
+        scored, rows = (
+            table[(table["mode"] == mode) & (table["sampler"] == sampler)]
+            for table in (self.metrics, self.summary)
+        )
+        counts = sorted({int(count) for count in scored["draws"]})
         told = [f"N = {', '.join(map(str, counts))}"]
         for metric, words in (("spread", "spread between draws"), ("grey", "grey share of a draw")):
             means = rows.loc[rows["metric"] == metric, "mean"].dropna()
@@ -280,7 +283,7 @@ def convergence(history: pd.DataFrame, dataset: str, network: str, mode: str) ->
 def claims_found(evidence: Evidence) -> list[Finding]:
     """What becomes of every claim of the paper, by its name."""
     return sorted(
-        (_found("claim", function, evidence, {}) for function in plugins.names("claim")),
+        (find("claim", function, evidence, {}) for function in plugins.names("claim")),
         key=lambda finding: finding.name,
     )
 
@@ -291,7 +294,7 @@ def predictions_found(evidence: Evidence) -> list[Finding]:
     found = []
     for function in plugins.names("prediction"):
         if function in said:
-            found.append(_found("prediction", function, evidence, said[function]))
+            found.append(find("prediction", function, evidence, said[function]))
         else:
             told = Said(**plugins.declared("prediction", function))
             found.append(
@@ -300,7 +303,15 @@ def predictions_found(evidence: Evidence) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.name)
 
 
-def _found(kind: str, function: str, evidence: Evidence, options: Options) -> Finding:
+def find(kind: str, function: str, evidence: Evidence, options: Options) -> Finding:
+    """What becomes of one claim or prediction.
+
+    Args:
+        kind: claim or prediction.
+        function: its name as a plug-in.
+        evidence: what it is decided on.
+        options: what the study says to it.
+    """
     said = Said(**plugins.declared(kind, function))
     for need in said.needs:
         reason = NEEDS[need](evidence, options)

@@ -201,8 +201,9 @@ def concluded(said: Said, outcome: Outcome, reasons: Sequence[str] = ()) -> Find
         outcome.parts, key=lambda part: (part.verdict != verdict, part.verdict == "confirmed")
     )
     shown = order[0]
+    objective = f"{said.objective}: {shown.label}" if len(outcome.parts) > 1 else said.objective
     return Finding(
-        said.name, statement, verdict, said.objective, *shown.interval[:3], shown.p,
+        said.name, statement, verdict, objective, *shown.interval[:3], shown.p,
         shown.interval.n, shown.seeds, scope_of(shown.seeds), told, remark,
     )  # fmt: skip
 
