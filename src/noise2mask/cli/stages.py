@@ -329,7 +329,7 @@ def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path
 
     missing = write_report(study, paths.study, root, paths.report())
     if readme is not None:
-        update_readme(study, paths.report(), readme)
+        update_readme(paths.report(), readme)
     if missing:
         LOG.warning(
             "%d results are missing; %s/report.md lists them.", len(missing), paths.report()
