@@ -18,7 +18,7 @@ rule fingerprint:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.describing_code(),
+        code=hash_code(code_hash.FINGERPRINT),
         settings=digest(
             [
                 STUDY.analysis.oracles,
@@ -53,7 +53,9 @@ rule measure:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.measuring_code(measured_runs(wildcards)),
+        code=lambda wildcards: hash_code(
+            *code_hash.measuring_entries(measured_runs(wildcards))
+        ),
         settings=digest(
             STUDY.analysis.model_dump(
                 mode="json", include={"pair", "splits", "spacing", "repeats"}

@@ -1,4 +1,5 @@
 # The study, checked before anything runs, and the functions that rules ask for their parameters.
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -6,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from noise2mask.data import catalogue
 from noise2mask.errors import UserError
 from noise2mask.study import code_hash, paths
+from noise2mask.study.code_hash import hash_code
 from noise2mask.study.plan import (
     PREDICTION,
     REFERENCE,
@@ -44,9 +46,7 @@ PRICED = priced_trainings(STUDY)
 PREPARED = str(paths.prepared(NAME, "{dataset}"))
 TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
-COMPARISON = (
-    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
-)
+COMPARISON = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
@@ -80,8 +80,13 @@ def training_of(wildcards):
     )
 
 
+@cache
+def settings_for(training):
+    return run_settings(STUDY, training)
+
+
 def settings_of(wildcards):
-    return run_settings(STUDY, training_of(wildcards))
+    return settings_for(training_of(wildcards))
 
 
 def environment_of(wildcards):
@@ -96,7 +101,7 @@ def measured_runs(wildcards):
     """The settings of the trainings that are measured together."""
     place = place_of(wildcards)
     return [
-        run_settings(STUDY, Training(place.dataset, place.network, mode, place.seed))
+        settings_for(Training(place.dataset, place.network, mode, place.seed))
         for mode in measured_modes(STUDY)[place]
     ]
 
@@ -184,7 +189,8 @@ def costs():
         return []
     own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(paths.baseline_cost_file(NAME, training)) for training in priced_baselines(STUDY)
+        str(paths.baseline_cost_file(NAME, training))
+        for training in priced_baselines(STUDY)
     ]
 
 

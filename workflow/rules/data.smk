@@ -36,8 +36,8 @@ rule prepare:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.preparation_code(
-            STUDY.datasets[wildcards.dataset]
+        code=lambda wildcards: hash_code(
+            *code_hash.preparation_entries(STUDY.datasets[wildcards.dataset])
         ),
         settings=lambda wildcards: digest(
             [

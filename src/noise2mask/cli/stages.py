@@ -61,7 +61,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
         noise2mask train --study quick --dataset lesion_phantom --network segdiff \
             --mode diffusion --seed 0
     """
-    from noise2mask.analysis.fingerprints.resolve import resolved
+    from noise2mask.analysis.fingerprints.adapted_schedule import resolve_settings
     from noise2mask.data.prepared import read_manifest
     from noise2mask.study.plan import run_settings
     from noise2mask.training.run import device_of, is_finished, run_of
@@ -70,7 +70,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     data = paths.prepared(training.dataset)
     licence = study.datasets[training.dataset].licence
     measured = paths.measured(training.measured())
-    settings = resolved(run_settings(study, training), data, measured, study.analysis.pair)
+    settings = resolve_settings(run_settings(study, training), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
     out = paths.finished(training)
     if is_finished(run, out):
@@ -239,9 +239,9 @@ def fingerprint(study: Study, paths: Paths, *, dataset: str) -> None:
     Example:
         noise2mask fingerprint --study quick --dataset lesion_phantom
     """
-    from noise2mask.analysis.fingerprints.describe import describe
+    from noise2mask.analysis.fingerprints.fingerprint import write_fingerprint
 
-    describe(
+    write_fingerprint(
         paths.prepared(dataset),
         study.analysis.oracles,
         paths.fingerprint(dataset),
