@@ -4,8 +4,9 @@ Snakemake sees changed inputs, parameters and rule text, not an edited module be
 Each rule therefore carries a hash (:func:`hash_code`) of the code that it runs as a parameter.
 
 An entry says where code starts: ``training.train`` or ``networks.segdiff`` (a module of this
-package), ``diffusion.samplers:ddim`` (one function and what it needs of its module), or with an @
-before it the same of another package, where a plug-in is.
+package), ``diffusion.samplers:ddim`` (one function and what it needs of its module), with an @
+before it the same of another package, where a plug-in is, or ``report/report.md.j2`` (a file that
+is no code).
 """
 
 import ast
@@ -226,8 +227,8 @@ def code_behind(*entries: str) -> tuple[str, ...]:
         ModuleNotFoundError: an entry names no module.
         AttributeError: an entry names no function of its module.
     """
-    reached: set[str] = set()
-    waiting = list(entries)
+    reached = {entry for entry in entries if "/" in entry}
+    waiting = [entry for entry in entries if entry not in reached]
     while waiting:
         entry = waiting.pop()
         if entry not in reached:
@@ -245,6 +246,8 @@ def entry_hash(entry: str) -> str:
 @cache
 def _meaning(entry: str) -> str:
     """The syntax of an entry as text; its imports sorted, as their order says nothing."""
+    if "/" in entry:
+        return (plugins.PACKAGE / entry).read_text(encoding="utf-8")
     statements = _needed(entry)
     imported = sorted({statement.text for statement in statements if statement.is_import})
     rest = [statement.text for statement in statements if not statement.is_import]
@@ -342,14 +345,28 @@ def metric_entries(evaluation: Evaluation) -> dict[str, str]:
 
 FINGERPRINT = "analysis.fingerprints.fingerprint:write_fingerprint"
 """Where the code behind the fingerprint of a dataset starts."""
-REPORT = "report.build"
-"""Where the code behind tables, figures and text starts."""
 
 
 def costing_entries(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> tuple[str, ...]:
     """Where the code behind the costs of several trainings starts."""
     named = {plugins.entry("sampler", sampler.sampler) for sampler in samplers}
     return ("evaluation.cost", *measuring_entries(runs)[1:], *sorted(named))
+
+
+def growing_entries(dataset: Dataset) -> tuple[str, ...]:
+    """Where the code behind the growth of a dataset's masks starts."""
+    return ("analysis.fingerprints.grown:write_grown", *preparation_entries(dataset))
+
+
+def report_entries() -> tuple[str, ...]:
+    """Where the code behind tables, figures and text starts, and the templates that it fills."""
+    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
+    templates = [
+        path.relative_to(plugins.PACKAGE).as_posix()
+        for ending in ("j2", "css", "js")
+        for path in (plugins.PACKAGE / "report").rglob(f"*.{ending}")
+    ]
+    return ("report.build", *figures, *sorted(templates))
 
 
 def versions() -> dict[str, str]:
