@@ -20,14 +20,14 @@ class Project:
         self.folder = folder
         for name in ("Snakefile", "workflow", "profiles", "config", "envs", "src"):
             source = ROOT / name
-            if source.is_dir():
+            if source.is_symlink() or source.is_file():
+                shutil.copy(source, folder / name, follow_symlinks=False)
+            else:
                 shutil.copytree(
                     source,
                     folder / name,
                     ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
                 )
-            else:
-                shutil.copy(source, folder / name)
         document = yaml.safe_load((folder / "config/test.yaml").read_text())
         document["datasets"] = {"lesion_phantom": document["datasets"]["lesion_phantom"]}
         for mode in ("image_free", "image_diffusion"):
