@@ -107,6 +107,7 @@ def _prepare(options: argparse.Namespace) -> None:
         stride=dataset.stride,
         masks=dataset.masks,
         validation=dataset.validation,
+        leaks=dataset.leaks,
         processes=options.processes,
     )
 
@@ -320,11 +321,15 @@ def _data_get(options: argparse.Namespace) -> None:
         get(chosen)
 
 
-def _data_check(options: argparse.Namespace) -> None:
+def _data_check(options: argparse.Namespace) -> int:
     from noise2mask.workflow.data_commands import inspect, report
 
+    usable = True
     for chosen in chosen_datasets(options):
-        print(report(chosen, inspect(chosen, options.processes, options.sheet)))
+        checked = inspect(chosen, options.processes, options.sheet)
+        print(report(chosen, checked))
+        usable &= checked.usable
+    return int(not usable)
 
 
 def _data_show(options: argparse.Namespace) -> None:

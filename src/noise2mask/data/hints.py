@@ -72,12 +72,22 @@ def of_ids(ids: Sequence[str], groups: Sequence[str], splits: Sequence[str]) -> 
         whole = sum(split == "test" for split in splits)
         example = next(iter(torn))
         alike = [group for group in dict.fromkeys(groups) if unit_of.get(group) == example]
+        pattern = _short(unit_of, names)
         yield (
             f"leak?: by their names ({some(alike, 2)}) several cases are {names.cases} of one "
             f"{names.units}, and {len(torn)} of these lie in several splits; {len(tests)} of "
-            f"{whole} test cases are concerned. If so, set `group_pattern` to {names.pattern!r}."
+            f"{whole} test cases are concerned. If so, set `group_pattern` to {pattern!r}."
         )
         return
+
+
+def _short(unit_of: Mapping[str, str], names: _Names) -> str:
+    """The simplest pattern that finds the same units."""
+    for pattern in (r"^([^_]+)_", r"^([^-]+)-", r"^(.+)_", r"^(.+)[LR]$", r"^(.+)-"):
+        found = {group: re.match(pattern, group) for group in unit_of}
+        if all(match and match[1] == unit_of[group] for group, match in found.items()):
+            return pattern
+    return f"(?i){names.pattern}"
 
 
 def _units(groups: Sequence[str], names: _Names) -> Mapping[str, str]:

@@ -161,22 +161,6 @@ def _folded(group: str) -> str:
     return " ".join(unicodedata.normalize("NFC", group).casefold().split())
 
 
-def files_read(kind: str, options: Mapping[str, Any]) -> list[Path]:
-    """Exactly the files that preparing a dataset reads; reads nothing but tables itself.
-
-    Folders that are links are followed, and what is no case (``.DS_Store``) is not among them.
-
-    Raises:
-        UserError: the raw data do not have the promised form.
-    """
-    module_files = function_of(kind, "files")
-    if module_files is not None:
-        paths: list[Path] = module_files(**options)
-        return paths
-    listing = plugins.member("format", kind)(**options)
-    return listing.files() if isinstance(listing, Listing) else []
-
-
 def decided(kind: str, listing: Listing, facts: Sequence[Any]) -> Listing:
     """The listing with what the whole set says of how each source is read.
 

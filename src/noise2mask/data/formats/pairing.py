@@ -14,7 +14,6 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy import ndimage
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.image_files import Picture, anatomical, decode, image_of
@@ -306,13 +305,15 @@ def filled(outlines: Mask) -> Mask:
     An outline that encloses nothing is open, as that of an object cut off by the border of the
     image; its convex hull is taken.
     """
+    from scipy import ndimage  # a third of a second, rarely needed
+
     labels, count = ndimage.label(outlines, structure=np.ones((3, 3)))
     areas: Mask = np.zeros_like(outlines)
     for label in range(1, count + 1):
         outline = labels == label
         area: npt.NDArray[np.bool_] = ndimage.binary_fill_holes(outline)
         if area.sum() == outline.sum():
-            from skimage.morphology import convex_hull_image  # half a second, rarely needed
+            from skimage.morphology import convex_hull_image  # half a second
 
             area = convex_hull_image(outline, offset_coordinates=False)
         areas |= area
