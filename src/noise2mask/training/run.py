@@ -135,6 +135,17 @@ def refusal(record: Mapping[str, Any], run: Run) -> str | None:
     return "; ".join(found) if found else None
 
 
+def is_finished(run: Run, folder: Path) -> bool:
+    """Whether a folder holds this run, finished, with the files that belong to it."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        _, inside = load_tensors(folder / "model.safetensors")
+    except (FileNotFoundError, ValueError, UserError):
+        return False
+    there = (folder / "history.jsonl").is_file()
+    return there and refusal(record, run) is None and inside.get("digest") == record["digest"]
+
+
 def load_run(folder: Path) -> tuple[Run, Network]:
     """A finished run and its network, in evaluation mode on the CPU.
 
