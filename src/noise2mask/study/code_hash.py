@@ -294,6 +294,11 @@ def describing_code() -> str:
     return hash_code("analysis.fingerprints.fingerprint:write_fingerprint")
 
 
+def growing_code(dataset: Dataset) -> str:
+    """Hash of the code behind the growth of a dataset's masks."""
+    return hash_code("analysis.fingerprints.grown:write_grown", *preparation_entries(dataset))
+
+
 def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:
     """Hash of the code behind the scores, with the fusion of a reading if it has one."""
     metrics = metric_entries(evaluation).values()
