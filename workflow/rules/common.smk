@@ -5,6 +5,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from noise2mask.data import catalogue
+from noise2mask.data.raw_files import content_digest, files_read
 from noise2mask.errors import UserError
 from noise2mask.study import code_hash, paths
 from noise2mask.study.code_hash import hash_code
@@ -134,15 +135,27 @@ def needed_measurement(wildcards):
     return [str(paths.measured_file(NAME, training_of(wildcards).measured()))]
 
 
-def raw_files(wildcards):
-    """The record of what was fetched, or every file of a folder, so that a change is noticed."""
+def fetched(wildcards):
+    """The record of what was fetched, of a dataset that has archives."""
     dataset = STUDY.datasets[wildcards.dataset]
-    root = dataset.options.get("root")
-    if root is None:
-        return []
     if dataset.named and catalogue.entry(dataset.named).archives:
-        return [f"{root}/record.json"]
-    return sorted(map(str, Path(root).rglob("*.*")))
+        return [f"{dataset.options['root']}/record.json"]
+    return []
+
+
+def raw_content(wildcards):
+    """What the raw files hold that a dataset is made of; nothing else in their folders counts.
+
+    As a parameter, not as input files: their names may hold what Snakemake takes for wildcards.
+    """
+    dataset = STUDY.datasets[wildcards.dataset]
+    if fetched(wildcards):
+        return ""
+    try:
+        files = files_read(dataset.kind, dataset.options)
+        return content_digest(files, paths.PREPARED / ".raw_files.json")
+    except UserError as error:
+        raise WorkflowError(f"datasets.{wildcards.dataset}: {error}") from None
 
 
 def fetched_for(raw):
