@@ -22,13 +22,13 @@ def finished(tmp_path_factory, study, prepared):
     """A finished training of each network, by name."""
     from noise2mask.data.prepared import read_manifest
     from noise2mask.study.plan import run_settings
-    from noise2mask.study.schema import Cell
+    from noise2mask.study.schema import Training
     from noise2mask.training.run import run_of
 
     folder = tmp_path_factory.mktemp("runs")
     for network in study.networks:
-        cell = Cell("lesion_phantom", network, "diffusion", 0)
-        run = run_of(run_settings(study, cell), read_manifest(prepared), "free")
+        training = Training("lesion_phantom", network, "diffusion", 0)
+        run = run_of(run_settings(study, training), read_manifest(prepared), "free")
         train(run, prepared, folder / "work" / network, folder / network, CPU)
     return folder
 
@@ -160,7 +160,7 @@ def test_cases_prepared_otherwise_are_refused(finished, prepared, make_run):
         check_same_data(other, split)
     assert str(caught.value) == (
         "the run was trained on lesion_phantom with channels 1, but the prepared cases have 3: "
-        "train this cell again."
+        "run this training again."
     )
 
 

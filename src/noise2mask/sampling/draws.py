@@ -36,12 +36,10 @@ def open_draws(path: Path, split: Split) -> Draws:
         with np.load(path, allow_pickle=False) as file:
             draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(
-            f"{path} is missing or damaged ({error}); sample this cell again."
-        ) from None
+        raise UserError(f"{path} is missing or damaged ({error}); sample it again.") from None
     if cases != split.ids or draws.shape[2:] != split.masks.shape[1:]:
         raise UserError(
             f"{path} holds other cases than the prepared split ({len(cases)} against "
-            f"{len(split.ids)} cases); sample this cell again."
+            f"{len(split.ids)} cases); sample it again."
         )
     return np.asarray(draws, dtype=np.float32)

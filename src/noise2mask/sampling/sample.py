@@ -1,4 +1,4 @@
-"""Drawing masks for the test cases of one cell with one sampler.
+"""Drawing masks for the test cases of one training with one sampler.
 
 A draw is a function of the run, the sampler, the case and the draw's number alone. Its noise comes
 from a generator of its own, and the network always sees blocks of the same number of rows: the
@@ -237,7 +237,7 @@ def check_same_data(run: Run, split: Split) -> None:
         if before != after:
             raise UserError(
                 f"the run was trained on {run.data['name']} with {what} {before}, but the prepared "
-                f"cases have {after}: train this cell again."
+                f"cases have {after}: run this training again."
             )
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from noise2mask import plugins
-from noise2mask.errors import UserError
+from noise2mask.errors import UserError, unknown
 from noise2mask.study import contradictions, expand, grid, naming, validate
 from noise2mask.study.schema import Study
 
@@ -24,7 +23,7 @@ def load_study(path: Path, data: str | None = None) -> Study:
         UserError: the file is missing or unreadable, or anything in it is wrong; all mistakes
             are told, one a line.
     """
-    document = _read(path)
+    document = _with_new_names(_read(path))
     if data is not None:
         document = _placed(document, data)
     wrong: dict[str, str] = {}
@@ -70,9 +69,7 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         names = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UserError(
-            f"{path} does not exist: {plugins.unknown(path.stem, 'study', names)}."
-        ) from None
+        raise UserError(f"{path} does not exist: {unknown(path.stem, 'study', names)}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}; a study is a UTF-8 text file.") from None
     try:
@@ -85,6 +82,13 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold a mapping of study fields, got {document!r}.")
     return document
+
+
+def _with_new_names(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with `baselines`, which older files call `references`."""
+    if "references" not in document or "baselines" in document:
+        return document
+    return {"baselines" if name == "references" else name: part for name, part in document.items()}
 
 
 def _placed(content: Any, data: str) -> Any:

@@ -104,7 +104,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             record = json.loads((file.metadata() or {})[RECORD])
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: train this cell first.") from None
+        raise UserError(f"{path} does not exist: run this training first.") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or no checkpoint of noise2mask ({error}); "
@@ -135,6 +135,17 @@ def refusal(record: Mapping[str, Any], run: Run) -> str | None:
     return "; ".join(found) if found else None
 
 
+def is_finished(run: Run, folder: Path) -> bool:
+    """Whether a folder holds this run, finished, with the files that belong to it."""
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        _, inside = load_tensors(folder / "model.safetensors")
+    except (FileNotFoundError, ValueError, UserError):
+        return False
+    there = (folder / "history.jsonl").is_file()
+    return there and refusal(record, run) is None and inside.get("digest") == record["digest"]
+
+
 def load_run(folder: Path) -> tuple[Run, Network]:
     """A finished run and its network, in evaluation mode on the CPU.
 
@@ -144,13 +155,13 @@ def load_run(folder: Path) -> tuple[Run, Network]:
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{folder} holds no finished training: train this cell first.") from None
+        raise UserError(f"{folder} holds no finished training: run this training first.") from None
     tensors, inside = load_tensors(folder / "model.safetensors")
     if inside["digest"] != record["digest"]:
         reasons = "; ".join(differences(inside, record))
         raise UserError(
             f"{folder}/model.safetensors does not belong to the run.json beside it ({reasons}); "
-            "train this cell again."
+            "run this training again."
         )
     settings = RunSettings.model_validate(record["settings"])
     network = build_network(settings, record["data"]["channels"])
@@ -189,7 +200,7 @@ def process_of(settings: RunSettings) -> Process:
         clip=diffusion.clip and use.subject == "mask",
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
-        emphasis=weigh(schedule, target, **options),
+        timestep_weights=weigh(schedule, target, **options),
         use=use,
     )
 

@@ -11,7 +11,7 @@ from helpers.project import ROOT
 
 from noise2mask import cli
 
-CELL = [
+TRAINING = [
     "--dataset",
     "lesion_phantom",
     "--network",
@@ -35,33 +35,46 @@ def test_help_does_not_import_torch():
     code = (
         "import sys\nfrom noise2mask.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for stage in ("check", "prepare", "train", "sample", "evaluate", "report"):
-        assert stage in done.stdout
+        assert f"  {stage} " in done.stdout
 
 
-def test_the_stages_of_one_cell(folder, capsys):
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
+    command = f"{sys.executable} -m noise2mask data list | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_the_stages_of_one_training(folder, capsys):
     stages = (
         ["prepare", "--dataset", "lesion_phantom"],
         ["blind", "--dataset", "lesion_phantom"],
-        ["train", *CELL],
-        ["sample", *CELL, "--sampler", "ddim2"],
-        ["evaluate", *CELL, "--sampler", "ddim2"],
+        ["train", *TRAINING],
+        ["sample", *TRAINING, "--sampler", "ddim2"],
+        ["evaluate", *TRAINING, "--sampler", "ddim2"],
         ["report"],
     )
     for stage in stages:
         assert cli.main([*stage, "--study", "test", "--log", "logs/x.log"]) == 0, stage
-    assert "results are missing" in capsys.readouterr().err
+    assert cli.main(["train", *TRAINING, "--study", "test"]) == 0
+    said = capsys.readouterr().err
+    assert said.strip().splitlines()[-1] == (
+        "lesion_phantom EnsemDiff diffusion seed 0 is finished: its settings, data and code are "
+        "those of results/test/lesion_phantom/ensemdiff/diffusion/seed0. Remove that folder to "
+        "train it again."
+    )
+    assert "results are missing" in said
     assert "training lesion_phantom EnsemDiff" not in (folder / "logs/x.log").read_text()
-    cell = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
-    assert {path.name for path in cell.iterdir()} == {
+    training = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
+    assert {path.name for path in training.iterdir()} == {
         "run.json", "model.safetensors", "history.jsonl", "ddim2",
     }  # fmt: skip
-    assert {path.name for path in (cell / "ddim2").iterdir()} == {
+    assert {path.name for path in (training / "ddim2").iterdir()} == {
         "draws.npz", "metrics.csv", "reliability.csv",
     }  # fmt: skip
     text = (folder / "reports/test/report.md").read_text()
@@ -72,23 +85,23 @@ def test_the_stages_of_one_cell(folder, capsys):
     ("arguments", "sentence"),
     [
         (
-            ["train", "--dataset", "lesion", *CELL[2:]],
+            ["train", "--dataset", "lesion", *TRAINING[2:]],
             "Error: --dataset: unknown dataset 'lesion'; did you mean 'lesion_phantom'? "
             "Valid: lesion_phantom, nuclei_phantom, tissue_phantom, photographs.",
         ),
         (
-            ["train", *CELL[:-1], "3"],
+            ["train", *TRAINING[:-1], "3"],
             "Error: --seed 3 is not in this study; its seeds are [0].",
         ),
         (
-            ["train", *CELL],
+            ["train", *TRAINING],
             "Error: data/prepared/test/lesion_phantom has no manifest.json, so it is no prepared "
             "dataset; prepare it first.",
         ),
         (
-            ["sample", *CELL, "--sampler", "ddim2"],
+            ["sample", *TRAINING, "--sampler", "ddim2"],
             "Error: results/test/lesion_phantom/ensemdiff/diffusion/seed0 holds no finished "
-            "training: train this cell first.",
+            "training: run this training first.",
         ),
     ],
 )
@@ -98,11 +111,11 @@ def test_a_users_mistake_is_one_sentence(folder, capsys, arguments, sentence):
 
 
 def test_interruption_says_how_to_go_on(folder, capsys, monkeypatch):
-    def interrupted(_):
+    def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "check", interrupted)
-    assert cli.main(["check", "--study", "test"]) == 130
+    monkeypatch.setitem(cli.COMMANDS["a study"], "check", interrupted)
+    assert cli.main(["check"]) == 130
     assert "run the same command again" in capsys.readouterr().err
 
 
@@ -111,7 +124,7 @@ def test_a_resolution_that_the_network_cannot_halve(folder, capsys):
     path.write_text(path.read_text().replace("resolution: 16", "resolution: 17"))
     assert cli.main(["prepare", "--study", "test", "--dataset", "lesion_phantom"]) == 0
     capsys.readouterr()
-    assert cli.main(["train", *CELL, "--study", "test"]) == 2
+    assert cli.main(["train", *TRAINING, "--study", "test"]) == 2
     said = capsys.readouterr().err
     assert "resolution 17 cannot be halved" in said
     assert "Traceback" not in said
@@ -136,7 +149,7 @@ def test_a_read_only_results_folder_is_told_in_one_sentence(folder):
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
-    command = [sys.executable, "-c", code, "train", *CELL, "--study", "test"]
+    command = [sys.executable, "-c", code, "train", *TRAINING, "--study", "test"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]
