@@ -44,9 +44,7 @@ PRICED = priced_trainings(STUDY)
 PREPARED = str(paths.prepared(NAME, "{dataset}"))
 TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
-COMPARISON = (
-    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
-)
+COMPARISON = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
@@ -178,13 +176,20 @@ def scored(file):
     ]
 
 
+def of_dataset(files, dataset):
+    """Those among the results of a study that belong to one dataset."""
+    folder = Path(paths.RESULTS, NAME, dataset)
+    return [file for file in files if folder in Path(file).parents]
+
+
 def costs():
     """Measured costs of networks and references, where the study asks for them."""
     if not STUDY.costs:
         return []
     own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(paths.baseline_cost_file(NAME, training)) for training in priced_baselines(STUDY)
+        str(paths.baseline_cost_file(NAME, training))
+        for training in priced_baselines(STUDY)
     ]
 
 
