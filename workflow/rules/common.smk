@@ -14,6 +14,7 @@ from noise2mask.study.plan import (
     trainings_read,
     described_datasets,
     fusion_of,
+    grown_datasets,
     measured_modes,
     most_draws,
     needs_measurement,
@@ -200,6 +201,9 @@ def analysed():
         for dataset in described_datasets(STUDY)
         for table in ("cases", "curves", "figures", "geometry", "readability")
     ]
-    return described + [
-        str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)
+    grown = [str(paths.grown_file(NAME, each)) for each in grown_datasets(STUDY)]
+    return [
+        *described,
+        *grown,
+        *(str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)),
     ]
