@@ -197,6 +197,12 @@ def scored(file):
     ]
 
 
+def of_dataset(files, dataset):
+    """Those among the results of a study that belong to one dataset."""
+    folder = Path(paths.RESULTS, NAME, dataset)
+    return [file for file in files if folder in Path(file).parents]
+
+
 def costs():
     """Measured costs of networks and references, where the study asks for them."""
     if not STUDY.costs:
