@@ -5,6 +5,7 @@ Modules are imported inside the sub-commands, so that ``--help`` does not wait f
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from noise2mask.cli_options import (
     study_of,
 )
 from noise2mask.errors import UserError
+from noise2mask.files import command
+from noise2mask.progress import Stopped, stopping_on_request
 from noise2mask.study import paths
 from noise2mask.study.plan import cells_read, draws_masks, fusion_of, measured_places, run_settings
 from noise2mask.study.schema import Cell, Place
@@ -26,18 +29,34 @@ LOG = logging.getLogger("noise2mask")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one sub-command; 0 if it succeeded, 2 for a mistake of the user, 130 if interrupted."""
+    """Run one sub-command.
+
+    Returns:
+        0 if it succeeded, 2 for a mistake of the user, 128 and the signal's number if one ended it.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     options = parser_of(COMMANDS).parse_args(arguments)
     _start_log(options.log)
+    command.set(_as_typed(arguments))
     try:
-        status = options.run(options)
+        with stopping_on_request():
+            status = options.run(options)
     except UserError as error:
         LOG.error("Error: %s", error)
         return 2
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         LOG.error("Interrupted; run the same command again to go on.")
-        return 130
+        return stopped.status
     return status or 0
+
+
+def _as_typed(arguments: Sequence[str]) -> str:
+    """The command with these arguments, without the file for its messages."""
+    kept = list(arguments)
+    if "--log" in kept:
+        place = kept.index("--log")
+        del kept[place : place + 2]
+    return shlex.join(["noise2mask", *kept])
 
 
 def _start_log(path: Path | None) -> None:

@@ -65,7 +65,7 @@ def train_reference(study: Study, cell: Cell, data: Path, work: Path, out: Path)
         "code": reference_code(entry),
     }
     record = {"digest": digest(identity), **identity, "versions": versions()}
-    write_json(out / "run.json", record | {"notes": list(reference.notes)})
+    write_json(out / "run.json", record | {"notes": list(reference.notes)}, record=True)
 
 
 def price_reference(study: Study, cell: Cell, data: Path, folder: Path, out: Path) -> None:

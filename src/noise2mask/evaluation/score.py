@@ -112,7 +112,7 @@ def _write(
     images = list(whole_images(split, probabilities))
     scores = _scores(study, images, thresholds).assign(study=name, **where)
     table = scores[list(COLUMNS)]
-    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"))
+    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"), record=True)
     histograms = pd.concat(
         [
             _histogram(case, region, probability[pixels], mask[pixels], study.evaluation.bins)
@@ -120,7 +120,8 @@ def _write(
             for region, pixels in _regions(mask, study.evaluation.band)
         ]
     )
-    write_text(out / "reliability.csv", histograms.to_csv(index=False, float_format="%.9g"))
+    text = histograms.to_csv(index=False, float_format="%.9g")
+    write_text(out / "reliability.csv", text, record=True)
 
 
 def _scores(

@@ -10,7 +10,7 @@ from noise2mask.analysis.analyse import analyse
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.evaluation.labels import Labels, labels_of
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, read_table, save_table
-from noise2mask.files import write_json, write_text
+from noise2mask.files import checked, write_json, write_text
 from noise2mask.report.context import principal
 from noise2mask.report.figures.results import Example
 from noise2mask.report.markdown import MAIN, readme_block, update_between_markers
@@ -138,7 +138,7 @@ def _predictions(
         folder = paths.cell_folder(root / paths.RESULTS, name, cell)
         path = folder / entry.samplers[0] / "draws.npz"
         if path.exists():
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(checked(path), allow_pickle=False) as file:
                 draws = file["draws"][row]
             spread = draws.std(axis=0) if len(draws) > 1 else None
             yield f"{labels.network(network)}, {labels.mode(mode)}", (draws.mean(axis=0), spread)

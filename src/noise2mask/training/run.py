@@ -20,7 +20,7 @@ from noise2mask import plugins
 from noise2mask.data.prepared import Manifest
 from noise2mask.diffusion.process import USUAL, Process, Use
 from noise2mask.errors import UserError
-from noise2mask.files import writing
+from noise2mask.files import checked, said_by_run, writing
 from noise2mask.networks.base import Network
 from noise2mask.study.code_hash import training_code, versions
 from noise2mask.study.schema import RunSettings, Weighting, digest
@@ -82,14 +82,26 @@ def build_network(settings: RunSettings, channels: int) -> Network:
     return network
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    recorded: bool = False,
+) -> None:
     """Write tensors and their record atomically as safetensors.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        record: kept inside the file.
+        recorded: another stage opens it, through :func:`noise2mask.files.checked`.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with writing(path) as temporary:
+    with writing(path, record=recorded) as temporary:
         temporary.write_bytes(save(plain, {RECORD: json.dumps(record, sort_keys=True)}))
 
 
@@ -141,11 +153,10 @@ def load_run(folder: Path) -> tuple[Run, Network]:
     Raises:
         UserError: the run is not finished, or its files do not belong together.
     """
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no finished training: train this cell first.") from None
-    tensors, inside = load_tensors(folder / "model.safetensors")
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} holds no finished training: train this cell first.")
+    record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+    tensors, inside = load_tensors(checked(folder / "model.safetensors"))
     if inside["digest"] != record["digest"]:
         reasons = "; ".join(differences(inside, record))
         raise UserError(

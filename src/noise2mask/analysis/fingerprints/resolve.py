@@ -15,6 +15,7 @@ from noise2mask.analysis.fingerprints.adapted_schedule import knots
 from noise2mask.analysis.information.information import converted
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
+from noise2mask.files import checked
 from noise2mask.study.plan import needs_measurement
 from noise2mask.study.schema import Diffusion, Pair, RunSettings
 
@@ -107,9 +108,4 @@ def integrand(table: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype={"split": str, "mode": str, "case": str})
-    except (OSError, ValueError):
-        raise UserError(
-            f"{path} is missing or damaged; run `noise2mask measure` for this network first."
-        ) from None
+    return pd.read_csv(checked(path), dtype={"split": str, "mode": str, "case": str})
