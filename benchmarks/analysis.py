@@ -131,7 +131,7 @@ def process_for(mode: str) -> Process:
     return Process(
         schedule=spread, target="posterior", learned_variance=False, coding="signed", clip=True,
         reduction="mean", calibration_weight=0.0,
-        emphasis=weighting.uniform(spread, "posterior"), use=getattr(modes, mode).use,
+        timestep_weights=weighting.uniform(spread, "posterior"), use=getattr(modes, mode).use,
     )  # fmt: skip
 
 

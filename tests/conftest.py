@@ -10,7 +10,7 @@ from helpers.project import ROOT
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import read_manifest
 from noise2mask.study.plan import run_settings
-from noise2mask.study.schema import Cell, Study
+from noise2mask.study.schema import Study, Training
 from noise2mask.training.run import Run, run_of
 
 torch.set_num_threads(1)
@@ -34,11 +34,11 @@ def prepared(study, tmp_path_factory) -> Path:
 
 @pytest.fixture
 def make_run(study, prepared):
-    """Make the run of one cell, with changed settings if wanted."""
+    """Make the run of one training, with changed settings if wanted."""
 
     def make(network: str = "ensemdiff", mode: str = "diffusion", **training) -> Run:
         changed = study.model_copy(update={"training": study.training.model_copy(update=training)})
-        cell = Cell("lesion_phantom", network, mode, 0)
-        return run_of(run_settings(changed, cell), read_manifest(prepared), "free")
+        training = Training("lesion_phantom", network, mode, 0)
+        return run_of(run_settings(changed, training), read_manifest(prepared), "free")
 
     return make

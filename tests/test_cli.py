@@ -11,7 +11,7 @@ from helpers.project import ROOT
 
 from noise2mask import cli
 
-CELL = [
+TRAINING = [
     "--dataset",
     "lesion_phantom",
     "--network",
@@ -44,24 +44,24 @@ def test_help_does_not_import_torch():
         assert stage in done.stdout
 
 
-def test_the_stages_of_one_cell(folder, capsys):
+def test_the_stages_of_one_training(folder, capsys):
     stages = (
         ["prepare", "--dataset", "lesion_phantom"],
         ["blind", "--dataset", "lesion_phantom"],
-        ["train", *CELL],
-        ["sample", *CELL, "--sampler", "ddim2"],
-        ["evaluate", *CELL, "--sampler", "ddim2"],
+        ["train", *TRAINING],
+        ["sample", *TRAINING, "--sampler", "ddim2"],
+        ["evaluate", *TRAINING, "--sampler", "ddim2"],
         ["report"],
     )
     for stage in stages:
         assert cli.main([*stage, "--study", "test", "--log", "logs/x.log"]) == 0, stage
     assert "results are missing" in capsys.readouterr().err
     assert "training lesion_phantom EnsemDiff" not in (folder / "logs/x.log").read_text()
-    cell = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
-    assert {path.name for path in cell.iterdir()} == {
+    training = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
+    assert {path.name for path in training.iterdir()} == {
         "run.json", "model.safetensors", "history.jsonl", "ddim2",
     }  # fmt: skip
-    assert {path.name for path in (cell / "ddim2").iterdir()} == {
+    assert {path.name for path in (training / "ddim2").iterdir()} == {
         "draws.npz", "metrics.csv", "reliability.csv",
     }  # fmt: skip
     text = (folder / "reports/test/report.md").read_text()
@@ -72,23 +72,23 @@ def test_the_stages_of_one_cell(folder, capsys):
     ("arguments", "sentence"),
     [
         (
-            ["train", "--dataset", "lesion", *CELL[2:]],
+            ["train", "--dataset", "lesion", *TRAINING[2:]],
             "Error: --dataset: unknown dataset 'lesion'; did you mean 'lesion_phantom'? "
             "Valid: lesion_phantom, nuclei_phantom, tissue_phantom, photographs.",
         ),
         (
-            ["train", *CELL[:-1], "3"],
+            ["train", *TRAINING[:-1], "3"],
             "Error: --seed 3 is not in this study; its seeds are [0].",
         ),
         (
-            ["train", *CELL],
+            ["train", *TRAINING],
             "Error: data/prepared/test/lesion_phantom has no manifest.json, so it is no prepared "
             "dataset; prepare it first.",
         ),
         (
-            ["sample", *CELL, "--sampler", "ddim2"],
+            ["sample", *TRAINING, "--sampler", "ddim2"],
             "Error: results/test/lesion_phantom/ensemdiff/diffusion/seed0 holds no finished "
-            "training: train this cell first.",
+            "training: run this training first.",
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_resolution_that_the_network_cannot_halve(folder, capsys):
     path.write_text(path.read_text().replace("resolution: 16", "resolution: 17"))
     assert cli.main(["prepare", "--study", "test", "--dataset", "lesion_phantom"]) == 0
     capsys.readouterr()
-    assert cli.main(["train", *CELL, "--study", "test"]) == 2
+    assert cli.main(["train", *TRAINING, "--study", "test"]) == 2
     said = capsys.readouterr().err
     assert "resolution 17 cannot be halved" in said
     assert "Traceback" not in said
@@ -136,7 +136,7 @@ def test_a_read_only_results_folder_is_told_in_one_sentence(folder):
         "if os.getuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "sys.exit(cli.main(sys.argv[1:]))\n"
     )
-    command = [sys.executable, "-c", code, "train", *CELL, "--study", "test"]
+    command = [sys.executable, "-c", code, "train", *TRAINING, "--study", "test"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder)
     assert done.returncode == 2, done.stderr
     last = done.stderr.strip().splitlines()[-1]

@@ -12,18 +12,24 @@ from pathlib import Path
 
 from noise2mask.cli_options import (
     Command,
-    cell_of,
+    baseline_of,
     chosen_datasets,
     parser_of,
-    reference_cell_of,
     study_of,
+    training_of,
 )
 from noise2mask.errors import UserError
 from noise2mask.files import command
 from noise2mask.progress import Stopped, stopping_on_request
 from noise2mask.study import paths
-from noise2mask.study.plan import cells_read, draws_masks, fusion_of, measured_places, run_settings
-from noise2mask.study.schema import Cell, Place
+from noise2mask.study.plan import (
+    draws_masks,
+    fusion_of,
+    measured_modes,
+    run_settings,
+    trainings_read,
+)
+from noise2mask.study.schema import Measured, Training
 
 LOG = logging.getLogger("noise2mask")
 
@@ -89,11 +95,11 @@ def _prune(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from noise2mask.study.plan import cells, samplers_of
+    from noise2mask.study.plan import samplers_of, trainings_of
 
     study, name = study_of(options)
-    trainings = list(cells(study))
-    samplings = sum(len(samplers_of(study, cell)) for cell in trainings)
+    trainings = list(trainings_of(study))
+    samplings = sum(len(samplers_of(study, training)) for training in trainings)
     print(f"{name}: {len(trainings)} trainings, {samplings} samplings. {study.description}")
 
 
@@ -103,7 +109,7 @@ def _prepare(options: argparse.Namespace) -> None:
 
     study, name = study_of(options)
     check_data(study, name)
-    dataset = study.datasets[cell_of(options, study).dataset]
+    dataset = study.datasets[training_of(options, study).dataset]
     if dataset.named:
         from noise2mask.workflow.data_commands import of_study, unpack
 
@@ -131,14 +137,14 @@ def _train(options: argparse.Namespace) -> None:
     from noise2mask.training.train import train
 
     study, name = study_of(options)
-    cell = cell_of(options, study)
-    data = paths.prepared(name, cell.dataset)
-    licence = study.datasets[cell.dataset].licence
-    measured = paths.measured_file(name, cell.place())
-    settings = resolved(run_settings(study, cell), data, measured, study.analysis.pair)
+    training = training_of(options, study)
+    data = paths.prepared(name, training.dataset)
+    licence = study.datasets[training.dataset].licence
+    measured = paths.measured_file(name, training.measured())
+    settings = resolved(run_settings(study, training), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
-    work = paths.cell_folder(paths.WORK, name, cell)
-    out = paths.cell_folder(paths.RESULTS, name, cell)
+    work = paths.training_folder(paths.WORK, name, training)
+    out = paths.training_folder(paths.RESULTS, name, training)
     train(run, data, work, out, device_of(study.compute.device))
 
 
@@ -147,8 +153,8 @@ def _sample(options: argparse.Namespace) -> None:
     from noise2mask.training.run import device_of
 
     study, name = study_of(options)
-    cell = cell_of(options, study)
-    folder = paths.cell_folder(paths.RESULTS, name, cell)
+    training = training_of(options, study)
+    folder = paths.training_folder(paths.RESULTS, name, training)
     if options.sampler in study.readings:
         raise UserError(
             f"--sampler {options.sampler} is a reading of draws that are there; run `noise2mask "
@@ -156,9 +162,9 @@ def _sample(options: argparse.Namespace) -> None:
         )
     sample(
         folder,
-        paths.prepared(name, cell.dataset),
+        paths.prepared(name, training.dataset),
         study.samplers[options.sampler],
-        paths.cell_folder(paths.WORK, name, cell) / f"{options.sampler}-{options.split}",
+        paths.training_folder(paths.WORK, name, training) / f"{options.sampler}-{options.split}",
         folder / options.sampler / paths.DRAWS[options.split],
         study.compute.threads,
         study.compute.batch,
@@ -171,38 +177,40 @@ def _read(options: argparse.Namespace) -> None:
     from noise2mask.sampling.readings import read
 
     study, name = study_of(options)
-    cell = cell_of(options, study)
+    training = training_of(options, study)
     reading = study.readings.get(options.sampler)
     if reading is None:
         raise UserError(
             f"--sampler {options.sampler} draws masks of its own; run `noise2mask sample` for it."
         )
     folders = [
-        paths.cell_folder(paths.RESULTS, name, read_cell) / reading.of
-        for read_cell in cells_read(study, cell, options.sampler)
+        paths.training_folder(paths.RESULTS, name, read_training) / reading.of
+        for read_training in trainings_read(study, training, options.sampler)
     ]
     read(
         reading,
         fusion_of(study, options.sampler),
         [folder / paths.DRAWS["test"] for folder in folders],
         [folder / paths.DRAWS["val"] for folder in folders],
-        paths.prepared(name, cell.dataset),
-        paths.cell_folder(paths.RESULTS, name, cell) / options.sampler / paths.DRAWS["test"],
+        paths.prepared(name, training.dataset),
+        paths.training_folder(paths.RESULTS, name, training)
+        / options.sampler
+        / paths.DRAWS["test"],
         masks=draws_masks(study, options.sampler),
     )
 
 
-def _reference(options: argparse.Namespace) -> None:
-    from noise2mask.baselines.run import train_reference
+def _baseline(options: argparse.Namespace) -> None:
+    from noise2mask.baselines.run import train_baseline
 
     study, name = study_of(options)
-    cell = reference_cell_of(options, study)
-    train_reference(
+    training = baseline_of(options, study)
+    train_baseline(
         study,
-        cell,
-        paths.prepared(name, cell.dataset),
-        paths.cell_folder(paths.WORK, name, cell),
-        paths.cell_folder(paths.RESULTS, name, cell),
+        training,
+        paths.prepared(name, training.dataset),
+        paths.training_folder(paths.WORK, name, training),
+        paths.training_folder(paths.RESULTS, name, training),
     )
 
 
@@ -226,17 +234,17 @@ def _cost(options: argparse.Namespace) -> None:
     measure_costs(study, name, Path(), paths.cost_file(name), device)
 
 
-def _reference_cost(options: argparse.Namespace) -> None:
-    from noise2mask.baselines.run import price_reference
+def _baseline_cost(options: argparse.Namespace) -> None:
+    from noise2mask.baselines.run import price_baseline
 
     study, name = study_of(options)
-    cell = reference_cell_of(options, study)
-    price_reference(
+    training = baseline_of(options, study)
+    price_baseline(
         study,
-        cell,
-        paths.prepared(name, cell.dataset),
-        paths.cell_folder(paths.RESULTS, name, cell),
-        paths.reference_cost_file(name, cell),
+        training,
+        paths.prepared(name, training.dataset),
+        paths.training_folder(paths.RESULTS, name, training),
+        paths.baseline_cost_file(name, training),
     )
 
 
@@ -244,25 +252,25 @@ def _evaluate(options: argparse.Namespace) -> None:
     from noise2mask.evaluation.score import evaluate
 
     study, name = study_of(options)
-    cell = cell_of(options, study)
-    draws = paths.cell_folder(paths.RESULTS, name, cell) / options.sampler / "draws.npz"
-    evaluate(study, name, cell, options.sampler, draws, paths.prepared(name, cell.dataset))
+    training = training_of(options, study)
+    draws = paths.training_folder(paths.RESULTS, name, training) / options.sampler / "draws.npz"
+    evaluate(study, name, training, options.sampler, draws, paths.prepared(name, training.dataset))
 
 
 def _blind(options: argparse.Namespace) -> None:
     from noise2mask.evaluation.score import evaluate_blind
 
     study, name = study_of(options)
-    dataset = cell_of(options, study).dataset
+    dataset = training_of(options, study).dataset
     data = paths.prepared(name, dataset)
     evaluate_blind(study, name, dataset, data, paths.blind_folder(name, dataset))
 
 
-def _describe(options: argparse.Namespace) -> None:
+def _fingerprint(options: argparse.Namespace) -> None:
     from noise2mask.analysis.fingerprints.describe import describe
 
     study, name = study_of(options)
-    dataset = cell_of(options, study).dataset
+    dataset = training_of(options, study).dataset
     describe(
         paths.prepared(name, dataset),
         study.analysis.oracles,
@@ -278,17 +286,17 @@ def _measure(options: argparse.Namespace) -> None:
     from noise2mask.training.run import device_of
 
     study, name = study_of(options)
-    place = Place(options.dataset, options.network, options.seed)
-    cell_of(options, study)
-    modes = measured_places(study).get(place, ())
+    place = Measured(options.dataset, options.network, options.seed)
+    training_of(options, study)
+    modes = measured_modes(study).get(place, ())
     if not modes:
         raise UserError(
             f"analysis.measured names no mode of {place.network} on {place.dataset} in study "
             f"{name}, so there is nothing to measure."
         )
     folders = {
-        mode: paths.cell_folder(
-            paths.RESULTS, name, Cell(place.dataset, place.network, mode, place.seed)
+        mode: paths.training_folder(
+            paths.RESULTS, name, Training(place.dataset, place.network, mode, place.seed)
         )
         for mode in modes
     }
@@ -367,12 +375,12 @@ COMMANDS: dict[str, Command] = {
     "sample": _sample,
     "read": _read,
     "environment": _environment,
-    "reference": _reference,
+    "baseline": _baseline,
     "cost": _cost,
-    "reference-cost": _reference_cost,
+    "baseline-cost": _baseline_cost,
     "evaluate": _evaluate,
     "blind": _blind,
-    "describe": _describe,
+    "fingerprint": _fingerprint,
     "measure": _measure,
     "report": _report,
     "prune": _prune,

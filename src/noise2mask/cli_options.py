@@ -12,7 +12,7 @@ from noise2mask.plugins import unknown
 from noise2mask.study import paths
 from noise2mask.study.load import check_data, load_study
 from noise2mask.study.plan import PREDICTION, REFERENCE, seeds_of
-from noise2mask.study.schema import Cell, Place, Study
+from noise2mask.study.schema import Measured, Study, Training
 
 Command = Callable[[argparse.Namespace], int | None]
 Commands = Mapping[str, Command]
@@ -38,13 +38,13 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
     _stage(
         stages, "prepare", commands["prepare"], "turn a raw dataset into prepared cases", "dataset"
     )
-    _stage(stages, "train", commands["train"], "train one network", *Cell._fields)
+    _stage(stages, "train", commands["train"], "train one network", *Training._fields)
     _stage(
         stages,
         "sample",
         commands["sample"],
         "draw masks for the test cases",
-        *Cell._fields,
+        *Training._fields,
         "sampler",
     )
     _stage(
@@ -52,37 +52,45 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
         "read",
         commands["read"],
         "read masks that were drawn in another way",
-        *Cell._fields,
+        *Training._fields,
         "sampler",
     )
     _stage(
         stages,
-        "reference",
-        commands["reference"],
-        "train a reference in its own environment and predict the test cases",
+        "baseline",
+        commands["baseline"],
+        "train a baseline in its own environment and predict the test cases",
         "dataset",
-        "reference",
+        "baseline",
         "seed",
     )
-    _stage(stages, "evaluate", commands["evaluate"], "score the draws", *Cell._fields, "sampler")
+    _stage(
+        stages, "evaluate", commands["evaluate"], "score the draws", *Training._fields, "sampler"
+    )
     _stage(stages, "cost", commands["cost"], "measure what a mask costs, alone on the machine")
     _stage(
         stages,
-        "reference-cost",
-        commands["reference-cost"],
-        "measure what a mask of a reference costs, in its own environment",
+        "baseline-cost",
+        commands["baseline-cost"],
+        "measure what a mask of a baseline costs, in its own environment",
         "dataset",
-        "reference",
+        "baseline",
         "seed",
     )
     _stage(stages, "blind", commands["blind"], "score image-blind predictions", "dataset")
-    _stage(stages, "describe", commands["describe"], "fingerprint of a dataset's masks", "dataset")
+    _stage(
+        stages,
+        "fingerprint",
+        commands["fingerprint"],
+        "fingerprint of a dataset's masks",
+        "dataset",
+    )
     _stage(
         stages,
         "measure",
         commands["measure"],
         "measure the loss of a network's modes along the noise axis",
-        *Place._fields,
+        *Measured._fields,
     )
     _stage(stages, "report", commands["report"], "gather tables, draw figures, write the report")
     _stage(stages, "prune", commands["prune"], "remove results that the study no longer declares")
@@ -93,9 +101,9 @@ def parser_of(commands: Commands) -> argparse.ArgumentParser:
 
 
 def _environment_command(stages: Stages, run: Command) -> None:
-    description = "install what a reference needs, over this environment"
+    description = "install what a baseline needs, over this environment"
     parser = stages.add_parser("environment", help=description, description=description)
-    parser.add_argument("kind", help="as `kind` of a study's references")
+    parser.add_argument("kind", help="as `kind` of a study's baselines")
     parser.add_argument("--log", type=Path, help="file that gets a copy of the messages")
     parser.set_defaults(run=run)
 
@@ -202,39 +210,39 @@ def study_of(options: argparse.Namespace) -> tuple[Study, str]:
     return load_study(path, options.data), path.stem
 
 
-def cell_of(options: argparse.Namespace, study: Study) -> Cell:
+def training_of(options: argparse.Namespace, study: Study) -> Training:
     """The training that the options name; parts that a command does not take are empty.
 
     Raises:
         UserError: the study has no such part.
     """
-    reference = getattr(options, "network", None) in study.references
+    baseline = getattr(options, "network", None) in study.baselines
     for what, valid in (
         ("dataset", list(study.datasets)),
-        ("network", [*study.networks, *study.references]),
-        ("mode", [REFERENCE] if reference else list(study.modes)),
-        ("sampler", [PREDICTION] if reference else [*study.samplers, *study.readings]),
+        ("network", [*study.networks, *study.baselines]),
+        ("mode", [REFERENCE] if baseline else list(study.modes)),
+        ("sampler", [PREDICTION] if baseline else [*study.samplers, *study.readings]),
     ):
         given = getattr(options, what, None)
         if given is not None and given not in valid:
             raise UserError(f"--{what}: {unknown(given, what, valid)}.")
     if getattr(options, "seed", None) is None:
-        return Cell(options.dataset, "", "", 0)
+        return Training(options.dataset, "", "", 0)
     mode = getattr(options, "mode", "")
     seeds = seeds_of(study, mode) if mode in study.modes else study.seeds
     if options.seed not in seeds:
         raise UserError(f"--seed {options.seed} is not in this study; its seeds are {list(seeds)}.")
-    return Cell(options.dataset, options.network, mode, options.seed)
+    return Training(options.dataset, options.network, mode, options.seed)
 
 
-def reference_cell_of(options: argparse.Namespace, study: Study) -> Cell:
-    """The training of a reference that the options name."""
-    if options.reference not in study.references:
+def baseline_of(options: argparse.Namespace, study: Study) -> Training:
+    """The training of a baseline that the options name."""
+    if options.baseline not in study.baselines:
         raise UserError(
-            f"--reference: {unknown(options.reference, 'reference', list(study.references))}."
+            f"--baseline: {unknown(options.baseline, 'baseline', list(study.baselines))}."
         )
-    options.network = options.reference
-    return cell_of(options, study)._replace(mode=REFERENCE)
+    options.network = options.baseline
+    return training_of(options, study)._replace(mode=REFERENCE)
 
 
 def chosen_datasets(options: argparse.Namespace) -> "list[Chosen]":
@@ -250,5 +258,5 @@ def chosen_datasets(options: argparse.Namespace) -> "list[Chosen]":
         return [data_commands.by_name(name, options.set) for name in options.names]
     study, name = study_of(options)
     check_data(study, name)
-    wanted = [cell_of(options, study).dataset] if options.dataset else list(study.datasets)
+    wanted = [training_of(options, study).dataset] if options.dataset else list(study.datasets)
     return [data_commands.of_study(study, dataset) for dataset in wanted]

@@ -44,7 +44,7 @@ KINDS = {
     "metric": Home("evaluation.metrics"),
     "mode": Home("diffusion.modes"),
     "oracle": Home("analysis.oracles.oracles", mapping="ORACLES"),
-    "reference": Home("baselines", "fit"),
+    "baseline": Home("baselines", "fit"),
     "sampler": Home("diffusion.samplers"),
     "schedule": Home("diffusion.schedule"),
     "weighting": Home("diffusion.weighting"),

@@ -12,7 +12,7 @@ from helpers.project import ROOT, Project
 from noise2mask.analysis.analyse import analyse
 from noise2mask.evaluation.tables import Tables, read_table, save_table
 from noise2mask.study.load import load_study
-from noise2mask.study.plan import analysis_tables, measured_places
+from noise2mask.study.plan import analysis_tables, measured_modes
 
 SIDE = 16
 
@@ -108,7 +108,7 @@ def test_a_report_changes_no_byte_when_it_is_made_again(project, study):
 
 def test_losses_are_means_of_what_was_measured_on_test_cases(project, study):
     losses = pd.read_csv(report(project) / "losses.csv")
-    place = next(iter(measured_places(study)))
+    place = next(iter(measured_modes(study)))
     path = "results/asked/lesion_phantom/ensemdiff/measured/seed0/losses.csv"
     raw = pd.read_csv(project.folder / path)
     raw = raw[(raw["split"] == "test") & (raw["mode"] == "image_free")]
@@ -155,12 +155,12 @@ def test_a_new_sampler_or_question_never_trains(project):
     document["modes"]["diffusion"]["samplers"].append("ddim3")
     project.write("asked", document)
     planned = project.planned(study="asked")
-    assert {"train", "measure", "describe"}.isdisjoint(planned)
+    assert {"train", "measure", "fingerprint"}.isdisjoint(planned)
     assert planned["sample"] == 3  # the mode and its two copies
     document["analysis"]["oracles"] = ["gaussian"]
     document["contrasts"] = []
     project.write("asked", document)
-    assert set(project.planned(study="asked")) == {"describe", "sample", "evaluate", "report"}
+    assert set(project.planned(study="asked")) == {"fingerprint", "sample", "evaluate", "report"}
 
 
 def test_what_is_missing_is_told(project, study, tmp_path):

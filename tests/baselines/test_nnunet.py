@@ -305,7 +305,7 @@ def test_without_the_package_one_sentence_says_what_to_do(data, tmp_path):
 
 
 def test_options_are_nnunets_own_until_a_study_says_otherwise():
-    options = plugins.options("reference", "nnunet")()
+    options = plugins.options("baseline", "nnunet")()
     assert options.model_dump() == {
         "epochs": 1000,
         "iterations": 250,
@@ -314,8 +314,8 @@ def test_options_are_nnunets_own_until_a_study_says_otherwise():
         "checkpoint": "final",
         "mirroring": True,
     }
-    assert "nnunet" in plugins.names("reference")
-    assert "nnunet_files" not in plugins.names("reference")
+    assert "nnunet" in plugins.names("baseline")
+    assert "nnunet_files" not in plugins.names("baseline")
 
 
 # Named by these packages, but no module that is imported here needs them; timm brings torchvision.

@@ -37,7 +37,7 @@ STUDY = {
             "augmentation": {"flips": True},
         }
     },
-    "references": {
+    "baselines": {
         kind: {"kind": kind, "title": kind, "options": options}
         for kind, options in REFERENCES.items()
     },
@@ -70,8 +70,8 @@ def call(folder, python, command, *options):
 @pytest.mark.parametrize("kind", REFERENCES)
 def test_a_reference_is_trained_predicts_the_test_cases_is_scored_and_priced(place, kind):
     python = python_of(kind)
-    cell = ("--dataset", "lesions", "--reference", kind, "--seed", "0")
-    call(place, python, "reference", *cell)
+    training = ("--dataset", "lesions", "--baseline", kind, "--seed", "0")
+    call(place, python, "baseline", *training)
     run = place / "results" / "compared" / "lesions" / kind / "reference" / "seed0"
     record = json.loads((run / "run.json").read_text())
     assert record["settings"]["options"].items() >= REFERENCES[kind].items()
@@ -83,7 +83,7 @@ def test_a_reference_is_trained_predicts_the_test_cases_is_scored_and_priced(pla
     assert 0 <= draws.min() < draws.max() <= 1
     assert len(np.unique(draws)) > 100  # probabilities, not masks
 
-    call(place, python, "reference-cost", *cell)
+    call(place, python, "baseline-cost", *training)
     (row,) = pd.read_csv(run / "cost.csv").itertuples()
     assert row.seconds_per_training_step > row.seconds_per_mask > 0
     assert row.parameters > 1e6
@@ -94,8 +94,8 @@ def test_a_reference_is_trained_predicts_the_test_cases_is_scored_and_priced(pla
 
 def test_the_report_says_beside_the_table_what_the_references_are(place):
     for kind in REFERENCES:
-        cell = ("--dataset", "lesions", "--network", kind, "--mode", "reference", "--seed", "0")
-        call(place, sys.executable, "evaluate", *cell, "--sampler", "prediction")
+        training = ("--dataset", "lesions", "--network", kind, "--mode", "reference", "--seed", "0")
+        call(place, sys.executable, "evaluate", *training, "--sampler", "prediction")
     study = load_study(place / "config" / "compared.yaml", None)
     missing = report(study, "compared", place, place / "report")
     assert [line for line in missing if "segformer" in line or "nnunet" in line] == []

@@ -126,8 +126,8 @@ def test_without_transformers_a_sentence_says_what_to_do():
 
 
 def test_its_options_are_read_without_importing_it():
-    assert plugins.names("reference").count("segformer") == 1
-    model = plugins.options("reference", "segformer")
+    assert plugins.names("baseline").count("segformer") == 1
+    model = plugins.options("baseline", "segformer")
     assert model().size == "b0"
     assert model(pretrained="nvidia/mit-b2", size="b2").pretrained == "nvidia/mit-b2"
     for wrong in ({"size": "b6"}, {"side": 16}, {"steps": 0}, {"loss": "dice"}, {"epochs": 3}):

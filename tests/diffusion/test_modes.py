@@ -33,7 +33,7 @@ def process(
         **{
             "clip": False,
             "calibration_weight": 10.0,
-            "emphasis": weighting.uniform(schedule.linear(steps), target),
+            "timestep_weights": weighting.uniform(schedule.linear(steps), target),
         }
         | more,
     )
@@ -269,16 +269,18 @@ def test_recycling_clips_its_estimate_as_sampling_does():
 def test_weights_and_densities_are_those_of_the_weighting():
     weight = torch.linspace(0, 2, 1000, dtype=torch.float64)
     network = Seeing()
-    emphasis = weighting.Emphasis(torch.full((1000,), 1e-3, dtype=torch.float64), weight)
-    weighted, *_ = run(modes.diffusion, network, target="x_0", emphasis=emphasis)
+    timestep_weights = weighting.TimestepWeights(
+        torch.full((1000,), 1e-3, dtype=torch.float64), weight
+    )
+    weighted, *_ = run(modes.diffusion, network, target="x_0", timestep_weights=timestep_weights)
     plain, *_ = run(modes.diffusion, Seeing(), target="x_0")
     t = network.inputs[0][1]
     torch.testing.assert_close(weighted, plain * weight[t].float())
     density = torch.zeros(1000, dtype=torch.float64)
     density[[3, 700]] = torch.tensor([0.25, 0.75], dtype=torch.float64)
     network = Seeing()
-    emphasis = weighting.Emphasis(density, torch.ones_like(density))
-    run(modes.diffusion, network, batch=400, target="x_0", emphasis=emphasis)
+    timestep_weights = weighting.TimestepWeights(density, torch.ones_like(density))
+    run(modes.diffusion, network, batch=400, target="x_0", timestep_weights=timestep_weights)
     t = network.inputs[0][1]
     assert set(t.tolist()) == {3, 700}
     assert (t == 700).float().mean() == pytest.approx(0.75, abs=0.08)

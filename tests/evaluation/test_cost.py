@@ -26,7 +26,7 @@ from noise2mask.evaluation.timing import measured, reference_cost, write_costs
 from noise2mask.sampling.sample import BLOCK, draw, load_trained, visited
 from noise2mask.study import paths
 from noise2mask.study.plan import run_settings
-from noise2mask.study.schema import Cell, Sampler
+from noise2mask.study.schema import Sampler, Training
 from noise2mask.study.schema_controls import Reading
 from noise2mask.training.run import run_of
 from noise2mask.training.train import train
@@ -73,10 +73,10 @@ def root(tmp_path_factory, small, prepared):
     data = folder / paths.prepared("small", "lesion_phantom")
     data.parent.mkdir(parents=True)
     data.symlink_to(prepared)
-    for cell in {point.cell for point in priced(small)}:
-        run = run_of(run_settings(small, cell), read_manifest(prepared), "free")
-        out = paths.cell_folder(folder / paths.RESULTS, "small", cell)
-        train(run, prepared, folder / "work" / cell.network / cell.mode, out, CPU)
+    for training in {point.training for point in priced(small)}:
+        run = run_of(run_settings(small, training), read_manifest(prepared), "free")
+        out = paths.training_folder(folder / paths.RESULTS, "small", training)
+        train(run, prepared, folder / "work" / training.network / training.mode, out, CPU)
     return folder
 
 
@@ -88,13 +88,13 @@ def costs(small, root):
 
 
 def trained_of(root, network="segdiff", mode="diffusion"):
-    cell = Cell("lesion_phantom", network, mode, 0)
-    return load_trained(paths.cell_folder(root / paths.RESULTS, "small", cell), CPU)
+    training = Training("lesion_phantom", network, mode, 0)
+    return load_trained(paths.training_folder(root / paths.RESULTS, "small", training), CPU)
 
 
 def test_every_scored_row_has_its_price(costs, small):
     assert list(costs.index) == [
-        (point.cell.network, point.cell.mode, point.name) for point in priced(small)
+        (point.training.network, point.training.mode, point.name) for point in priced(small)
     ]
     assert [*costs.index.names, *costs.columns] == list(Cost._fields)
     assert len(costs) == 2 * (1 + 3) + 2
@@ -292,7 +292,7 @@ def test_a_study_that_scores_nothing_is_refused(small, root, tmp_path):
 
 
 def test_a_missing_training_is_said(small, tmp_path):
-    with pytest.raises(UserError, match="train this cell first"):
+    with pytest.raises(UserError, match="run this training first"):
         measure_costs(small, "small", tmp_path, tmp_path / "costs.csv", CPU)
     assert not (tmp_path / "costs.csv").exists()
 

@@ -22,9 +22,9 @@ from noise2mask.evaluation.score import (
 )
 from noise2mask.evaluation.tables import gather
 from noise2mask.study import paths
-from noise2mask.study.schema import Cell, Evaluation, Reading
+from noise2mask.study.schema import Evaluation, Reading, Training
 
-CELL = Cell("lesion_phantom", "ensemdiff", "diffusion", 0)
+CELL = Training("lesion_phantom", "ensemdiff", "diffusion", 0)
 
 
 def write_draws(path, draws, cases):
@@ -92,7 +92,7 @@ def test_draws_of_other_cases_and_damaged_files_are_refused(study, prepared, tmp
         evaluate(study, "test", CELL, "ddim2", path, prepared)
     assert str(caught.value) == (
         f"{path} holds other cases than the prepared split (1 against {len(split.ids)} "
-        "cases); sample this cell again."
+        "cases); sample it again."
     )
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(UserError, match="is missing or damaged"):
@@ -222,7 +222,7 @@ def results(study, prepared, tmp_path):
     )  # fmt: skip
     for mode, sampler, noise in (("diffusion", "ddim2", 0.1), ("feed_forward", "one_pass", 0.4)):
         cell = CELL._replace(mode=mode)
-        folder = paths.cell_folder(tmp_path / "results", "test", cell) / sampler
+        folder = paths.training_folder(tmp_path / "results", "test", cell) / sampler
         flips = generator.random((len(split.ids), 1, 16, 16)) < noise
         write_draws(folder / "draws.npz", flips ^ split.masks[:, None].astype(bool), split.ids)
         evaluate(study, "test", cell, sampler, folder / "draws.npz", prepared)
@@ -269,7 +269,7 @@ def test_pooled_calibration_error_is_that_of_all_pixels_together(study, results,
     from noise2mask.evaluation.calibration import ece
 
     tables, _ = gather(study, "test", results)
-    folder = paths.cell_folder(results / "results", "test", CELL) / "ddim2"
+    folder = paths.training_folder(results / "results", "test", CELL) / "ddim2"
     with np.load(folder / "draws.npz") as file:
         probability = file["draws"].mean(axis=1)
     masks = open_split(prepared, "test", purpose="evaluation").masks.astype(bool)

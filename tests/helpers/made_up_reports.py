@@ -12,8 +12,8 @@ from noise2mask.evaluation.tables import save_table
 from noise2mask.report.diff.revisions import Report
 from noise2mask.report.provenance import Record, record_of
 from noise2mask.study.code_hash import training_code, versions
-from noise2mask.study.paths import RESULTS, cell_folder
-from noise2mask.study.plan import cells, run_settings, samplers_of
+from noise2mask.study.paths import RESULTS, training_folder
+from noise2mask.study.plan import run_settings, samplers_of, trainings_of
 from noise2mask.study.schema import Study
 
 STUDY = Study.model_validate(yaml.safe_load((ROOT / "config" / "test.yaml").read_text()))
@@ -22,13 +22,13 @@ DATA = "lesion_phantom"
 
 def pretend_results(root: Path, study: Study = STUDY, name: str = "test") -> None:
     """Leave the traces of finished trainings and samplings."""
-    for cell in cells(study):
-        folder = cell_folder(root / RESULTS, name, cell)
+    for training in trainings_of(study):
+        folder = training_folder(root / RESULTS, name, training)
         folder.mkdir(parents=True)
-        for sampler in samplers_of(study, cell):
+        for sampler in samplers_of(study, training):
             (folder / sampler).mkdir()
             (folder / sampler / "metrics.csv").touch()
-        code = training_code(run_settings(study, cell))
+        code = training_code(run_settings(study, training))
         run = {"digest": "0" * 16, "code": code, "versions": versions()}
         (folder / "run.json").write_text(json.dumps(run))
 

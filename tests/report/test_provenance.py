@@ -14,11 +14,11 @@ from noise2mask.evaluation.tables import groups_of, headline, read_table
 from noise2mask.report.build import report
 from noise2mask.report.provenance import Record, dataset_table, parsed, record_of
 from noise2mask.study.code_hash import code_behind
-from noise2mask.study.paths import RESULTS, cell_folder, prepared
-from noise2mask.study.plan import cells
-from noise2mask.study.schema import Cell
+from noise2mask.study.paths import RESULTS, prepared, training_folder
+from noise2mask.study.plan import trainings_of
+from noise2mask.study.schema import Training
 
-CELL = "lesion_phantom/segdiff/diffusion/seed0"
+TRAINING = "lesion_phantom/segdiff/diffusion/seed0"
 CASES = {"001": "anna", "002": "anna", "NA": "NA"}
 
 
@@ -47,17 +47,17 @@ def made(root, study=STUDY) -> Record:
 
 def test_cells_and_the_code_behind_them(root):
     record = made(root)
-    assert len(record.cells) == 18 + 7
-    cell = record.cells[CELL]
-    assert cell.current
-    assert list(cell.samplers) == ["ddim2"]
-    part = record.code.parts[cell.part]
+    assert len(record.trainings) == 18 + 7
+    training = record.trainings[TRAINING]
+    assert training.current
+    assert list(training.samplers) == ["ddim2"]
+    part = record.code.parts[training.part]
     assert part == code_behind(
         "training.train", "networks.segdiff", "diffusion.modes:diffusion",
         "diffusion.schedule:linear", "diffusion.weighting:uniform",
     )  # fmt: skip
     assert set(part) <= set(record.code.entries)
-    assert "diffusion.samplers:ddim" in record.code.parts[cell.samplers["ddim2"].part]
+    assert "diffusion.samplers:ddim" in record.code.parts[training.samplers["ddim2"].part]
     assert record.code.parts["metric hd95"][0].startswith("evaluation.metrics:")
     used = [entry for part in record.code.parts.values() for entry in part]
     assert set(record.code.entries) == set(used)
@@ -80,27 +80,31 @@ def test_data_say_what_was_scored(root):
 
 
 def test_code_that_was_edited_after_the_training_is_told(root):
-    path = cell_folder(root / RESULTS, "test", Cell("lesion_phantom", "segdiff", "diffusion", 0))
+    path = training_folder(
+        root / RESULTS, "test", Training("lesion_phantom", "segdiff", "diffusion", 0)
+    )
     run = json.loads((path / "run.json").read_text())
     run |= {"code": "other", "versions": run["versions"] | {"torch": "1.0"}}
     (path / "run.json").write_text(json.dumps(run))
-    cell = made(root).cells[CELL]
-    assert not cell.current
-    assert cell.versions["torch"] == "1.0"
-    assert sum(not one.current for one in made(root).cells.values()) == 1
+    training = made(root).trainings[TRAINING]
+    assert not training.current
+    assert training.versions["torch"] == "1.0"
+    assert sum(not one.current for one in made(root).trainings.values()) == 1
 
 
 def test_what_is_not_there_is_left_out(root):
-    path = cell_folder(root / RESULTS, "test", Cell("lesion_phantom", "segdiff", "diffusion", 0))
+    path = training_folder(
+        root / RESULTS, "test", Training("lesion_phantom", "segdiff", "diffusion", 0)
+    )
     (path / "ddim2" / "metrics.csv").unlink()
-    assert made(root).cells[CELL].samplers == {}
+    assert made(root).trainings[TRAINING].samplers == {}
     (path / "run.json").unlink()
-    assert CELL not in made(root).cells
+    assert TRAINING not in made(root).trainings
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "{", "null"])
 def test_a_damaged_run_is_one_sentence(root, content):
-    path = cell_folder(root / RESULTS, "test", next(cells(STUDY))) / "run.json"
+    path = training_folder(root / RESULTS, "test", next(trainings_of(STUDY))) / "run.json"
     path.write_text(content)
     with pytest.raises(UserError, match=r"run.json is damaged .*; delete its folder"):
         made(root)
@@ -150,10 +154,10 @@ def test_a_record_is_read_back(root):
     record = made(root)
     content = record.model_dump(mode="json")
     assert parsed(json.dumps(content).encode(), "it") == record
-    assert parsed(json.dumps(content | {"format": 2}).encode(), "it") is None
+    assert parsed(json.dumps(content | {"format": 1}).encode(), "it") is None
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format": 1}', b"\xff", b"null"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"format": 2}', b"\xff", b"null"])
 def test_a_damaged_record_is_one_sentence(content):
     with pytest.raises(UserError, match=r"^this file is damaged \(.*\); make the report again.$"):
         parsed(content, "this file")

@@ -12,15 +12,15 @@ from noise2mask.cli import main
 from noise2mask.errors import UserError
 from noise2mask.study.load import load_study
 from noise2mask.study.plan import (
-    cells,
-    cells_read,
+    baseline_trainings,
     draws_of,
     fusion_of,
     most_draws,
-    reference_cells,
     samplers_of,
+    trainings_of,
+    trainings_read,
 )
-from noise2mask.study.schema import Cell
+from noise2mask.study.schema import Training
 
 NETWORK = {
     "title": "EnsemDiff",
@@ -83,16 +83,16 @@ def folder(tmp_path_factory):
         study = load_study(place / "config/controls.yaml")
         run("prepare", "--dataset", "lesion")
         run("blind", "--dataset", "lesion")
-        for cell in cells(study):
-            run("train", *where(cell))
-            for sampler in {"one_pass", "ddim2"} & sources(study, cell):
-                run("sample", *where(cell), "--sampler", sampler)
-                run("sample", *where(cell), "--sampler", sampler, "--split", "val")
-        for cell in cells(study):
-            for sampler in samplers_of(study, cell):
+        for training in trainings_of(study):
+            run("train", *where(training))
+            for sampler in {"one_pass", "ddim2"} & sources(study, training):
+                run("sample", *where(training), "--sampler", sampler)
+                run("sample", *where(training), "--sampler", sampler, "--split", "val")
+        for training in trainings_of(study):
+            for sampler in samplers_of(study, training):
                 if sampler in study.readings:
-                    run("read", *where(cell), "--sampler", sampler)
-                run("evaluate", *where(cell), "--sampler", sampler)
+                    run("read", *where(training), "--sampler", sampler)
+                run("evaluate", *where(training), "--sampler", sampler)
         run("report")
     return place
 
@@ -101,12 +101,14 @@ def run(stage, *options):
     assert main([stage, "--study", "controls", *options]) == 0
 
 
-def where(cell):
-    return [part for name, value in cell._asdict().items() for part in (f"--{name}", str(value))]
+def where(training):
+    return [
+        part for name, value in training._asdict().items() for part in (f"--{name}", str(value))
+    ]
 
 
-def sources(study, cell):
-    names = study.modes[cell.mode].samplers
+def sources(study, training):
+    names = study.modes[training.mode].samplers
     return {study.readings[name].of if name in study.readings else name for name in names}
 
 
@@ -169,8 +171,8 @@ def test_the_report_names_them(folder):
 )
 def test_a_reading_is_no_sampler(folder, monkeypatch, caplog, stage, sampler, sentence):
     monkeypatch.chdir(folder)
-    cell = Cell("lesion", "ensemdiff", "ensemble", 3)
-    assert main([stage, "--study", "controls", *where(cell), "--sampler", sampler]) == 2
+    training = Training("lesion", "ensemdiff", "ensemble", 3)
+    assert main([stage, "--study", "controls", *where(training), "--sampler", sampler]) == 2
     assert sentence in caplog.text
 
 
@@ -184,28 +186,28 @@ def test_a_reading_of_more_draws_than_a_file_holds(folder, monkeypatch, caplog, 
     monkeypatch.chdir(folder)
     study = tmp_path / "controls.yaml"
     study.write_text(text)
-    cell = Cell("lesion", "ensemdiff", "diffusion", 0)
-    assert main(["read", "--study", str(study), *where(cell), "--sampler", "first1"]) == 2
+    training = Training("lesion", "ensemdiff", "diffusion", 0)
+    assert main(["read", "--study", str(study), *where(training), "--sampler", "first1"]) == 2
     assert "holds 3 draws of each case, fewer than the 9" in caplog.text
 
 
 def test_what_a_study_comes_to(tmp_path):
     study = loaded(
         tmp_path,
-        changed(references={"nnunet": {"kind": "nnunet", "title": "nnU-Net"}}) | {"seeds": [0, 7]},
+        changed(baselines={"nnunet": {"kind": "nnunet", "title": "nnU-Net"}}) | {"seeds": [0, 7]},
     )
-    trained = [(cell.mode, cell.seed) for cell in cells(study)]
+    trained = [(training.mode, training.seed) for training in trainings_of(study)]
     assert trained == [
         ("feed_forward", 0), ("feed_forward", 7), ("ensemble", 3), ("ensemble", 1), ("ensemble", 2),
         ("diffusion", 0), ("diffusion", 7),
     ]  # fmt: skip
     first, second = (
-        Cell("lesion", "ensemdiff", "ensemble", 3),
-        Cell("lesion", "ensemdiff", "ensemble", 1),
+        Training("lesion", "ensemdiff", "ensemble", 3),
+        Training("lesion", "ensemdiff", "ensemble", 1),
     )
     assert samplers_of(study, first) == ("members",)
     assert samplers_of(study, second) == ()
-    assert cells_read(study, first, "members") == (first, second)
+    assert trainings_read(study, first, "members") == (first, second)
     assert [draws_of(study, name) for name in ("members", "first1", "ddim2", "tempered")] == [
         2,
         1,
@@ -215,7 +217,9 @@ def test_what_a_study_comes_to(tmp_path):
     assert most_draws(study) == 3
     assert fusion_of(study, "squared") == "squared_mean"
     assert fusion_of(study, "ddim2") == "mean"
-    compared = [(cell.network, cell.mode, cell.seed) for cell in reference_cells(study)]
+    compared = [
+        (training.network, training.mode, training.seed) for training in baseline_trainings(study)
+    ]
     assert compared == [("nnunet", "reference", 0), ("nnunet", "reference", 7)]
 
 
@@ -243,12 +247,12 @@ def test_what_a_study_comes_to(tmp_path):
             "readings.ddim2: 'ddim2' is already the name of one of the samplers",
         ),
         (
-            {"references": {"ensemdiff": {"kind": "nnunet", "title": "x"}}},
-            "references.ensemdiff: 'ensemdiff' is already the name of one of the networks",
+            {"baselines": {"ensemdiff": {"kind": "nnunet", "title": "x"}}},
+            "baselines.ensemdiff: 'ensemdiff' is already the name of one of the networks",
         ),
         (
-            {"references": {"other": {"kind": "nnunets", "title": "x"}}},
-            "references.other.kind: unknown kind 'nnunets'; did you mean 'nnunet'?",
+            {"baselines": {"other": {"kind": "nnunets", "title": "x"}}},
+            "baselines.other.kind: unknown kind 'nnunets'; did you mean 'nnunet'?",
         ),
         (
             {"samplers": {"ddim2": {"sampler": "ddim", "steps": 2, "draws": 3, "views": 3}}},

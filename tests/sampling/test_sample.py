@@ -22,13 +22,13 @@ def finished(tmp_path_factory, study, prepared):
     """A finished training of each network, by name."""
     from noise2mask.data.prepared import read_manifest
     from noise2mask.study.plan import run_settings
-    from noise2mask.study.schema import Cell
+    from noise2mask.study.schema import Training
     from noise2mask.training.run import run_of
 
     folder = tmp_path_factory.mktemp("runs")
     for network in study.networks:
-        cell = Cell("lesion_phantom", network, "diffusion", 0)
-        run = run_of(run_settings(study, cell), read_manifest(prepared), "free")
+        training = Training("lesion_phantom", network, "diffusion", 0)
+        run = run_of(run_settings(study, training), read_manifest(prepared), "free")
         train(run, prepared, folder / "work" / network, folder / network, CPU)
     return folder
 
@@ -131,6 +131,24 @@ def test_every_sampler_runs_on_a_trained_network(finished, prepared, tmp_path, n
     assert first == second
 
 
+def test_a_variance_that_is_left_out_is_that_of_the_training(finished, prepared):
+    trained = load_trained(finished / "ensemdiff", CPU)
+    settings = trained.run.settings
+    large = settings.diffusion.model_copy(update={"variance": "fixed_large"})
+    settings = settings.model_copy(update={"diffusion": large})
+    large = dataclasses.replace(trained, run=dataclasses.replace(trained.run, settings=settings))
+    split = open_split(prepared, "test", purpose="evaluation")
+
+    def drawn(trained, **options):
+        sampler = Sampler(sampler="ddpm", steps=3, draws=1, options=options)
+        with torch.inference_mode():
+            return draw(trained, split, [0], sampler)[0]
+
+    assert np.array_equal(drawn(large), drawn(trained, variance="fixed_large"))
+    assert np.array_equal(drawn(trained), drawn(large, variance="fixed_small"))
+    assert not np.array_equal(drawn(large), drawn(trained))
+
+
 def test_cases_prepared_otherwise_are_refused(finished, prepared, make_run):
     from dataclasses import replace
 
@@ -142,7 +160,7 @@ def test_cases_prepared_otherwise_are_refused(finished, prepared, make_run):
         check_same_data(other, split)
     assert str(caught.value) == (
         "the run was trained on lesion_phantom with channels 1, but the prepared cases have 3: "
-        "train this cell again."
+        "run this training again."
     )
 
 

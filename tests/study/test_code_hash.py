@@ -18,7 +18,7 @@ def package(tmp_path, monkeypatch):
     def forget():
         for function in (code_hash._tree, code_hash._statements, code_hash._meaning):
             function.cache_clear()
-        code_hash.fingerprint.cache_clear()
+        code_hash.hash_code.cache_clear()
 
     forget()
     yield copy, forget
@@ -40,13 +40,13 @@ STAGES = {
 def changed(package, module, old, new):
     """Names of the stages whose fingerprint changes with an edit."""
     copy, forget = package
-    before = {name: code_hash.fingerprint(*entries) for name, entries in STAGES.items()}
+    before = {name: code_hash.hash_code(*entries) for name, entries in STAGES.items()}
     path = copy.joinpath(*module.split(".")).with_suffix(".py")
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new, 1))
     forget()
-    after = {name: code_hash.fingerprint(*entries) for name, entries in STAGES.items()}
+    after = {name: code_hash.hash_code(*entries) for name, entries in STAGES.items()}
     return {name for name in STAGES if before[name] != after[name]}
 
 
@@ -86,7 +86,7 @@ def test_one_sampler_and_one_metric_rerun_themselves(package):
 @pytest.mark.parametrize("moved", ["seeds", "training.checkpoint", "evaluation.reliability"])
 def test_a_module_that_moves_reruns_nothing(package, moved):
     copy, forget = package
-    before = {name: code_hash.fingerprint(*entries) for name, entries in STAGES.items()}
+    before = {name: code_hash.hash_code(*entries) for name, entries in STAGES.items()}
     (copy / "elsewhere").mkdir()
     name = moved.rpartition(".")[2]
     copy.joinpath(*moved.split(".")).with_suffix(".py").rename(
@@ -99,7 +99,7 @@ def test_a_module_that_moves_reruns_nothing(package, moved):
         new = f"from noise2mask.elsewhere import old_{name} as {name}\n"
         path.write_text(text.replace(as_module, new))
     forget()
-    after = {name: code_hash.fingerprint(*entries) for name, entries in STAGES.items()}
+    after = {name: code_hash.hash_code(*entries) for name, entries in STAGES.items()}
     assert before == after
     assert any(
         f"elsewhere.old_{name}" in entry
@@ -138,6 +138,6 @@ def test_the_hash_of_an_entry_is_that_of_itself_alone(package):
 
 def test_unknown_entries_are_errors():
     with pytest.raises(ModuleNotFoundError, match="no module 'nowhere'"):
-        code_hash.fingerprint("nowhere")
+        code_hash.hash_code("nowhere")
     with pytest.raises(AttributeError, match="no function 'nothing'"):
-        code_hash.fingerprint("evaluation.metrics:nothing")
+        code_hash.hash_code("evaluation.metrics:nothing")

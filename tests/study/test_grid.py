@@ -13,7 +13,7 @@ from noise2mask.study.grid import expanded, grid_table
 from noise2mask.study.load import load_study
 from noise2mask.study.plan import run_settings
 from noise2mask.study.points import _inverse, points
-from noise2mask.study.schema import Cell
+from noise2mask.study.schema import Training
 
 SCHEDULE = {"linear": {}, "cosine": {"diffusion": {"schedule": {"name": "cosine"}}}}
 SCALE = {
@@ -168,12 +168,12 @@ def test_settings_of_a_training_are_those_of_its_levels(tmp_path):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
     read = load_study(tmp_path / "mine.yaml")
     dataset, network = next(iter(read.datasets)), next(iter(read.networks))
-    base = run_settings(read, Cell(dataset, network, "diffusion", 0))
+    base = run_settings(read, Training(dataset, network, "diffusion", 0))
     seen = set()
     for name, mode in read.modes.items():
         if not mode.levels:
             continue
-        settings = run_settings(read, Cell(dataset, network, name, 0))
+        settings = run_settings(read, Training(dataset, network, name, 0))
         schedule = settings.diffusion.schedule
         rate = base.training.learning_rate if mode.levels["rate"] == "1e-4" else 3e-4
         assert schedule.name == mode.levels["schedule"]
@@ -331,11 +331,11 @@ def test_digits_behind_the_point():
 
 
 def test_a_halton_design_fills_every_stratum():
-    # Any 2^2 3^2 consecutive points have one in each cell of a grid of 4 by 9.
+    # Any 2^2 3^2 consecutive points have one in each training of a grid of 4 by 9.
     for seed in range(3):
         found = points((8, 9), "halton", runs=36, seed=seed, include_base=False)
-        cells = {(first // 2, second) for first, second in found}
-        assert cells == set(itertools.product(range(4), range(9)))
+        trainings = {(first // 2, second) for first, second in found}
+        assert trainings == set(itertools.product(range(4), range(9)))
 
 
 @pytest.mark.parametrize("runs", [None, 0, 6])

@@ -8,8 +8,14 @@ from helpers.project import ROOT
 
 from noise2mask.errors import UserError
 from noise2mask.study.load import check_data, load_study
-from noise2mask.study.plan import analysis_tables, cells, quirky_datasets, run_settings, samplers_of
-from noise2mask.study.schema import Cell
+from noise2mask.study.plan import (
+    analysis_tables,
+    quirky_datasets,
+    run_settings,
+    samplers_of,
+    trainings_of,
+)
+from noise2mask.study.schema import Training
 
 NAMES = sorted(path.stem for path in (ROOT / "config").glob("*.yaml"))
 
@@ -46,27 +52,27 @@ def test_the_studies_of_the_project():
 @pytest.mark.parametrize("name", NAMES)
 def test_every_study_is_sound(name):
     study = load_study(ROOT / "config" / f"{name}.yaml")
-    for cell in cells(study):
-        settings = run_settings(study, cell)
-        assert settings.digest() == run_settings(study, cell).digest()
-        # A member of an ensemble is scored in the cell of the first.
-        assert study.modes[cell.mode].samplers or cell.mode in study.analysis.measured
+    for training in trainings_of(study):
+        settings = run_settings(study, training)
+        assert settings.digest() == run_settings(study, training).digest()
+        # A member of an ensemble is scored in the training of the first.
+        assert study.modes[training.mode].samplers or training.mode in study.analysis.measured
 
 
 @pytest.mark.parametrize("name", ["test", "quick", "real", "gpu", "paper"])
 def test_these_studies_have_the_18_cells(name):
     study = load_study(ROOT / "config" / f"{name}.yaml")
-    scored = [cell for cell in cells(study) if samplers_of(study, cell)]
-    own = [cell for cell in scored if cell.mode in ("feed_forward", "diffusion")]
+    scored = [training for training in trainings_of(study) if samplers_of(study, training)]
+    own = [training for training in scored if training.mode in ("feed_forward", "diffusion")]
     assert len(own) == 18 * len(study.seeds)
-    assert {cell.mode for cell in scored} - {"feed_forward", "diffusion"} <= {"ensemble"}
+    assert {training.mode for training in scored} - {"feed_forward", "diffusion"} <= {"ensemble"}
 
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
 def test_these_studies_keep_the_target_of_the_paper(name):
     study = load_study(ROOT / "config" / f"{name}.yaml", data="somewhere")
-    for cell in cells(study):
-        diffusion = run_settings(study, cell).diffusion
+    for training in trainings_of(study):
+        diffusion = run_settings(study, training).diffusion
         assert diffusion.target == "eps"
         assert diffusion.schedule.input_scale == 1
         assert (diffusion.schedule.name, diffusion.schedule.timesteps) == ("linear", 1000)
@@ -105,7 +111,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "
-        "networks, modes, samplers, readings, references, quirks, diffusion, training, "
+        "networks, modes, samplers, readings, baselines, quirks, diffusion, training, "
         "evaluation, compute, analysis, costs, contrasts, hypotheses, pictures, overrides, "
         "folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
@@ -229,21 +235,22 @@ def test_overrides_apply_in_order_and_only_where_they_say(write):
     )
     study = load_study(path)
     steps = {
-        (cell.network, cell.mode): run_settings(study, cell).training.steps for cell in cells(study)
+        (training.network, training.mode): run_settings(study, training).training.steps
+        for training in trainings_of(study)
     }
     assert steps["segdiff", "diffusion"] == 9
     assert steps["ensemdiff", "diffusion"] == 7
     assert steps["segdiff", "feed_forward"] == 4
-    lesion = run_settings(study, Cell("lesion_phantom", "segdiff", "diffusion", 0)).diffusion
-    nuclei = run_settings(study, Cell("nuclei_phantom", "segdiff", "diffusion", 0)).diffusion
+    lesion = run_settings(study, Training("lesion_phantom", "segdiff", "diffusion", 0)).diffusion
+    nuclei = run_settings(study, Training("nuclei_phantom", "segdiff", "diffusion", 0)).diffusion
     assert (lesion.schedule.input_scale, nuclei.schedule.input_scale) == (0.1, 0.3)
     assert lesion.schedule.timesteps == 100  # the rest of the schedule stays
 
 
 def test_sampler_settings_are_no_part_of_a_training(write):
-    cell = Cell("lesion_phantom", "segdiff", "diffusion", 0)
-    one = run_settings(load_study(write()), cell)
-    other = run_settings(load_study(write(samplers__ddim2__draws=50)), cell)
+    training = Training("lesion_phantom", "segdiff", "diffusion", 0)
+    one = run_settings(load_study(write()), training)
+    other = run_settings(load_study(write(samplers__ddim2__draws=50)), training)
     assert one.digest() == other.digest()
 
 

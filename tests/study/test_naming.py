@@ -9,7 +9,7 @@ from noise2mask.errors import UserError
 from noise2mask.evaluation.labels import labels_of
 from noise2mask.report.settings import datasets_of
 from noise2mask.study.load import check_data, load_study
-from noise2mask.study.plan import cells, run_settings
+from noise2mask.study.plan import run_settings, trainings_of
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_absent_private_data_give_way_to_the_stand_in_under_its_own_name(read):
     assert datasets_of(study)[0].stands_for == "HER2"
     assert "HER2" in labels_of(study).dataset("her2_stand_in")
     assert catalogue.entry("isic2016").title in labels_of(study).dataset("her2_stand_in")
-    assert {run_settings(study, cell).training.steps for cell in cells(study)} == {3}
+    assert {run_settings(study, training).training.steps for training in trainings_of(study)} == {3}
 
 
 def test_the_private_copy_is_used_where_it_lies(read, tmp_path):
@@ -88,7 +88,7 @@ def test_the_private_copy_is_used_where_it_lies(read, tmp_path):
     study = read({"her2": HER2}, overrides=[{"datasets": ["her2"], "training": {"steps": 3}}])
     assert list(study.datasets) == ["her2"]
     assert study.datasets["her2"].stands_for is None
-    assert {run_settings(study, cell).training.steps for cell in cells(study)} == {3}
+    assert {run_settings(study, training).training.steps for training in trainings_of(study)} == {3}
 
 
 def test_without_a_stand_in_the_study_says_what_is_needed(read):

@@ -5,7 +5,7 @@ import json
 import torch
 
 from noise2mask.training.checkpoint import (
-    Course,
+    TrainingState,
     optimizer_tensors,
     prefixed,
     restore_optimizer,
@@ -14,7 +14,7 @@ from noise2mask.training.checkpoint import (
 
 
 def test_the_history_holds_means_of_windows_and_the_last_step():
-    course, steps = Course(), 1001
+    course, steps = TrainingState(), 1001
     for step in range(1, steps + 1):
         course.step = step
         course.note(float(step), steps)
@@ -25,7 +25,7 @@ def test_the_history_holds_means_of_windows_and_the_last_step():
 
 
 def test_val_chooses_the_first_of_the_least_losses():
-    course, chosen = Course(), []
+    course, chosen = TrainingState(), []
     for step, loss in enumerate([0.5, 0.3, 0.3, 0.4], start=1):
         course.step = step
         chosen.append(course.validated(loss))
@@ -35,8 +35,8 @@ def test_val_chooses_the_first_of_the_least_losses():
 
 
 def test_a_course_goes_on_from_what_it_said():
-    course = Course(step=3, best_step=2, best_loss=0.25, history=[{"step": 1}], window=[0.5])
-    other = Course()
+    course = TrainingState(step=3, best_step=2, best_loss=0.25, history=[{"step": 1}], window=[0.5])
+    other = TrainingState()
     other.go_on(json.loads(json.dumps(course.progress())))
     assert other == course
 

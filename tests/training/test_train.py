@@ -15,7 +15,7 @@ import torch
 from helpers.project import ROOT
 
 from noise2mask.errors import UserError
-from noise2mask.study.schema import Training
+from noise2mask.study.schema import TrainingSettings
 from noise2mask.training import train as training
 from noise2mask.training.run import load_run, load_tensors
 from noise2mask.training.train import batch_rows, learning_rate, train
@@ -192,7 +192,7 @@ def test_training_never_opens_the_test_split(make_run, prepared, tmp_path):
     assert (tmp_path / "out" / "run.json").exists()
 
 
-def test_two_processes_cannot_train_the_same_cell(make_run, prepared, tmp_path):
+def test_two_processes_cannot_run_the_same_training(make_run, prepared, tmp_path):
     with training._alone(tmp_path / "work"), pytest.raises(UserError, match="another process"):
         train(make_run(), prepared, tmp_path / "work", tmp_path / "out", CPU)
 
@@ -264,7 +264,7 @@ def test_every_case_is_seen_equally_often():
 
 
 def test_learning_rate_rises_then_follows_half_a_cosine():
-    settings = Training(steps=100, learning_rate=0.5, warm_up=10, decay="cosine")
+    settings = TrainingSettings(steps=100, learning_rate=0.5, warm_up=10, decay="cosine")
     rates = [learning_rate(settings, step) for step in range(1, 101)]
     assert rates[0] == pytest.approx(0.05)
     assert max(rates) == rates[9] == 0.5

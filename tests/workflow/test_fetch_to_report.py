@@ -105,8 +105,8 @@ def test_a_study_fetches_what_it_names_and_labels_the_stand_in(project):
     assert jobs_in(text)["fetch"] == 1
     record = json.loads((project.folder / "data/raw/isic2016" / RECORD).read_text())
     assert len(record["archives"]) == 4
-    cell = project.folder / "results/skin/isic2016/ensemdiff/feed_forward/seed0"
-    settings = json.loads((cell / "run.json").read_text())
+    training = project.folder / "results/skin/isic2016/ensemdiff/feed_forward/seed0"
+    settings = json.loads((training / "run.json").read_text())
     assert settings["data"]["licence"] == catalogue.entry("isic2016").licence
     prepared = project.folder / "data/prepared/skin/isic2016"
     manifest = json.loads((prepared / "manifest.json").read_text())

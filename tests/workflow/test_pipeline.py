@@ -16,7 +16,7 @@ from helpers.project import ROOT, Project, edit
 from PIL import Image
 
 from noise2mask.study.load import load_study
-from noise2mask.study.plan import cells
+from noise2mask.study.plan import trainings_of
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +31,11 @@ def done(tmp_path_factory) -> Project:
 def test_the_study_leaves_what_readers_rely_on(done):
     for network in ("ensemdiff", "segdiff", "medsegdiff"):
         for mode, sampler in (("feed_forward", "one_pass"), ("diffusion", "ddim2")):
-            cell = done.folder / f"results/mini/lesion_phantom/{network}/{mode}/seed0"
+            training = done.folder / f"results/mini/lesion_phantom/{network}/{mode}/seed0"
             for name in ("run.json", "model.safetensors", "history.jsonl"):
-                assert (cell / name).stat().st_size > 0
+                assert (training / name).stat().st_size > 0
             for name in ("draws.npz", "metrics.csv", "reliability.csv"):
-                assert (cell / sampler / name).stat().st_size > 0
+                assert (training / sampler / name).stat().st_size > 0
     report = done.folder / "reports/mini"
     summary = pd.read_csv(report / "summary.csv")
     assert set(summary.network) == {"ensemdiff", "segdiff", "medsegdiff", "blind"}
@@ -300,7 +300,7 @@ def test_every_study_dry_runs_here_and_on_a_cluster(done, study, profile):
     (done.folder / "somewhere").mkdir(exist_ok=True)
     status, text = done.snakemake("-n", *profile, study=study, data="somewhere")
     assert status == 0, text
-    trainings = len(list(cells(load_study(done.folder / "config" / f"{study}.yaml"))))
+    trainings = len(list(trainings_of(load_study(done.folder / "config" / f"{study}.yaml"))))
     assert trainings >= 18
     assert re.search(rf"^train\s+{trainings}$", text, re.MULTILINE)
 

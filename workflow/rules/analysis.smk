@@ -1,7 +1,7 @@
 # What is known without a score: fingerprints of datasets, and losses along the noise axis.
 
 
-rule describe:
+rule fingerprint:
     input:
         rules.prepare.output,
     output:
@@ -10,9 +10,9 @@ rule describe:
             for table in ("cases", "curves", "figures", "geometry", "readability")
         ],
     log:
-        f"logs/{NAME}/{{dataset}}.describe.log",
+        f"logs/{NAME}/{{dataset}}.fingerprint.log",
     benchmark:
-        f"logs/{NAME}/{{dataset}}.describe.benchmark.tsv"
+        f"logs/{NAME}/{{dataset}}.fingerprint.benchmark.tsv"
     conda:
         ENVIRONMENT
     params:
@@ -28,14 +28,14 @@ rule describe:
             ]
         ),
     shell:
-        "noise2mask describe --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        "noise2mask fingerprint --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --log {log}"
 
 
 rule measure:
     input:
-        measured_cells("run.json"),
-        measured_cells("model.safetensors"),
+        measured_trainings("run.json"),
+        measured_trainings("model.safetensors"),
         rules.prepare.output,
     output:
         MEASURED,

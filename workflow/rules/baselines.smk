@@ -1,4 +1,4 @@
-# References: implementations of others on the same cases and splits, in environments of their own.
+# Baselines: implementations of others on the same cases and splits, in environments of their own.
 
 
 rule environment:
@@ -15,7 +15,7 @@ rule environment:
         "noise2mask environment {wildcards.kind} --log {log}"
 
 
-rule reference:
+rule baseline:
     input:
         rules.prepare.output,
         lambda wildcards: str(environment_of(wildcards) / "installed"),
@@ -23,11 +23,11 @@ rule reference:
         run=f"{COMPARISON}/run.json",
         draws=f"{COMPARISON}/{PREDICTION}/draws.npz",
     log:
-        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.log",
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.log",
     benchmark:
-        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.benchmark.tsv"
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.benchmark.tsv"
     wildcard_constraints:
-        reference=named(STUDY.references),
+        baseline=named(STUDY.baselines),
     conda:
         ENVIRONMENT
     threads: STUDY.compute.threads
@@ -39,12 +39,12 @@ rule reference:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.reference_code(
-            STUDY.references[wildcards.reference]
+        code=lambda wildcards: code_hash.baseline_code(
+            STUDY.baselines[wildcards.baseline]
         ),
         settings=lambda wildcards: digest(
             [
-                STUDY.references[wildcards.reference].model_dump(
+                STUDY.baselines[wildcards.baseline].model_dump(
                     mode="json", include={"kind", "options"}
                 ),
                 STUDY.datasets[wildcards.dataset].augmentation,
@@ -52,6 +52,6 @@ rule reference:
             ]
         ),
     shell:
-        "{params.python} -m noise2mask reference --study {params.study} {params.data}"
-        " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
+        "{params.python} -m noise2mask baseline --study {params.study} {params.data}"
+        " --dataset {wildcards.dataset} --baseline {wildcards.baseline} --seed {wildcards.seed}"
         " --log {log}"

@@ -10,22 +10,22 @@ from noise2mask.study.plan import (
     PREDICTION,
     REFERENCE,
     analysis_tables,
-    cells,
-    cells_read,
+    trainings_of,
+    trainings_read,
     described_datasets,
     fusion_of,
-    measured_places,
+    measured_modes,
     most_draws,
     needs_measurement,
-    priced_cells,
-    priced_references,
-    reference_cells,
+    priced_trainings,
+    priced_baselines,
+    baseline_trainings,
     run_settings,
     samplers_of,
     scored_datasets,
     thresholds_of,
 )
-from noise2mask.study.schema import Cell, Place, digest
+from noise2mask.study.schema import Training, Measured, digest
 from noise2mask.study.load import check_data, load_study
 
 STUDY_FILE = paths.study_file(str(config.get("study", "quick")))
@@ -38,16 +38,16 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-CELLS = list(cells(STUDY))
-COMPARED = list(reference_cells(STUDY))
-PRICED = priced_cells(STUDY)
+TRAININGS = list(trainings_of(STUDY))
+COMPARED = list(baseline_trainings(STUDY))
+PRICED = priced_trainings(STUDY)
 PREPARED = str(paths.prepared(NAME, "{dataset}"))
-CELL = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
+TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
 COMPARISON = (
-    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{reference}}/{REFERENCE}/seed{{seed}}"
+    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 )
-MEASURED = str(paths.measured_file(NAME, Place("{dataset}", "{network}", "{seed}")))
+MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
 # Likelihoods are clipped by the largest number of draws of the study.
@@ -70,52 +70,52 @@ wildcard_constraints:
     seed="[0-9]+",
     sampler="[a-z0-9_]+",
     raw="[a-z0-9_]+",
-    reference="[a-z0-9_]+",
+    baseline="[a-z0-9_]+",
     kind="[a-z0-9]+",
 
 
-def cell_of(wildcards):
-    return Cell(
+def training_of(wildcards):
+    return Training(
         wildcards.dataset, wildcards.network, wildcards.mode, int(wildcards.seed)
     )
 
 
 def settings_of(wildcards):
-    return run_settings(STUDY, cell_of(wildcards))
+    return run_settings(STUDY, training_of(wildcards))
 
 
 def environment_of(wildcards):
-    return paths.environment(STUDY.references[wildcards.reference].kind)
+    return paths.environment(STUDY.baselines[wildcards.baseline].kind)
 
 
 def place_of(wildcards):
-    return Place(wildcards.dataset, wildcards.network, int(wildcards.seed))
+    return Measured(wildcards.dataset, wildcards.network, int(wildcards.seed))
 
 
 def measured_runs(wildcards):
     """The settings of the trainings that are measured together."""
     place = place_of(wildcards)
     return [
-        run_settings(STUDY, Cell(place.dataset, place.network, mode, place.seed))
-        for mode in measured_places(STUDY)[place]
+        run_settings(STUDY, Training(place.dataset, place.network, mode, place.seed))
+        for mode in measured_modes(STUDY)[place]
     ]
 
 
-def measured_cells(file):
+def measured_trainings(file):
     """A function that gives `file` of the trainings that are measured together."""
 
     def files(wildcards):
         place = place_of(wildcards)
         return [
             str(
-                paths.cell_folder(
+                paths.training_folder(
                     paths.RESULTS,
                     NAME,
-                    Cell(place.dataset, place.network, mode, place.seed),
+                    Training(place.dataset, place.network, mode, place.seed),
                 )
                 / file
             )
-            for mode in measured_places(STUDY)[place]
+            for mode in measured_modes(STUDY)[place]
         ]
 
     return files
@@ -125,7 +125,7 @@ def needed_measurement(wildcards):
     """What a training takes from others before it begins."""
     if not needs_measurement(settings_of(wildcards).diffusion):
         return []
-    return [str(paths.measured_file(NAME, cell_of(wildcards).place()))]
+    return [str(paths.measured_file(NAME, training_of(wildcards).measured()))]
 
 
 def raw_files(wildcards):
@@ -153,11 +153,11 @@ def drawn_for(wildcards, split):
     """The draws that a reading takes together."""
     return [
         str(
-            paths.cell_folder(paths.RESULTS, NAME, cell)
+            paths.training_folder(paths.RESULTS, NAME, training)
             / STUDY.readings[wildcards.reading].of
             / paths.DRAWS[split]
         )
-        for cell in cells_read(STUDY, cell_of(wildcards), wildcards.reading)
+        for training in trainings_read(STUDY, training_of(wildcards), wildcards.reading)
     ]
 
 
@@ -170,11 +170,11 @@ def named(names):
 
 
 def scored(file):
-    """`file` of every cell and sampler of the study."""
+    """`file` of every training and sampler of the study."""
     return [
-        str(paths.cell_folder(paths.RESULTS, NAME, cell) / sampler / file)
-        for cell in [*CELLS, *COMPARED]
-        for sampler in samplers_of(STUDY, cell)
+        str(paths.training_folder(paths.RESULTS, NAME, training) / sampler / file)
+        for training in [*TRAININGS, *COMPARED]
+        for sampler in samplers_of(STUDY, training)
     ]
 
 
@@ -184,7 +184,7 @@ def costs():
         return []
     own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(paths.reference_cost_file(NAME, cell)) for cell in priced_references(STUDY)
+        str(paths.baseline_cost_file(NAME, training)) for training in priced_baselines(STUDY)
     ]
 
 
@@ -196,5 +196,5 @@ def analysed():
         for table in ("cases", "curves", "figures", "geometry", "readability")
     ]
     return described + [
-        str(paths.measured_file(NAME, place)) for place in measured_places(STUDY)
+        str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)
     ]

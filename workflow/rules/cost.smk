@@ -5,13 +5,13 @@
 rule cost:
     input:
         [
-            str(paths.cell_folder(paths.RESULTS, NAME, cell) / file)
-            for cell in PRICED
+            str(paths.training_folder(paths.RESULTS, NAME, training) / file)
+            for training in PRICED
             for file in ("run.json", "model.safetensors")
         ],
         expand(
             rules.prepare.output,
-            dataset=dict.fromkeys(cell.dataset for cell in PRICED),
+            dataset=dict.fromkeys(training.dataset for training in PRICED),
         ),
     output:
         str(paths.cost_file(NAME)),
@@ -29,7 +29,7 @@ rule cost:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         code=code_hash.costing_code(
-            [run_settings(STUDY, cell) for cell in PRICED], STUDY.samplers.values()
+            [run_settings(STUDY, training) for training in PRICED], STUDY.samplers.values()
         ),
         settings=digest(
             STUDY.model_dump(
@@ -40,18 +40,18 @@ rule cost:
         "noise2mask cost --study {params.study} {params.data} --log {log}"
 
 
-rule reference_cost:
+rule baseline_cost:
     input:
-        rules.reference.output.run,
+        rules.baseline.output.run,
         rules.prepare.output,
     output:
         f"{COMPARISON}/cost.csv",
     log:
-        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.log",
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.cost.log",
     benchmark:
-        f"logs/{NAME}/{{dataset}}.{{reference}}.seed{{seed}}.cost.benchmark.tsv"
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.cost.benchmark.tsv"
     wildcard_constraints:
-        reference=named(STUDY.references),
+        baseline=named(STUDY.baselines),
     priority: -1
     conda:
         ENVIRONMENT
@@ -62,10 +62,10 @@ rule reference_cost:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.reference_code(
-            STUDY.references[wildcards.reference]
+        code=lambda wildcards: code_hash.baseline_code(
+            STUDY.baselines[wildcards.baseline]
         ),
     shell:
-        "{params.python} -m noise2mask reference-cost --study {params.study} {params.data}"
-        " --dataset {wildcards.dataset} --reference {wildcards.reference} --seed {wildcards.seed}"
+        "{params.python} -m noise2mask baseline-cost --study {params.study} {params.data}"
+        " --dataset {wildcards.dataset} --baseline {wildcards.baseline} --seed {wildcards.seed}"
         " --log {log}"

@@ -3,12 +3,12 @@
 
 rule evaluate:
     input:
-        f"{CELL}/{{sampler}}/draws.npz",
+        f"{TRAINING}/{{sampler}}/draws.npz",
         rules.prepare.output.manifest,
         rules.prepare.output.test,
     output:
-        f"{CELL}/{{sampler}}/metrics.csv",
-        f"{CELL}/{{sampler}}/reliability.csv",
+        f"{TRAINING}/{{sampler}}/metrics.csv",
+        f"{TRAINING}/{{sampler}}/reliability.csv",
     log:
         f"{JOB}.{{sampler}}.evaluate.log",
     benchmark:

@@ -12,7 +12,7 @@ rule sample:
             split=SPLIT_OF[wildcards.drawn],
         ),
     output:
-        f"{CELL}/{{sampler}}/{{drawn}}.npz",
+        f"{TRAINING}/{{sampler}}/{{drawn}}.npz",
     log:
         f"{JOB}.{{sampler}}.{{drawn}}.sample.log",
     benchmark:
@@ -59,7 +59,7 @@ rule read:
         rules.prepare.output.val,
         rules.prepare.output.test,
     output:
-        f"{CELL}/{{reading}}/draws.npz",
+        f"{TRAINING}/{{reading}}/draws.npz",
     log:
         f"{JOB}.{{reading}}.read.log",
     benchmark:

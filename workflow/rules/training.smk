@@ -8,9 +8,9 @@ rule train:
         rules.prepare.output.val,
         needed_measurement,
     output:
-        run=f"{CELL}/run.json",
-        model=f"{CELL}/model.safetensors",
-        history=f"{CELL}/history.jsonl",
+        run=f"{TRAINING}/run.json",
+        model=f"{TRAINING}/model.safetensors",
+        history=f"{TRAINING}/history.jsonl",
     log:
         f"{JOB}.train.log",
     benchmark:

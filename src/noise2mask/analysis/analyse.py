@@ -31,28 +31,28 @@ from noise2mask.study.grid import grid_table
 from noise2mask.study.paths import (
     DRAWS,
     RESULTS,
-    cell_folder,
+    baseline_cost_file,
     cost_file,
     described_folder,
     measured_file,
     prepared,
-    reference_cost_file,
+    training_folder,
 )
 from noise2mask.study.plan import (
     analysis_tables,
-    cells,
+    baseline_trainings,
     described_datasets,
     draws_compared,
     draws_masks,
-    measured_places,
-    priced_cells,
-    priced_references,
+    measured_modes,
+    priced_baselines,
+    priced_trainings,
     quirky_datasets,
-    reference_cells,
     run_settings,
     samplers_of,
+    trainings_of,
 )
-from noise2mask.study.schema import Cell, Hypotheses, Study
+from noise2mask.study.schema import Hypotheses, Study, Training
 
 NAMES = ("dice", "iou", "ece", "brier")
 """Metrics of sweeps and contrasts."""
@@ -138,10 +138,10 @@ def _draws(study: Study, scores: Tables) -> pd.DataFrame:
 def _references(study: Study, name: str, root: Path) -> pd.DataFrame:
     """What the runs of references say of themselves, each note of a dataset once."""
     rows = []
-    for cell in reference_cells(study):
-        path = cell_folder(root / RESULTS, name, cell) / "run.json"
+    for training in baseline_trainings(study):
+        path = training_folder(root / RESULTS, name, training) / "run.json"
         notes = said_by_run(path, "notes")["notes"] if path.exists() else []
-        rows += [(cell.dataset, cell.network, note) for note in notes]
+        rows += [(training.dataset, training.network, note) for note in notes]
     return pd.DataFrame(rows, columns=list(COLUMNS["references"])).drop_duplicates()
 
 
@@ -149,10 +149,10 @@ def _priced(
     study: Study, name: str, root: Path, summary: pd.DataFrame, missing: list[str]
 ) -> dict[str, pd.DataFrame]:
     """The tables of costs; what was not measured is added to `missing`."""
-    paths = {root / cost_file(name): "costs"} if priced_cells(study) else {}
+    paths = {root / cost_file(name): "costs"} if priced_trainings(study) else {}
     paths |= {
-        root / reference_cost_file(name, cell): f"{cell.dataset} {cell.network} cost"
-        for cell in priced_references(study)
+        root / baseline_cost_file(name, training): f"{training.dataset} {training.network} cost"
+        for training in priced_baselines(study)
     }
     found = [cost_table([])]
     for path, label in paths.items():
@@ -271,10 +271,12 @@ def _claims(
 
 def _on_eps(study: Study, mode: str) -> str | None:
     """The first measured mode of this kind that is trained on eps."""
-    for cell in cells(study):
-        measured = cell.mode in study.analysis.measured and study.modes[cell.mode].mode == mode
-        if measured and run_settings(study, cell).diffusion.target == "eps":
-            return cell.mode
+    for training in trainings_of(study):
+        measured = (
+            training.mode in study.analysis.measured and study.modes[training.mode].mode == mode
+        )
+        if measured and run_settings(study, training).diffusion.target == "eps":
+            return training.mode
     return None
 
 
@@ -289,7 +291,7 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
         else:
             missing.append(f"{dataset} fingerprint")
     measured = [pd.DataFrame(columns=[*MEASURED, "clipped"])]
-    for place in measured_places(study):
+    for place in measured_modes(study):
         path = root / measured_file(name, place)
         if path.exists():
             rows = read_table(checked(path))
@@ -309,12 +311,12 @@ def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:
         for proper, other in quirk.datasets.items()
         if study.datasets[proper].masks != study.datasets[other].masks
     }
-    found = [pd.DataFrame(columns=[*Cell._fields, "sampler", "case", "metric", "value"])]
-    for cell in cells(study):
-        for sampler in samplers_of(study, cell) if cell.dataset in pairs else ():
-            draws = cell_folder(root / RESULTS, name, cell) / sampler / DRAWS["test"]
-            data = root / prepared(name, pairs[cell.dataset])
+    found = [pd.DataFrame(columns=[*Training._fields, "sampler", "case", "metric", "value"])]
+    for training in trainings_of(study):
+        for sampler in samplers_of(study, training) if training.dataset in pairs else ():
+            draws = training_folder(root / RESULTS, name, training) / sampler / DRAWS["test"]
+            data = root / prepared(name, pairs[training.dataset])
             if draws.exists() and data.exists():
                 scores = scores_of(study, sampler, draws, data)
-                found.append(scores.assign(**cell._asdict(), sampler=sampler))
+                found.append(scores.assign(**training._asdict(), sampler=sampler))
     return pd.concat(found[1:] or found, ignore_index=True)

@@ -42,7 +42,7 @@ class Job(NamedTuple):
     device: torch.device
 
 
-class Reference(NamedTuple):
+class TrainedBaseline(NamedTuple):
     """A trained reference.
 
     Attributes:

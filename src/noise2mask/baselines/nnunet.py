@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model, save
 
 from noise2mask import files
-from noise2mask.baselines.base import Images, Job, Probabilities, Reference
+from noise2mask.baselines.base import Images, Job, Probabilities, TrainedBaseline
 from noise2mask.baselines.nnunet_files import claim, clear
 from noise2mask.errors import UserError
 
@@ -86,7 +86,7 @@ def fit(
     clear(job)
 
 
-def load(folder: Path, device: torch.device) -> Reference:
+def load(folder: Path, device: torch.device) -> TrainedBaseline:
     """What :func:`fit` left in `folder`, behind nnU-Net's own predictor.
 
     Raises:
@@ -129,7 +129,7 @@ def load(folder: Path, device: torch.device) -> Reference:
         return np.stack([_foreground(predictor, image) for image in images])
 
     example = torch.zeros(1, channels, *configuration.patch_size, device=device)
-    return Reference(network, example, predict, _notes(record))
+    return TrainedBaseline(network, example, predict, _notes(record))
 
 
 def _foreground(predictor: Any, image: Images) -> Probabilities:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from noise2mask.baselines.base import Images, Job, Probabilities, Reference
+from noise2mask.baselines.base import Images, Job, Probabilities, TrainedBaseline
 from noise2mask.baselines.mix_transformer import (
     LOGITS,
     SMALLEST,
@@ -73,7 +73,7 @@ def fit(
     train(job, recipe)
 
 
-def load(folder: Path, device: torch.device) -> Reference:
+def load(folder: Path, device: torch.device) -> TrainedBaseline:
     """The trained network in `folder`.
 
     Raises:
@@ -99,7 +99,7 @@ def load(folder: Path, device: torch.device) -> Reference:
         return _probabilities(network, images, recipe.side, data)
 
     example = torch.zeros(1, channels_of(network), shown, shown, device=device)
-    return Reference(network, example, predict, _notes(recipe))
+    return TrainedBaseline(network, example, predict, _notes(recipe))
 
 
 def _notes(recipe: Recipe) -> tuple[str, ...]:

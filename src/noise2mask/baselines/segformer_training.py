@@ -20,11 +20,11 @@ from noise2mask.errors import UserError
 from noise2mask.files import write_json, write_text
 from noise2mask.progress import LOG, Progress
 from noise2mask.seeds import seed_of
-from noise2mask.study.code_hash import fingerprint, versions
+from noise2mask.study.code_hash import hash_code, versions
 from noise2mask.study.schema import digest
 from noise2mask.training.augment import augment, standardise
 from noise2mask.training.checkpoint import (
-    Course,
+    TrainingState,
     optimizer_tensors,
     prefixed,
     restore_optimizer,
@@ -57,7 +57,7 @@ class Recipe(NamedTuple):
 
 
 @dataclass(kw_only=True)
-class State(Course):
+class State(TrainingState):
     """What a training is made of at the end of a step; `best` are the weights that val chose."""
 
     network: nn.Module
@@ -98,7 +98,7 @@ def _record(job: Job, recipe: Recipe) -> dict[str, Any]:
         "augmentation": job.augmentation,
         "seed": job.seed,
         "data": {"digest": digest([manifest.digests["train"], manifest.digests["val"]])},
-        "code": fingerprint("baselines.segformer:fit"),
+        "code": hash_code("baselines.segformer:fit"),
     }
     data = {
         "name": manifest.dataset,

@@ -12,7 +12,7 @@ from noise2mask.networks.base import Network
 
 def drawn_timesteps(process: Process, batch: int, generator: torch.Generator) -> Tensor:
     """Timesteps of a batch from the density of the process, int64 (B,), on the CPU."""
-    density = process.emphasis.density
+    density = process.timestep_weights.density
     if bool((density == density[0]).all()):
         return torch.randint(process.schedule.timesteps, (batch,), generator=generator)
     return torch.multinomial(density, batch, replacement=True, generator=generator)
@@ -53,7 +53,7 @@ def squared_error(
 
 def weights(process: Process, t: Tensor, like: Tensor) -> Tensor:
     """Factors of the loss at timesteps (B,), of the type and on the device of `like`, (B,)."""
-    return process.schedule.at(process.emphasis.weight, t, like)
+    return process.schedule.at(process.timestep_weights.weight, t, like)
 
 
 def overlap_loss(logits: Tensor, mask: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from noise2mask.diffusion.targets import (
     x_0_from_output,
 )
 from noise2mask.diffusion.variational import variance_fraction
-from noise2mask.diffusion.weighting import Emphasis
+from noise2mask.diffusion.weighting import TimestepWeights
 from noise2mask.networks.base import Network
 
 Head = Literal["output", "calibration"]
@@ -77,7 +77,7 @@ class Process:
         clip: clip x_0_hat to those levels.
         reduction: of squared errors over pixels.
         calibration_weight: of the loss of a second head.
-        emphasis: how often a training draws each timestep, and the factor of its loss there.
+        timestep_weights: how often a training draws each timestep, and the factor of its loss.
         use: what the network sees, and what x_0 is.
     """
 
@@ -88,7 +88,7 @@ class Process:
     clip: bool
     reduction: Literal["mean", "sum"]
     calibration_weight: float
-    emphasis: Emphasis
+    timestep_weights: TimestepWeights
     use: Use = USUAL
 
     def shown(self, image: Tensor) -> Tensor:

@@ -51,7 +51,11 @@ def ddpm(
     *,
     generator: Generators = None,
     variance: Annotated[
-        Variance, Field(description="variance of a step: the posterior's, beta, or the network's")
+        Variance,
+        Field(
+            description="variance of a step: the posterior's, beta, or the network's; that of the "
+            "training when a study leaves it out"
+        ),
     ] = "fixed_small",
 ) -> Tensor:
     """Ancestral sampling: each step draws from the posterior at the estimate of x_0.

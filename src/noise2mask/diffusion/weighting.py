@@ -2,7 +2,7 @@
 
 Every public function of this module is a weighting that a study may name. All have one signature::
 
-    weighting(schedule, target, *, options) -> Emphasis
+    weighting(schedule, target, *, options) -> TimestepWeights
 
 so that training minimises the sum over t of density_t weight_t L_t, L_t being the mean squared
 error of the target. With SNR = A/(1 - A) of the schedule, input scale included, the losses of one
@@ -28,7 +28,7 @@ from noise2mask.diffusion.targets import Target
 from noise2mask.errors import UserError
 
 
-class Emphasis(NamedTuple):
+class TimestepWeights(NamedTuple):
     """What a weighting decides, float64 on the CPU.
 
     Attributes:
@@ -40,7 +40,7 @@ class Emphasis(NamedTuple):
     weight: Tensor
 
 
-def uniform(schedule: Schedule, target: Target) -> Emphasis:  # noqa: ARG001 - one signature
+def uniform(schedule: Schedule, target: Target) -> TimestepWeights:  # noqa: ARG001 - one signature
     """Every timestep alike (Ho et al. 2020, arXiv 2006.11239, eq. 14)."""
     return _weighted(torch.ones_like(schedule.alphas_cumprod))
 
@@ -50,7 +50,7 @@ def min_snr(
     target: Target,
     *,
     gamma: Annotated[float, Field(gt=0, le=1e6, description="SNR at which weights end")] = 5.0,
-) -> Emphasis:
+) -> TimestepWeights:
     """The x_0 loss times min(SNR, `gamma`), at uniform timesteps.
 
     Hang et al. 2023 (arXiv 2303.09556), section 3.4: the eps loss times min(SNR, gamma)/SNR, the v
@@ -60,7 +60,7 @@ def min_snr(
     return _weighted(snr.clamp(max=gamma) / _loss_per_x_0_loss(snr, target))
 
 
-def snr_plus_one(schedule: Schedule, target: Target) -> Emphasis:
+def snr_plus_one(schedule: Schedule, target: Target) -> TimestepWeights:
     """The x_0 loss times SNR + 1, at uniform timesteps: the plain v loss, whatever the target.
 
     Salimans & Ho 2022 (arXiv 2202.00512), section 4; for masks Christensen et al. 2025
@@ -81,7 +81,7 @@ def benefit(
         tuple[float, ...], Field(description="information there; filled in by the program")
     ] = (),
     floor: Annotated[float, Field(ge=0, le=1, description="share of uniform timesteps")] = 0.1,
-) -> Emphasis:
+) -> TimestepWeights:
     """Timesteps are drawn where the image informs about the mask; all weights are 1.
 
     I(mask; image) is an integral over log SNR (Kong et al. 2023, arXiv 2310.07972). Its measured
@@ -110,7 +110,7 @@ def benefit(
             "schedule, input scale or weighting."
         )
     mixed = (1 - floor) * shares / shares.sum() + floor / schedule.timesteps
-    return Emphasis(torch.from_numpy(mixed), torch.ones_like(schedule.alphas_cumprod))
+    return TimestepWeights(torch.from_numpy(mixed), torch.ones_like(schedule.alphas_cumprod))
 
 
 def _snr(schedule: Schedule) -> Tensor:
@@ -127,9 +127,9 @@ def _loss_per_x_0_loss(snr: Tensor, target: Target) -> Tensor:
     return torch.ones_like(snr)
 
 
-def _weighted(weight: Tensor) -> Emphasis:
+def _weighted(weight: Tensor) -> TimestepWeights:
     """Uniform timesteps, and weights of mean 1."""
-    return Emphasis(torch.full_like(weight, 1 / weight.numel()), weight / weight.mean())
+    return TimestepWeights(torch.full_like(weight, 1 / weight.numel()), weight / weight.mean())
 
 
 def _measurement(

@@ -32,8 +32,14 @@ from noise2mask.evaluation.timing import (
 from noise2mask.progress import Progress
 from noise2mask.sampling.sample import BLOCK, Trained, check_same_data, draw, load_trained, visited
 from noise2mask.study import paths
-from noise2mask.study.plan import draws_of, priced_cells, sampler_behind, samplers_of, seeds_read
-from noise2mask.study.schema import Cell, RunSettings, Sampler, Study, digest
+from noise2mask.study.plan import (
+    draws_of,
+    priced_trainings,
+    sampler_behind,
+    samplers_of,
+    seeds_read,
+)
+from noise2mask.study.schema import RunSettings, Sampler, Study, Training, digest
 from noise2mask.training.run import Run, build_network, load_run
 from noise2mask.training.train import train
 
@@ -44,7 +50,7 @@ FILLERS = 0.1
 class Priced(NamedTuple):
     """One row of the table: the masks of `trainings` networks, `sampler.draws` of each."""
 
-    cell: Cell
+    training: Training
     name: str
     sampler: Sampler
     trainings: int
@@ -80,36 +86,36 @@ def measure_costs(
             f"study {name} scores no sampler, so there is no mask whose cost could be measured: "
             "give a mode samplers."
         )
-    groups = [list(group) for _, group in itertools.groupby(points, key=lambda one: one.cell)]
+    groups = [list(group) for _, group in itertools.groupby(points, key=lambda one: one.training)]
     progress = Progress(f"measuring the costs of {name}", len(points) + len(groups))
     rows: list[list[Cost]] = []
     # All samplings first: in a process that has trained, memory counts for more.
     for group in groups:
-        cell = group[0].cell
-        folder = paths.cell_folder(root / paths.RESULTS, name, cell)
+        training = group[0].training
+        folder = paths.training_folder(root / paths.RESULTS, name, training)
         rows.append(
-            _costs_of(group, folder, root / paths.prepared(name, cell.dataset), device, repeats)
+            _costs_of(group, folder, root / paths.prepared(name, training.dataset), device, repeats)
         )
-        progress.update(sum(map(len, rows)), f"{cell.network} {cell.mode}")
+        progress.update(sum(map(len, rows)), f"{training.network} {training.mode}")
     for number, group in enumerate(groups):
-        cell = group[0].cell
-        run, _ = load_run(paths.cell_folder(root / paths.RESULTS, name, cell))
-        data = root / paths.prepared(name, cell.dataset)
+        training = group[0].training
+        run, _ = load_run(paths.training_folder(root / paths.RESULTS, name, training))
+        data = root / paths.prepared(name, training.dataset)
         step = seconds_per_training_step(run, data, device)
         rows[number] = [row._replace(seconds_per_training_step=step) for row in rows[number]]
-        progress.update(len(points) + number + 1, f"training of {cell.network} {cell.mode}")
+        progress.update(len(points) + number + 1, f"training of {training.network} {training.mode}")
     write_costs([row for group in rows for row in group], out)
 
 
 def priced(study: Study) -> list[Priced]:
     """What is measured: each scored (network, mode, sampler or reading) once."""
     points = []
-    for cell in priced_cells(study):
-        for name in samplers_of(study, cell):
+    for training in priced_trainings(study):
+        for name in samplers_of(study, training):
             trainings = seeds_read(study, name)
             each = draws_of(study, name) // trainings
             sampler = sampler_behind(study, name).model_copy(update={"draws": each})
-            points.append(Priced(cell, name, sampler, trainings))
+            points.append(Priced(training, name, sampler, trainings))
     return points
 
 
@@ -146,8 +152,8 @@ def _cost(
     draws, times = point.sampler.draws * point.trainings, point.trainings
     encoded = point.sampler.views * times
     return Cost(
-        network=point.cell.network,
-        mode=point.cell.mode,
+        network=point.training.network,
+        mode=point.training.mode,
         sampler=point.name,
         steps=steps,
         draws=draws,

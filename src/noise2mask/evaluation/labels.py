@@ -188,7 +188,7 @@ def labels_of(study: Study) -> Labels:
         datasets={
             name: titled(entry.title, entry.stands_for) for name, entry in study.datasets.items()
         },
-        networks={name: entry.title for name, entry in (study.networks | study.references).items()},
+        networks={name: entry.title for name, entry in (study.networks | study.baselines).items()},
         modes={name: entry.title for name, entry in study.modes.items() if entry.title},
         draws={name: draws_of(study, name) for name in (*study.samplers, *study.readings)},
         level=study.evaluation.level,

@@ -1,4 +1,4 @@
-"""Scoring the draws of one cell, and the best that can be said without looking at the image.
+"""Scoring the draws of one training, and the best that can be said without looking at the image.
 
 What is scored is the raw image: where it was cut into tiles, their probabilities and masks are put
 together again first, and ``case`` in the tables is the id of the image.
@@ -18,7 +18,7 @@ from noise2mask.evaluation.reliability import boundary_band, reliability_histogr
 from noise2mask.files import write_text
 from noise2mask.sampling.draws import open_draws
 from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
-from noise2mask.study.schema import Cell, Evaluation, Study
+from noise2mask.study.schema import Evaluation, Study, Training
 
 COLUMNS = (
     "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case", "metric",
@@ -32,15 +32,17 @@ WholeImage = tuple[str, Probabilities, npt.NDArray[np.bool_]]
 """Id of a raw image, its probabilities and its mask."""
 
 
-def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, data: Path) -> None:
-    """Score the draws of one cell and write ``metrics.csv`` and ``reliability.csv`` beside them.
+def evaluate(
+    study: Study, name: str, training: Training, sampler: str, draws: Path, data: Path
+) -> None:
+    """Score the draws of a training; write ``metrics.csv`` and ``reliability.csv`` beside them.
 
     Args:
         study: the study.
         name: its name.
-        cell: which training.
+        training: which training.
         sampler: which sampler.
-        draws: the ``draws.npz`` of the cell.
+        draws: the ``draws.npz`` of the training.
         data: folder of the prepared dataset.
 
     Raises:
@@ -48,9 +50,9 @@ def evaluate(study: Study, name: str, cell: Cell, sampler: str, draws: Path, dat
     """
     split = open_split(data, "test", purpose="evaluation")
     probabilities = _fused(draws, split, fusion_of(study, sampler))
-    reference = cell.network in study.references
+    reference = training.network in study.baselines
     where: dict[str, str | int] = {
-        **cell._asdict(),
+        **training._asdict(),
         "sampler": sampler,
         "steps": 1 if reference else sampler_behind(study, sampler).steps,
         "draws": draws_of(study, sampler),

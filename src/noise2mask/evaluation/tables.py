@@ -25,15 +25,15 @@ from noise2mask.evaluation.labels import trained
 from noise2mask.evaluation.reliability import ece_of, reliability_curve
 from noise2mask.evaluation.score import BLIND, COLUMNS
 from noise2mask.files import checked, write_text
-from noise2mask.study.paths import RESULTS, blind_folder, cell_folder, prepared
+from noise2mask.study.paths import RESULTS, blind_folder, prepared, training_folder
 from noise2mask.study.plan import (
-    cells,
+    baseline_trainings,
     quirky_datasets,
-    reference_cells,
     samplers_of,
     scored_datasets,
+    trainings_of,
 )
-from noise2mask.study.schema import Cell, Study
+from noise2mask.study.schema import Study, Training
 
 PLANNED = ("iou", "ece")
 """Metrics of the planned comparisons, one family for Holm's correction."""
@@ -149,8 +149,8 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
     for dataset in scored_datasets(study):
         for prediction in BLIND:
             yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
-    for cell in (*cells(study), *reference_cells(study)):
-        folder = cell_folder(root / RESULTS, name, cell)
+    for cell in (*trainings_of(study), *baseline_trainings(study)):
+        folder = training_folder(root / RESULTS, name, cell)
         for sampler in samplers_of(study, cell):
             label = f"{cell.dataset} {cell.network} {cell.mode} seed {cell.seed} {sampler}"
             yield label, folder / sampler
@@ -298,14 +298,14 @@ def _comparisons(
 def _history(study: Study, name: str, root: Path) -> pd.DataFrame:
     """Every training's history as (step, name, value)."""
     rows = []
-    for cell in cells(study):
-        path = cell_folder(root / RESULTS, name, cell) / "history.jsonl"
+    for cell in trainings_of(study):
+        path = training_folder(root / RESULTS, name, cell) / "history.jsonl"
         lines = checked(path).read_text(encoding="utf-8").splitlines() if path.exists() else ()
         for line in lines:
             entry = json.loads(line)
             step = entry.pop("step")
             rows += [(*cell, step, key, value) for key, value in entry.items()]
-    return pd.DataFrame(rows, columns=[*Cell._fields, "step", "name", "value"])
+    return pd.DataFrame(rows, columns=[*Training._fields, "step", "name", "value"])
 
 
 def _reliability(histograms: pd.DataFrame) -> pd.DataFrame:

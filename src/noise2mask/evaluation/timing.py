@@ -97,7 +97,7 @@ def reference_cost(
 
     Args:
         name: of the reference in the study.
-        network: see :class:`noise2mask.baselines.base.Reference`, as the next two.
+        network: see :class:`noise2mask.baselines.base.TrainedBaseline`, as the next two.
         example: an input of `network`.
         predict: from images to P(foreground).
         images: (cases, H, W, C), predicted together.

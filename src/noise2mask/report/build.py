@@ -20,7 +20,7 @@ from noise2mask.report.text import ReportInput, write_report
 from noise2mask.study import paths
 from noise2mask.study.code_hash import versions
 from noise2mask.study.plan import analysis_tables, seeds_of
-from noise2mask.study.schema import Cell, Study
+from noise2mask.study.schema import Study, Training
 
 Shown = tuple[npt.NDArray[np.floating], npt.NDArray[np.floating] | None]
 """Mean and, where there are several draws, standard deviation of the draws of one case."""
@@ -134,8 +134,8 @@ def _predictions(
     for mode, entry in study.modes.items():
         if not entry.samplers:
             continue
-        cell = Cell(dataset, network, mode, seeds_of(study, mode)[0])
-        folder = paths.cell_folder(root / paths.RESULTS, name, cell)
+        training = Training(dataset, network, mode, seeds_of(study, mode)[0])
+        folder = paths.training_folder(root / paths.RESULTS, name, training)
         path = folder / entry.samplers[0] / "draws.npz"
         if path.exists():
             with np.load(checked(path), allow_pickle=False) as file:

@@ -17,35 +17,35 @@ from noise2mask.data.prepared import read_manifest
 from noise2mask.errors import UserError
 from noise2mask.files import said_by_run
 from noise2mask.study.code_hash import (
+    baseline_code,
+    baseline_entries,
     code_behind,
     entry_hash,
     measuring_entries,
     metric_entries,
     preparation_entries,
     reading_entries,
-    reference_code,
-    reference_entries,
     sampling_entries,
     scoring_entries,
     training_code,
     training_entries,
     versions,
 )
-from noise2mask.study.paths import RESULTS, cell_folder, prepared
+from noise2mask.study.paths import RESULTS, prepared, training_folder
 from noise2mask.study.plan import (
     PREDICTION,
-    cells,
+    baseline_trainings,
     fusion_of,
-    measured_places,
-    reference_cells,
+    measured_modes,
     run_settings,
     sampler_behind,
     samplers_of,
+    trainings_of,
 )
-from noise2mask.study.schema import Cell, Options, Settings, Study, digest
+from noise2mask.study.schema import Options, Settings, Study, Training, digest
 
 FILE = "provenance.json"
-FORMAT = 1
+FORMAT = 2
 SHORT = 16
 """Digits that are kept of a digest."""
 _ABSOLUTE = re.compile(r"/[\w./ -]*")  # and no regular expression
@@ -104,9 +104,9 @@ class Code(Settings):
 class Record(Settings):
     """The content of ``provenance.json``.
 
-    `cells` are named ``dataset/network/mode/seed0``; `missing` has a line for each result that is
-    not there. Parts of `code` are named after where they start, e.g. ``training segdiff diffusion
-    linear``, ``evaluation mean``, ``metric iou`` and ``measuring``.
+    `trainings` are named ``dataset/network/mode/seed0``; `missing` has a line for each result that
+    is not there. Parts of `code` are named after where they start, e.g.
+    ``training segdiff diffusion linear``, ``evaluation mean``, ``metric iou`` and ``measuring``.
     """
 
     format: int
@@ -115,7 +115,7 @@ class Record(Settings):
     versions: dict[str, str]
     datasets: dict[str, Data]
     code: Code
-    cells: dict[str, Trained]
+    trainings: dict[str, Trained]
     missing: tuple[str, ...]
 
 
@@ -143,12 +143,16 @@ def record_of(
         dataset: _data(study, name, root, dataset, groups, parts) for dataset in study.datasets
     }
     found = {
-        "/".join([*cell[:3], f"seed{cell.seed}"]): _trained(study, name, root, cell, parts)
-        for cell in cells(study)
+        "/".join([*training[:3], f"seed{training.seed}"]): _trained(
+            study, name, root, training, parts
+        )
+        for training in trainings_of(study)
     }
     found |= {
-        "/".join([*cell[:3], f"seed{cell.seed}"]): _compared(study, name, root, cell, parts)
-        for cell in reference_cells(study)
+        "/".join([*training[:3], f"seed{training.seed}"]): _compared(
+            study, name, root, training, parts
+        )
+        for training in baseline_trainings(study)
     }
     evaluation = study.evaluation
     parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation.fusion)
@@ -164,7 +168,7 @@ def record_of(
         versions=versions(),
         datasets=datasets,
         code=Code(entries={entry: entry_hash(entry) for entry in entries}, parts=behind),
-        cells={label: cell for label, cell in found.items() if cell is not None},
+        trainings={label: training for label, training in found.items() if training is not None},
         missing=tuple(missing),
     )
 
@@ -210,8 +214,8 @@ def _analysed(study: Study) -> dict[str, tuple[str, ...]]:
     parts = {}
     if study.analysis.measured:
         measured = [
-            run_settings(study, Cell(place.dataset, place.network, mode, place.seed))
-            for place, modes in measured_places(study).items()
+            run_settings(study, Training(place.dataset, place.network, mode, place.seed))
+            for place, modes in measured_modes(study).items()
             for mode in modes
         ]
         parts["measuring"] = measuring_entries(measured)
@@ -254,21 +258,21 @@ def _data(
 
 
 def _trained(
-    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+    study: Study, name: str, root: Path, training: Training, parts: dict[str, tuple[str, ...]]
 ) -> Trained | None:
     """One training, None if it is not finished; the code behind it is added to `parts`."""
-    folder = cell_folder(root / RESULTS, name, cell)
+    folder = training_folder(root / RESULTS, name, training)
     if not (folder / "run.json").exists():
         return None
     run = said_by_run(folder / "run.json", "digest", "code", "versions")
-    settings = run_settings(study, cell)
+    settings = run_settings(study, training)
     schedule = settings.diffusion.schedule.name
     weighting = settings.diffusion.weighting.name
     part = f"training {settings.network.architecture} {settings.mode} {schedule}"
     part += f" {weighting}" if weighting != "uniform" else ""
     parts[part] = training_entries(settings)
     samplers = {}
-    for sampler in samplers_of(study, cell):
+    for sampler in samplers_of(study, training):
         if (folder / sampler / "metrics.csv").exists():
             entry = sampler_behind(study, sampler)
             drawn = f"sampling {settings.network.architecture} {settings.mode} {schedule} "
@@ -292,22 +296,22 @@ def _trained(
 
 
 def _compared(
-    study: Study, name: str, root: Path, cell: Cell, parts: dict[str, tuple[str, ...]]
+    study: Study, name: str, root: Path, training: Training, parts: dict[str, tuple[str, ...]]
 ) -> Trained | None:
     """One training of a reference, None if it is not finished."""
-    folder = cell_folder(root / RESULTS, name, cell)
+    folder = training_folder(root / RESULTS, name, training)
     if not (folder / "run.json").exists():
         return None
     run = said_by_run(folder / "run.json", "digest", "code", "versions")
-    entry = study.references[cell.network]
+    entry = study.baselines[training.network]
     part = f"reference {entry.kind}"
-    parts[part] = reference_entries(entry)
+    parts[part] = baseline_entries(entry)
     drawn = {PREDICTION: Drawn(settings=run["digest"], part=part)}
     return Trained(
         run=run["digest"],
         code=run["code"],
         part=part,
-        current=run["code"] == reference_code(entry),
+        current=run["code"] == baseline_code(entry),
         versions=run["versions"] if run["versions"] != versions() else {},
         samplers=drawn if (folder / PREDICTION / "metrics.csv").exists() else {},
     )

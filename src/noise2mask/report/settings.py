@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from noise2mask import plugins
 from noise2mask.evaluation.labels import labels_of, metric_of
-from noise2mask.study.plan import cells, draws_of, run_settings
-from noise2mask.study.schema import Cell, RunSettings, Study
+from noise2mask.study.plan import draws_of, run_settings, trainings_of
+from noise2mask.study.schema import RunSettings, Study, Training
 
-Runs = Sequence[tuple[Cell, RunSettings]]
+Runs = Sequence[tuple[Training, RunSettings]]
 
 
 class DatasetNote(NamedTuple):
@@ -71,7 +71,7 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
 
 def departures_of(study: Study) -> tuple[str, ...]:
     """Where the settings are not the paper's, or make the comparison uneven: a sentence each."""
-    runs = [(cell, run) for cell, run in _runs(study) if run.mode == "diffusion"]
+    runs = [(training, run) for training, run in _runs(study) if run.mode == "diffusion"]
     found = []
     targets = [run for _, run in runs if run.diffusion.target != "eps"]
     if targets:
@@ -128,7 +128,7 @@ def _metric_options(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def _runs(study: Study) -> Runs:
-    return [(cell, run_settings(study, cell)) for cell in cells(study)]
+    return [(training, run_settings(study, training)) for training in trainings_of(study)]
 
 
 def _samplings(study: Study) -> Iterator[tuple[str, str]]:
@@ -167,20 +167,24 @@ def _reading(study: Study, name: str) -> str:
 def _across(study: Study, runs: Runs, pick: Callable[[RunSettings], object]) -> str:
     """A setting of all trainings: one value, or each with the trainings that have it."""
     labels = labels_of(study)
-    values = {cell: _spoken(pick(run)) for cell, run in runs}
+    values = {training: _spoken(pick(run)) for training, run in runs}
     if len(set(values.values())) == 1:
         return next(iter(values.values()))
-    names: tuple[Callable[[Cell], str], ...] = (
-        lambda cell: labels.mode(cell.mode),
-        lambda cell: labels.network(cell.network),
-        lambda cell: labels.dataset(cell.dataset),
-        lambda cell: ", ".join(
-            [labels.dataset(cell.dataset), labels.network(cell.network), labels.mode(cell.mode)]
+    names: tuple[Callable[[Training], str], ...] = (
+        lambda training: labels.mode(training.mode),
+        lambda training: labels.network(training.network),
+        lambda training: labels.dataset(training.dataset),
+        lambda training: ", ".join(
+            [
+                labels.dataset(training.dataset),
+                labels.network(training.network),
+                labels.mode(training.mode),
+            ]
         ),
     )
     for name in names:
-        groups = {name(cell): value for cell, value in values.items()}
-        if all(groups[name(cell)] == value for cell, value in values.items()):
+        groups = {name(training): value for training, value in values.items()}
+        if all(groups[name(training)] == value for training, value in values.items()):
             break
     return "; ".join(f"{value} ({group})" for group, value in groups.items())
 

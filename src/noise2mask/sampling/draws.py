@@ -36,6 +36,6 @@ def open_draws(path: Path, split: Split) -> Draws:
     if cases != split.ids or draws.shape[2:] != split.masks.shape[1:]:
         raise UserError(
             f"{path} holds other cases than the prepared split ({len(cases)} against "
-            f"{len(split.ids)} cases); sample this cell again."
+            f"{len(split.ids)} cases); sample it again."
         )
     return np.asarray(draws, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Drawing masks for the test cases of one cell with one sampler.
+"""Drawing masks for the test cases of one training with one sampler.
 
 A draw is a function of the run, the sampler, the case and the draw's number alone. Its noise comes
 from a generator of its own, and the network always sees blocks of the same number of rows: the
@@ -9,7 +9,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from noise2mask.sampling.draws import Draws, save_draws
 from noise2mask.sampling.tta import unview, view
 from noise2mask.seeds import seed_of
 from noise2mask.study.code_hash import sampling_code
-from noise2mask.study.schema import Sampler, digest
+from noise2mask.study.schema import RunSettings, Sampler, digest
 from noise2mask.training.augment import standardise
 from noise2mask.training.run import Run, load_run, process_of
 
@@ -144,7 +144,7 @@ def draw(trained: Trained, split: Split, rows: Sequence[int], sampler: Sampler) 
         schedule,
         timesteps,
         generator=generators,
-        **sampler.options,
+        **_options(sampler, trained.run.settings),
     )
     upright = torch.stack([unview(mask, number) for mask, number in zip(x_0, views, strict=True)])
     masks = decode_mask(upright, trained.process.coding).float().cpu().numpy()
@@ -171,6 +171,13 @@ def visited(timesteps: int, sampler: Sampler) -> list[int]:
             f"{timesteps - 1}."
         )
     return respace(length, sampler.steps)
+
+
+def _options(sampler: Sampler, settings: RunSettings) -> dict[str, Any]:
+    """The options of a sampler; a variance that the study leaves out is that of the training."""
+    known = plugins.options("sampler", sampler.sampler).model_fields
+    own = {"variance": settings.diffusion.variance} if "variance" in known else {}
+    return own | sampler.options
 
 
 def _in_blocks(
@@ -230,7 +237,7 @@ def check_same_data(run: Run, split: Split) -> None:
         if before != after:
             raise UserError(
                 f"the run was trained on {run.data['name']} with {what} {before}, but the prepared "
-                f"cases have {after}: train this cell again."
+                f"cases have {after}: run this training again."
             )
 
 

@@ -1,7 +1,7 @@
 """What code and which versions made a result.
 
 Snakemake sees changed inputs, parameters and rule text, not an edited module behind a command.
-Each rule therefore carries a :func:`fingerprint` of the code that it runs as a parameter.
+Each rule therefore carries a hash (:func:`hash_code`) of the code that it runs as a parameter.
 """
 
 import ast
@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from noise2mask import plugins
 from noise2mask.study.plan import needs_data
-from noise2mask.study.schema import Dataset, Evaluation, Reference, RunSettings, Sampler
+from noise2mask.study.schema import Baseline, Dataset, Evaluation, RunSettings, Sampler
 
 # Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
 _OUTSIDE = {
@@ -184,11 +184,11 @@ def _meaning(entry: str) -> str:
 
 
 @cache
-def fingerprint(*entries: str) -> str:
+def hash_code(*entries: str) -> str:
     """Short hash over the meaning of `entries` and of the package code that they import.
 
     Editing a comment or a docstring changes nothing; editing a shared block changes the
-    fingerprint of all that use it, and of nothing else; a new sampler changes no other's. Moving
+    hash of all that use it, and of nothing else; a new sampler changes no other's. Moving
     code to another module changes nothing either: names of modules are not hashed.
     """
     meanings = {_meaning(entry) for entry in code_behind(*entries)}
@@ -248,9 +248,9 @@ def reading_entries(fusion: str) -> tuple[str, ...]:
     return ("sampling.readings", plugins.entry("fusion", fusion))
 
 
-def reference_entries(reference: Reference) -> tuple[str, ...]:
-    """Where our code behind a reference starts."""
-    return ("baselines.run", plugins.entry("reference", reference.kind))
+def baseline_entries(baseline: Baseline) -> tuple[str, ...]:
+    """Where our code behind a baseline starts."""
+    return ("baselines.run", plugins.entry("baseline", baseline.kind))
 
 
 def scoring_entries(fusion: str) -> tuple[str, ...]:
@@ -266,55 +266,55 @@ def metric_entries(evaluation: Evaluation) -> dict[str, str]:
 
 
 def preparation_code(dataset: Dataset) -> str:
-    """Fingerprint of the code behind a prepared dataset."""
-    return fingerprint(*preparation_entries(dataset))
+    """Hash of the code behind a prepared dataset."""
+    return hash_code(*preparation_entries(dataset))
 
 
 def training_code(settings: RunSettings) -> str:
-    """Fingerprint of the code behind one training."""
-    return fingerprint(*training_entries(settings))
+    """Hash of the code behind one training."""
+    return hash_code(*training_entries(settings))
 
 
 def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
-    """Fingerprint of the code behind one sampling."""
-    return fingerprint(*sampling_entries(settings, sampler))
+    """Hash of the code behind one sampling."""
+    return hash_code(*sampling_entries(settings, sampler))
 
 
 def measuring_code(runs: Iterable[RunSettings]) -> str:
-    """Fingerprint of the code behind the loss of several trainings along the noise axis."""
-    return fingerprint(*measuring_entries(runs))
+    """Hash of the code behind the loss of several trainings along the noise axis."""
+    return hash_code(*measuring_entries(runs))
 
 
 def describing_code() -> str:
-    """Fingerprint of the code behind the fingerprint of a dataset."""
-    return fingerprint("analysis.fingerprints.describe")
+    """Hash of the code behind the fingerprint of a dataset."""
+    return hash_code("analysis.fingerprints.describe")
 
 
 def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:
-    """Fingerprint of the code behind the scores, with the fusion of a reading if it has one."""
+    """Hash of the code behind the scores, with the fusion of a reading if it has one."""
     metrics = metric_entries(evaluation).values()
-    return fingerprint(*scoring_entries(fusion or evaluation.fusion), *metrics)
+    return hash_code(*scoring_entries(fusion or evaluation.fusion), *metrics)
 
 
 def reading_code(fusion: str) -> str:
-    """Fingerprint of the code behind a reading."""
-    return fingerprint(*reading_entries(fusion))
+    """Hash of the code behind a reading."""
+    return hash_code(*reading_entries(fusion))
 
 
 def costing_code(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> str:
-    """Fingerprint of the code behind the costs of several trainings."""
+    """Hash of the code behind the costs of several trainings."""
     named = {plugins.entry("sampler", sampler.sampler) for sampler in samplers}
-    return fingerprint("evaluation.cost", *measuring_entries(runs)[1:], *sorted(named))
+    return hash_code("evaluation.cost", *measuring_entries(runs)[1:], *sorted(named))
 
 
-def reference_code(reference: Reference) -> str:
-    """Fingerprint of our code behind a reference."""
-    return fingerprint(*reference_entries(reference))
+def baseline_code(baseline: Baseline) -> str:
+    """Hash of our code behind a baseline."""
+    return hash_code(*baseline_entries(baseline))
 
 
 def report_code() -> str:
-    """Fingerprint of the code behind tables, figures and text."""
-    return fingerprint("report.build")
+    """Hash of the code behind tables, figures and text."""
+    return hash_code("report.build")
 
 
 def versions() -> dict[str, str]:

@@ -3,9 +3,8 @@
 from pydantic import ValidationError
 
 from noise2mask.study.plan import (
-    cells,
     draws_of,
-    measured_places,
+    measured_modes,
     merged,
     needs_measurement,
     run_settings,
@@ -13,8 +12,9 @@ from noise2mask.study.plan import (
     samplers_of,
     seeds_of,
     seeds_read,
+    trainings_of,
 )
-from noise2mask.study.schema import Cell, Diffusion, Settings, Study, Training
+from noise2mask.study.schema import Diffusion, Settings, Study, Training, TrainingSettings
 from noise2mask.study.validate import Mistakes, told
 
 
@@ -23,7 +23,7 @@ def between_fields(study: Study) -> Mistakes:
     mistakes: Mistakes = {}
     for index, override in enumerate(study.overrides):
         parts: tuple[tuple[str, type[Settings]], ...] = (
-            ("training", Training),
+            ("training", TrainingSettings),
             ("diffusion", Diffusion),
         )
         for part, model in parts:
@@ -46,7 +46,7 @@ def between_fields(study: Study) -> Mistakes:
 def _mistakes_in_readings(study: Study) -> Mistakes:
     """Names that two sections share, and readings of more draws or seeds than there are."""
     mistakes: Mistakes = {}
-    for first, second in (("samplers", "readings"), ("networks", "references")):
+    for first, second in (("samplers", "readings"), ("networks", "baselines")):
         for name in set(getattr(study, first)) & set(getattr(study, second)):
             mistakes[f"{second}.{name}"] = f"'{name}' is already the name of one of the {first}"
     for name, reading in study.readings.items():
@@ -106,12 +106,12 @@ def _alike(study: Study, one: str, other: str) -> bool:
 def _mistakes_in_samplings(study: Study) -> Mistakes:
     """Samplers that do not fit the number of timesteps of a training they are used for."""
     mistakes: Mistakes = {}
-    for cell in cells(study):
-        timesteps = run_settings(study, cell).diffusion.schedule.timesteps
-        for name in samplers_of(study, cell):
+    for training in trainings_of(study):
+        timesteps = run_settings(study, training).diffusion.schedule.timesteps
+        for name in samplers_of(study, training):
             entry = sampler_behind(study, name)
             length = timesteps if entry.start is None else entry.start + 1
-            whose = f" for mode {cell.mode} of {cell.network} on {cell.dataset}"
+            whose = f" for mode {training.mode} of {training.network} on {training.dataset}"
             if length > timesteps:
                 mistakes.setdefault(
                     f"samplers.{name}.start",
@@ -132,21 +132,21 @@ def _mistakes_in_analysis(study: Study) -> Mistakes:
     for field, name in pair.model_dump().items() if pair else ():
         if name not in analysis.measured:
             mistakes[f"analysis.pair.{field}"] = f"'{name}' must be among analysis.measured"
-    waiting = [cell for cell in cells(study) if _waits(study, cell)]
-    for mode in sorted({cell.mode for cell in waiting} & set(analysis.measured)):
+    waiting = [training for training in trainings_of(study) if _waits(study, training)]
+    for mode in sorted({training.mode for training in waiting} & set(analysis.measured)):
         mistakes["analysis.measured"] = (
             f"mode '{mode}' has the weighting 'benefit', which is taken from a measurement of "
             "other modes: leave it out"
         )
-    places = measured_places(study)
-    for cell in waiting:
-        if pair is None or "val" not in analysis.splits or cell.place() not in places:
-            mistakes[f"modes.{cell.mode}"] = (
+    places = measured_modes(study)
+    for training in waiting:
+        if pair is None or "val" not in analysis.splits or training.measured() not in places:
+            mistakes[f"modes.{training.mode}"] = (
                 "its weighting 'benefit' is taken from a measured pair on val: give analysis.pair, "
-                f"measure network '{cell.network}', and have val among analysis.splits"
+                f"measure network '{training.network}', and have val among analysis.splits"
             )
     return mistakes
 
 
-def _waits(study: Study, cell: Cell) -> bool:
-    return needs_measurement(run_settings(study, cell).diffusion)
+def _waits(study: Study, training: Training) -> bool:
+    return needs_measurement(run_settings(study, training).diffusion)

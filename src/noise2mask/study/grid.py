@@ -23,7 +23,7 @@ from pydantic import Field, ValidationError
 from noise2mask import plugins
 from noise2mask.study.plan import merged
 from noise2mask.study.points import Point, points
-from noise2mask.study.schema import Diffusion, Name, Settings, Training
+from noise2mask.study.schema import Diffusion, Name, Settings, TrainingSettings
 from noise2mask.study.validate import in_names, told
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Mistakes = dict[str, str]
 
-_PARTS: Mapping[str, type[Settings]] = {"diffusion": Diffusion, "training": Training}
+_PARTS: Mapping[str, type[Settings]] = {"diffusion": Diffusion, "training": TrainingSettings}
 
 
 class Grid(Settings):

@@ -24,7 +24,7 @@ def load_study(path: Path, data: str | None = None) -> Study:
         UserError: the file is missing or unreadable, or anything in it is wrong; all mistakes
             are told, one a line.
     """
-    document = _read(path)
+    document = _with_new_names(_read(path))
     if data is not None:
         document = _placed(document, data)
     wrong: dict[str, str] = {}
@@ -85,6 +85,13 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{path} must hold a mapping of study fields, got {document!r}.")
     return document
+
+
+def _with_new_names(document: dict[str, Any]) -> dict[str, Any]:
+    """The document with `baselines`, which older files call `references`."""
+    if "references" not in document or "baselines" in document:
+        return document
+    return {"baselines" if name == "references" else name: part for name, part in document.items()}
 
 
 def _placed(content: Any, data: str) -> Any:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from noise2mask.data.catalogue import Entry, archives_for
-from noise2mask.study.schema import Cell, Place
+from noise2mask.study.schema import Measured, Training
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
@@ -31,9 +31,11 @@ def prepared(study: str, dataset: str) -> Path:
     return PREPARED / study / dataset
 
 
-def cell_folder(root: Path, study: str, cell: Cell) -> Path:
-    """Folder of a cell below ``results`` or ``work``."""
-    return root / study / cell.dataset / cell.network / cell.mode / f"seed{cell.seed}"
+def training_folder(root: Path, study: str, training: Training) -> Path:
+    """Folder of a training below ``results`` or ``work``."""
+    return (
+        root / study / training.dataset / training.network / training.mode / f"seed{training.seed}"
+    )
 
 
 def environment(kind: str) -> Path:
@@ -46,9 +48,9 @@ def cost_file(study: str) -> Path:
     return RESULTS / study / "costs.csv"
 
 
-def reference_cost_file(study: str, cell: Cell) -> Path:
+def baseline_cost_file(study: str, training: Training) -> Path:
     """What a mask of a reference costs."""
-    return cell_folder(RESULTS, study, cell) / "cost.csv"
+    return training_folder(RESULTS, study, training) / "cost.csv"
 
 
 def blind_folder(study: str, dataset: str) -> Path:
@@ -61,7 +63,7 @@ def described_folder(study: str, dataset: str) -> Path:
     return RESULTS / study / dataset / "fingerprint"
 
 
-def measured_file(study: str, place: Place) -> Path:
+def measured_file(study: str, place: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
     folder = RESULTS / study / place.dataset / place.network / "measured"
     return folder / f"seed{place.seed}" / "losses.csv"

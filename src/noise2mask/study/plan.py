@@ -6,38 +6,38 @@ from pydantic import BaseModel
 
 from noise2mask import plugins
 from noise2mask.study.schema import (
-    Cell,
     Diffusion,
+    Measured,
     Options,
-    Place,
     Reading,
     RunSettings,
     Sampler,
     Study,
     Training,
+    TrainingSettings,
 )
 
 REFERENCE, PREDICTION = "reference", "prediction"
-"""Mode and sampler under which tables hold a reference."""
+"""Mode and sampler under which tables hold a baseline."""
 
 
-def reference_cells(study: Study) -> Iterator[Cell]:
-    """Every training of a reference, in the order of the file."""
+def baseline_trainings(study: Study) -> Iterator[Training]:
+    """Every training of a baseline, in the order of the file."""
     for dataset in scored_datasets(study):
-        for name, entry in study.references.items():
+        for name, entry in study.baselines.items():
             if _holds(entry.datasets, dataset):
                 for seed in study.seeds:
-                    yield Cell(dataset, name, REFERENCE, seed)
+                    yield Training(dataset, name, REFERENCE, seed)
 
 
-def cells(study: Study) -> Iterator[Cell]:
+def trainings_of(study: Study) -> Iterator[Training]:
     """Every training of a study, in the order of its file."""
     for dataset, entry in study.datasets.items():
         for network in study.networks:
             for name, mode in study.modes.items():
                 if _holds(entry.modes, name) and _holds(mode.networks, network):
                     for seed in seeds_of(study, name):
-                        yield Cell(dataset, network, name, seed)
+                        yield Training(dataset, network, name, seed)
 
 
 def seeds_of(study: Study, mode: str) -> tuple[int, ...]:
@@ -50,10 +50,10 @@ def _holds(names: tuple[str, ...] | None, name: str) -> bool:
 
 
 def scored_datasets(study: Study) -> tuple[str, ...]:
-    """Datasets that masks are drawn for, in the order of the file; all if only references are."""
-    if study.references and not study.networks:
+    """Datasets that masks are drawn for, in the order of the file; all if only baselines are."""
+    if study.baselines and not study.networks:
         return tuple(study.datasets)
-    scored = {cell.dataset for cell in cells(study) if samplers_of(study, cell)}
+    scored = {training.dataset for training in trainings_of(study) if samplers_of(study, training)}
     return tuple(dataset for dataset in study.datasets if dataset in scored)
 
 
@@ -70,30 +70,30 @@ def described_datasets(study: Study) -> tuple[str, ...]:
     return tuple(name for name, entry in study.datasets.items() if entry.modes is None)
 
 
-def measured_places(study: Study) -> dict[Place, tuple[str, ...]]:
+def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     """Where the loss is measured along the noise axis, and the modes there."""
     analysis = study.analysis
-    found: dict[Place, tuple[str, ...]] = {}
-    for cell in cells(study):
-        if cell.mode in analysis.measured and _holds(analysis.networks, cell.network):
-            found[cell.place()] = (*found.get(cell.place(), ()), cell.mode)
+    found: dict[Measured, tuple[str, ...]] = {}
+    for training in trainings_of(study):
+        if training.mode in analysis.measured and _holds(analysis.networks, training.network):
+            found[training.measured()] = (*found.get(training.measured(), ()), training.mode)
     return found
 
 
-def samplers_of(study: Study, cell: Cell) -> tuple[str, ...]:
-    """Names of the samplers and readings that a cell is scored with.
+def samplers_of(study: Study, training: Training) -> tuple[str, ...]:
+    """Names of the samplers and readings that a training is scored with.
 
-    A reading of several seeds is scored in the cell of the first.
+    A reading of several seeds is scored in the training of the first.
     """
-    if cell.network in study.references:
+    if training.network in study.baselines:
         return (PREDICTION,)
-    mode = study.modes[cell.mode]
-    first = seeds_of(study, cell.mode)[0]
+    mode = study.modes[training.mode]
+    first = seeds_of(study, training.mode)[0]
     return tuple(
         name
         for name in mode.samplers
-        if _holds(_drawn(study, name).networks, cell.network)
-        and (cell.seed == first or seeds_read(study, name) == 1)
+        if _holds(_drawn(study, name).networks, training.network)
+        and (training.seed == first or seeds_read(study, name) == 1)
     )
 
 
@@ -117,7 +117,7 @@ def draws_masks(study: Study, name: str) -> bool:
 
 
 def draws_of(study: Study, name: str) -> int:
-    """N, the draws that are fused, of a sampler, a reading or the prediction of a reference."""
+    """N, the draws that are fused, of a sampler, a reading or the prediction of a baseline."""
     if name == PREDICTION and name not in study.samplers:
         return 1
     if name not in study.readings:
@@ -144,29 +144,29 @@ def thresholds_of(study: Study, name: str) -> tuple[float, ...] | None:
     return study.readings[name].thresholds if name in study.readings else None
 
 
-def cells_read(study: Study, cell: Cell, reading: str) -> tuple[Cell, ...]:
-    """The trainings whose draws a reading takes together, that of `cell` first."""
+def trainings_read(study: Study, training: Training, reading: str) -> tuple[Training, ...]:
+    """The trainings whose draws a reading takes together, that of `training` first."""
     count = study.readings[reading].seeds
     if count == 1:
-        return (cell,)
-    seeds = seeds_of(study, cell.mode)
-    return tuple(cell._replace(seed=seed) for seed in seeds[:count])
+        return (training,)
+    seeds = seeds_of(study, training.mode)
+    return tuple(training._replace(seed=seed) for seed in seeds[:count])
 
 
-def priced_cells(study: Study) -> tuple[Cell, ...]:
+def priced_trainings(study: Study) -> tuple[Training, ...]:
     """The trainings whose masks are priced: of each network and mode the first that is scored."""
-    first: dict[tuple[str, str], Cell] = {}
-    for cell in cells(study):
-        if samplers_of(study, cell):
-            first.setdefault((cell.network, cell.mode), cell)
+    first: dict[tuple[str, str], Training] = {}
+    for training in trainings_of(study):
+        if samplers_of(study, training):
+            first.setdefault((training.network, training.mode), training)
     return tuple(first.values())
 
 
-def priced_references(study: Study) -> tuple[Cell, ...]:
-    """The same of references."""
-    first: dict[str, Cell] = {}
-    for cell in reference_cells(study):
-        first.setdefault(cell.network, cell)
+def priced_baselines(study: Study) -> tuple[Training, ...]:
+    """The same of baselines."""
+    first: dict[str, Training] = {}
+    for training in baseline_trainings(study):
+        first.setdefault(training.network, training)
     return tuple(first.values())
 
 
@@ -201,7 +201,7 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("hypotheses",): study.hypotheses is not None,
         ("quirks",): bool(study.quirks),
         ("draws",): bool(draws_compared(study)),
-        ("references",): bool(study.references),
+        ("references",): bool(study.baselines),
         ("costs", "pareto", "cost_to_reach"): study.costs,
         ("claims",): all(
             name in study.modes and study.modes[name].samplers
@@ -211,25 +211,25 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
     return tuple(name for names, there in made.items() if there for name in names)
 
 
-def run_settings(study: Study, cell: Cell) -> RunSettings:
+def run_settings(study: Study, training: Training) -> RunSettings:
     """The settings of one training, overrides applied and defaults filled in."""
-    training, diffusion = study.training.model_dump(), study.diffusion.model_dump()
+    fitting, diffusion = study.training.model_dump(), study.diffusion.model_dump()
     for override in study.overrides:
-        if override.covers(cell.dataset, cell.network, cell.mode):
-            training |= override.training
+        if override.covers(training.dataset, training.network, training.mode):
+            fitting |= override.training
             diffusion = merged(diffusion, override.diffusion)
-    network = study.networks[cell.network]
+    network = study.networks[training.network]
     model = plugins.options("architecture", network.architecture)
-    augmentation = study.datasets[cell.dataset].augmentation
+    augmentation = study.datasets[training.dataset].augmentation
     return RunSettings(
-        dataset=cell.dataset,
+        dataset=training.dataset,
         network=network.model_copy(update={"options": _filled(model, network.options)}),
-        mode=study.modes[cell.mode].mode,
-        seed=cell.seed,
+        mode=study.modes[training.mode].mode,
+        seed=training.seed,
         resolution=study.resolution,
         augmentation=_filled(plugins.options("augmentation", "augment"), augmentation),
         diffusion=Diffusion.model_validate(diffusion),
-        training=Training.model_validate(training),
+        training=TrainingSettings.model_validate(fitting),
         precision=study.compute.precision,
         threads=study.compute.threads,
     )

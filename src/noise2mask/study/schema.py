@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from noise2mask.study.schema_controls import Baseline as Baseline
 from noise2mask.study.schema_controls import Quirk as Quirk
 from noise2mask.study.schema_controls import Reading as Reading
-from noise2mask.study.schema_controls import Reference as Reference
 from noise2mask.study.schema_questions import Analysis as Analysis
 from noise2mask.study.schema_questions import Hypotheses as Hypotheses
 from noise2mask.study.schema_questions import Name as Name
@@ -136,7 +136,7 @@ class Diffusion(Settings):
     ] = "mean"
 
 
-class Training(Settings):
+class TrainingSettings(Settings):
     """One training."""
 
     steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 100_000
@@ -202,7 +202,7 @@ class Shares(Settings):
 
 
 class Override(Settings):
-    """Settings for some cells; later ones win."""
+    """Settings for some trainings; later ones win."""
 
     datasets: Annotated[tuple[str, ...] | None, Field(description="all when absent")] = None
     networks: Annotated[tuple[str, ...] | None, Field(description="all when absent")] = None
@@ -211,7 +211,7 @@ class Override(Settings):
     diffusion: Annotated[Options, Field(description="fields of diffusion")] = {}
 
     def covers(self, dataset: str, network: str, mode: str) -> bool:
-        """Whether a cell is meant."""
+        """Whether a training is meant."""
         return (
             (self.datasets is None or dataset in self.datasets)
             and (self.networks is None or network in self.networks)
@@ -231,12 +231,12 @@ class Study(Settings):
     modes: dict[Name, Mode] = {}
     samplers: dict[Name, Sampler] = {}
     readings: dict[Name, Reading] = {}
-    references: dict[Name, Reference] = {}
+    baselines: dict[Name, Baseline] = {}
     quirks: Annotated[
         dict[Name, Quirk], Field(description="of published codes, each measured alone")
     ] = {}
     diffusion: Diffusion = Diffusion()
-    training: Training = Training()
+    training: TrainingSettings = TrainingSettings()
     evaluation: Evaluation = Evaluation()
     compute: Compute = Compute()
     analysis: Analysis = Analysis()
@@ -253,7 +253,7 @@ class Study(Settings):
     overrides: tuple[Override, ...] = ()
 
 
-class Place(NamedTuple):
+class Measured(NamedTuple):
     """A network on a dataset at one seed, whose modes are measured on the same noise."""
 
     dataset: str
@@ -261,7 +261,7 @@ class Place(NamedTuple):
     seed: int
 
 
-class Cell(NamedTuple):
+class Training(NamedTuple):
     """One training of a study."""
 
     dataset: str
@@ -269,9 +269,9 @@ class Cell(NamedTuple):
     mode: str
     seed: int
 
-    def place(self) -> Place:
+    def measured(self) -> Measured:
         """Where it is measured beside other modes."""
-        return Place(self.dataset, self.network, self.seed)
+        return Measured(self.dataset, self.network, self.seed)
 
 
 class RunSettings(Settings):
@@ -284,7 +284,7 @@ class RunSettings(Settings):
     resolution: int
     augmentation: Options
     diffusion: Diffusion
-    training: Training
+    training: TrainingSettings
     precision: str
     threads: int
 

@@ -57,7 +57,7 @@ class Quirk(Settings):
     ] = {}
 
 
-class Reference(Settings):
+class Baseline(Settings):
     """An implementation of others, in an environment of its own, on the same cases and splits."""
 
     kind: Annotated[str, Field(description="a file in references/ that defines `fit`")]

@@ -83,7 +83,7 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
     check_entries("datasets", "kind", "format")
     check_entries("networks", "architecture", "architecture")
     check_entries("samplers", "sampler", "sampler")
-    check_entries("references", "kind", "reference")
+    check_entries("baselines", "kind", "baseline")
     for place, entry in _entries(document, "readings"):
         check(f"{place}.fusion", entry.get("fusion"), "fusion", plugins.names("fusion"))
     for place, entry in _entries(document, "datasets"):
@@ -160,7 +160,7 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
     for place, reading in _entries(document, "readings"):
         of = reading.get("of")
         check(f"{place}.of", [of] if isinstance(of, str) else [], "samplers")
-    for place, reference in _entries(document, "references"):
+    for place, reference in _entries(document, "baselines"):
         check(f"{place}.datasets", _listed(reference, "datasets"), "datasets")
     for place, quirk in _entries(document, "quirks"):
         for field, *others in (("readings", "samplers"), ("datasets",)):

@@ -14,7 +14,7 @@ WINDOWS = 400
 
 
 @dataclass(kw_only=True)
-class Course:
+class TrainingState:
     """How far a training is, and how it went.
 
     Attributes:

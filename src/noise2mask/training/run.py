@@ -116,7 +116,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             record = json.loads((file.metadata() or {})[RECORD])
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist: train this cell first.") from None
+        raise UserError(f"{path} does not exist: run this training first.") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise UserError(
             f"{path} is damaged or no checkpoint of noise2mask ({error}); "
@@ -154,14 +154,14 @@ def load_run(folder: Path) -> tuple[Run, Network]:
         UserError: the run is not finished, or its files do not belong together.
     """
     if not (folder / "run.json").exists():
-        raise UserError(f"{folder} holds no finished training: train this cell first.")
+        raise UserError(f"{folder} holds no finished training: run this training first.")
     record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
     tensors, inside = load_tensors(checked(folder / "model.safetensors"))
     if inside["digest"] != record["digest"]:
         reasons = "; ".join(differences(inside, record))
         raise UserError(
             f"{folder}/model.safetensors does not belong to the run.json beside it ({reasons}); "
-            "train this cell again."
+            "run this training again."
         )
     settings = RunSettings.model_validate(record["settings"])
     network = build_network(settings, record["data"]["channels"])
@@ -200,7 +200,7 @@ def process_of(settings: RunSettings) -> Process:
         clip=diffusion.clip and use.subject == "mask",
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
-        emphasis=weigh(schedule, target, **options),
+        timestep_weights=weigh(schedule, target, **options),
         use=use,
     )
 

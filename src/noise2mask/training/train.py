@@ -1,4 +1,4 @@
-"""Training of one cell: a short loop that can be killed at any moment and goes on where it was.
+"""One training: a short loop that can be killed at any moment and goes on where it was.
 
 Every random number of step k comes from a seed made of the run's seed and k, so the state of a
 training is its weights, its optimiser and k. A resumed training on the CPU equals the
@@ -27,10 +27,10 @@ from noise2mask.files import locked, write_json, write_text
 from noise2mask.networks.base import Network
 from noise2mask.progress import LOG, Progress, Stopped, stoppable
 from noise2mask.seeds import seed_of
-from noise2mask.study.schema import Training
+from noise2mask.study.schema import TrainingSettings
 from noise2mask.training.augment import augment, standardise
 from noise2mask.training.checkpoint import (
-    Course,
+    TrainingState,
     optimizer_tensors,
     prefixed,
     restore_optimizer,
@@ -49,7 +49,7 @@ STATE = "state.safetensors"
 
 
 @dataclass(kw_only=True)
-class State(Course):
+class State(TrainingState):
     """What a training is made of at the end of a step."""
 
     network: Network
@@ -58,7 +58,7 @@ class State(Course):
 
 
 def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> None:
-    """Train a cell to the end and leave its run in `out`.
+    """Run a training to the end and leave its run in `out`.
 
     Args:
         run: what is to be trained.
@@ -162,7 +162,7 @@ def _loop(
         progress.update(step, f"loss {value:.4f}, best of val {state.best_loss:.4f}")
 
 
-def learning_rate(training: Training, step: int) -> float:
+def learning_rate(training: TrainingSettings, step: int) -> float:
     """Rate of step 1 ... steps: linear warm-up, then constant or half a cosine down to 0."""
     if step <= training.warm_up:
         return training.learning_rate * step / training.warm_up
@@ -297,7 +297,7 @@ def _standardised(image: Tensor, run: Run, device: torch.device) -> Tensor:
 
 @contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    """Hold the cell's lock, so that a process left over from a killed workflow is noticed."""
+    """Hold the training's lock, so that a process left over from a killed workflow is noticed."""
     try:
         work.mkdir(parents=True, exist_ok=True)
         (work / "lock").touch()

@@ -11,14 +11,14 @@ from noise2mask.analysis.fingerprints.resolve import integrand, resolved
 from noise2mask.data.prepared import open_split
 from noise2mask.errors import UserError
 from noise2mask.study.plan import run_settings
-from noise2mask.study.schema import Cell, Diffusion, Pair, Schedule, Weighting
+from noise2mask.study.schema import Diffusion, Pair, Schedule, Training, Weighting
 from noise2mask.training.run import process_of
 
 PAIR = Pair(with_image="diffusion", without_image="image_free")
 
 
 def settings(study, **changes):
-    base = run_settings(study, Cell("lesion_phantom", "ensemdiff", "diffusion", 0))
+    base = run_settings(study, Training("lesion_phantom", "ensemdiff", "diffusion", 0))
     return base.model_copy(update={"diffusion": Diffusion(target="x_0", **changes)})
 
 
@@ -80,7 +80,7 @@ def test_the_benefit_is_taken_from_validation_cases_alone(study, prepared, tmp_p
     # nats per unit of log SNR: half of SNR times 8 squared units
     assert options["density"] == pytest.approx([0, 0, 4, 0])
     assert options["floor"] == 0
-    density = process_of(found).emphasis.density.numpy()
+    density = process_of(found).timestep_weights.density.numpy()
     log_snr = process_of(found).schedule.log_snr.numpy()
     assert density.sum() == pytest.approx(1)
     assert (density * log_snr).sum() == pytest.approx(0, abs=0.05)

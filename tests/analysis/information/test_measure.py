@@ -12,7 +12,7 @@ from noise2mask.data.prepared import open_split, read_manifest
 from noise2mask.errors import UserError
 from noise2mask.sampling.sample import load_trained
 from noise2mask.study.plan import run_settings
-from noise2mask.study.schema import Analysis, Cell, Pair
+from noise2mask.study.schema import Analysis, Pair, Training
 from noise2mask.training.run import run_of
 from noise2mask.training.train import train
 
@@ -27,8 +27,8 @@ def finished(tmp_path_factory, study, prepared):
     """A finished training of each mode, by name."""
     folder = tmp_path_factory.mktemp("runs")
     for mode in MODES:
-        cell = Cell("lesion_phantom", "ensemdiff", mode, 0)
-        run = run_of(run_settings(study, cell), read_manifest(prepared), "free")
+        training = Training("lesion_phantom", "ensemdiff", mode, 0)
+        run = run_of(run_settings(study, training), read_manifest(prepared), "free")
         train(run, prepared, folder / "work" / mode, folder / mode, CPU)
     return {mode: folder / mode for mode in MODES}
 
@@ -103,7 +103,7 @@ def test_the_same_bytes_again(finished, prepared, tmp_path):
 
 
 def test_a_pair_needs_one_schedule(finished, study, prepared, tmp_path):
-    settings = run_settings(study, Cell("lesion_phantom", "ensemdiff", "image_free", 0))
+    settings = run_settings(study, Training("lesion_phantom", "ensemdiff", "image_free", 0))
     schedule = settings.diffusion.schedule.model_copy(update={"input_scale": 1.0})
     diffusion = settings.diffusion.model_copy(update={"schedule": schedule})
     other = settings.model_copy(update={"diffusion": diffusion})
@@ -120,11 +120,11 @@ def test_other_cases_than_the_run_was_trained_on_are_refused(finished, study, tm
         dataset.kind, dataset.options, "nuclei_phantom", study.resolution,
         study.shares.model_dump(), tmp_path / "other",
     )  # fmt: skip
-    with pytest.raises(UserError, match="train this cell again"):
+    with pytest.raises(UserError, match="run this training again"):
         measure_modes(finished, tmp_path / "other", ANALYSIS, tmp_path / "x.csv", 1, CPU)
 
 
 def test_a_run_that_is_not_there(finished, prepared, tmp_path):
     folders = {**finished, "image_free": tmp_path / "none"}
-    with pytest.raises(UserError, match="train this cell first"):
+    with pytest.raises(UserError, match="run this training first"):
         measure_modes(folders, prepared, ANALYSIS, tmp_path / "x.csv", 1, CPU)

@@ -44,7 +44,7 @@ def process(target="eps", coding="signed", clip=False, **more) -> Process:
         clip=clip,
         reduction="mean",
         calibration_weight=0.0,
-        emphasis=weighting.uniform(schedule.linear(100), target),
+        timestep_weights=weighting.uniform(schedule.linear(100), target),
         **more,
     )
 

@@ -115,11 +115,11 @@ def test_a_default_that_every_cell_overrides_has_no_effect(record):
 def edited(record, *entries, fresh=True):
     """A record after an edit of some entries; `fresh` if trainings ran again."""
     hashes = dict.fromkeys(entries, "edited")
-    cells = {}
-    for label, cell in record.cells.items():
-        if set(record.code.parts[cell.part]) & set(entries):
-            cells[label] = {"code": "edited", "current": True} if fresh else {"current": False}
-    return changed(record, code={"entries": hashes}, cells=cells)
+    trainings = {}
+    for label, training in record.trainings.items():
+        if set(record.code.parts[training.part]) & set(entries):
+            trainings[label] = {"code": "edited", "current": True} if fresh else {"current": False}
+    return changed(record, code={"entries": hashes}, trainings=trainings)
 
 
 def test_an_edited_module_touches_what_uses_it(record):
@@ -141,7 +141,7 @@ def test_functions_of_a_module_that_touch_the_same_are_told_together(record):
 
 
 def test_new_code_is_told_unless_a_setting_chose_it(record):
-    part = record.cells[f"{DATA}/segdiff/diffusion/seed0"].part
+    part = record.trainings[f"{DATA}/segdiff/diffusion/seed0"].part
     parts = {part: [*record.code.parts[part], "seeds:new"]}
     other = changed(record, code={"entries": {"seeds:new": "1"}, "parts": parts})
     other = edited(other, "seeds:new")
@@ -151,7 +151,7 @@ def test_new_code_is_told_unless_a_setting_chose_it(record):
     chosen = changed(
         other,
         code={"parts": {"training other": parts[part]}},
-        cells={f"{DATA}/segdiff/diffusion/seed0": {"part": "training other"}},
+        trainings={f"{DATA}/segdiff/diffusion/seed0": {"part": "training other"}},
     )
     assert found(record, chosen) == {}
 
@@ -160,7 +160,7 @@ def test_an_edit_without_a_training_is_told_as_such(record):
     other = edited(record, "training.train", fresh=False)
     assert found(record, other) == {}  # what trained is the same
     third = changed(
-        other, cells={f"{DATA}/segdiff/diffusion/seed0": {"code": "old", "current": False}}
+        other, trainings={f"{DATA}/segdiff/diffusion/seed0": {"code": "old", "current": False}}
     )
     changes = found(record, third)
     key = ("code", "training segdiff diffusion linear", "", "edited since the training")
@@ -174,7 +174,7 @@ def test_data_and_versions(record):
         record,
         datasets={DATA: {"digests": {"test": "new"}}, "nuclei_phantom": {"digests": {"test": "x"}}},
         versions={"torch": "9"},
-        cells={f"{DATA}/segdiff/diffusion/seed0": {"versions": {"torch": "8"}}},
+        trainings={f"{DATA}/segdiff/diffusion/seed0": {"versions": {"torch": "8"}}},
     )
     changes = found(record, other)
     torch = record.versions["torch"]

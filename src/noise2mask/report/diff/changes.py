@@ -1,8 +1,8 @@
 """What differs between what made two reports, and which of their scores it touches.
 
-Every score depends on a list of facts: settings with the overrides of its cell applied, hashes of
-the code behind it, digests of its data, versions. A fact that differs is a change, and it touches
-the scores that depend on it.
+Every score depends on a list of facts: settings with the overrides of its training applied, hashes
+of the code behind it, digests of its data, versions. A fact that differs is a change, and it
+touches the scores that depend on it.
 """
 
 import json
@@ -101,13 +101,13 @@ def _differences(a: Record, b: Record, score: Score) -> Iterator[tuple[Fact, str
             yield fact, before.get(fact, ABSENT), after.get(fact, ABSENT)
     parts = _parts(a, score), _parts(b, score)
     trainings = _trainings(a, score), _trainings(b, score)
-    if {cell.code for cell in trainings[0]} == {cell.code for cell in trainings[1]}:
+    if {training.code for training in trainings[0]} == {training.code for training in trainings[1]}:
         parts = (
-            parts[0] - {cell.part for cell in trainings[0]},
-            parts[1] - {cell.part for cell in trainings[1]},
+            parts[0] - {training.part for training in trainings[0]},
+            parts[1] - {training.part for training in trainings[1]},
         )
-    elif not all(cell.current for cell in [*trainings[0], *trainings[1]]):
-        for part in sorted({cell.part for cell in [*trainings[0], *trainings[1]]}):
+    elif not all(training.current for training in [*trainings[0], *trainings[1]]):
+        for part in sorted({training.part for training in [*trainings[0], *trainings[1]]}):
             yield Fact("code", part), "", SINCE
     hashes = _hashes(a, parts[0]), _hashes(b, parts[1])
     for entry in hashes[0].keys() | hashes[1].keys():
@@ -124,8 +124,8 @@ def _facts(record: Record, score: Score) -> dict[Fact, str]:
     for split, value in data.digests.items() if data else ():
         facts[Fact("data", f"{score.dataset}, {split} cases")] = value
     versions = dict(record.versions)
-    for cell in _trainings(record, score):
-        versions |= cell.versions
+    for training in _trainings(record, score):
+        versions |= training.versions
     return facts | {Fact("version", name): value for name, value in versions.items()}
 
 
@@ -135,7 +135,7 @@ def spoken(value: Any) -> str:
 
 
 def _settings(record: Record, score: Score) -> Iterator[tuple[str, Any]]:
-    """Settings that decide a score, those of its cell with overrides applied."""
+    """Settings that decide a score, those of its training with overrides applied."""
     study = record.settings
     stem = score.metric.removesuffix(BAND)
     for section, name in zip(_NAMES, score, strict=False):
@@ -166,7 +166,7 @@ def _settings(record: Record, score: Score) -> Iterator[tuple[str, Any]]:
 
 
 def _overridden(study: Mapping[str, Any], part: str, score: Score) -> dict[str, Any]:
-    """``training`` or ``diffusion`` of a cell; records of older versions may have other fields."""
+    """``training`` or ``diffusion``; records of older versions may have other fields."""
     settings: dict[str, Any] = study.get(part, {})
     for override in study.get("overrides", ()):
         chosen = (
@@ -187,10 +187,10 @@ def _parts(record: Record, score: Score) -> set[str]:
     }
     if score.dataset in record.datasets:
         parts.add(record.datasets[score.dataset].part)
-    for cell in _trainings(record, score):
-        parts.add(cell.part)
-        if score.sampler in cell.samplers:
-            parts.add(cell.samplers[score.sampler].part)
+    for training in _trainings(record, score):
+        parts.add(training.part)
+        if score.sampler in training.samplers:
+            parts.add(training.samplers[score.sampler].part)
     return parts
 
 
@@ -203,7 +203,11 @@ def _hashes(record: Record, parts: set[str]) -> dict[str, str]:
 def _trainings(record: Record, score: Score) -> list[Trained]:
     """Trainings behind a score, one a seed."""
     start = "/".join(score[:3])
-    return [cell for label, cell in record.cells.items() if label.rpartition("/")[0] == start]
+    return [
+        training
+        for label, training in record.trainings.items()
+        if label.rpartition("/")[0] == start
+    ]
 
 
 def _flat(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
