@@ -50,9 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         LOG.error("Error: %s", error)
         return 2
-    except Stopped as stopped:
+    except KeyboardInterrupt as interrupted:
         LOG.error("Interrupted; run the same command again to go on.")
-        return stopped.status
+        return interrupted.status if isinstance(interrupted, Stopped) else 130
     return status or 0
 
 

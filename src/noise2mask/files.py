@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from io import BufferedReader
 from pathlib import Path
@@ -56,17 +56,17 @@ def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
-            content = _content(file) if record else {}
         temporary.replace(path)
         if record:
-            write_json(record_of(path), {**content, "command": command.get()})
+            write_record(path)
     except OSError as error:
         cause = _CAUSES.get(error.errno or 0)
         if cause is None:
             raise
         raise UserError(f"{path} could not be saved: {cause}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -112,6 +112,12 @@ def write_json(path: Path, content: Any, *, record: bool = False) -> None:
 def record_of(path: Path) -> Path:
     """Where the record of a file lies."""
     return path.with_name(f".{path.name}.record")
+
+
+def write_record(path: Path) -> None:
+    """Note what a file holds and which command made it."""
+    with path.open("rb") as file:
+        write_json(record_of(path), {**_content(file), "command": command.get()})
 
 
 def _content(file: BufferedReader) -> dict[str, Any]:

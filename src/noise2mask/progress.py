@@ -52,7 +52,6 @@ def stopping_on_request() -> Iterator[None]:
     :data:`WORKFLOW`: when it was killed, nobody waits for the result, and another run may want the
     same files.
     """
-    _Request.number, _Request.waits = None, False
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -64,6 +63,7 @@ def stopping_on_request() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _Request.number, _Request.waits = None, False
 
 
 def _follow(parent: int) -> None:
