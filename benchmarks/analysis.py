@@ -25,11 +25,10 @@ from helpers.exact_tasks import (
 )
 from PIL import Image
 
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.information.information import Estimates, image_information
 from noise2mask.analysis.information.measurement import Grid, measure_pair, of_network
 from noise2mask.analysis.oracles.filters import gaussian
-from noise2mask.analysis.oracles.noisy_masks import levels_of, spaced_levels
+from noise2mask.analysis.oracles.noisy_masks import levels_of, linear_log_snr, spaced_levels
 from noise2mask.analysis.oracles.oracles import curve
 from noise2mask.analysis.oracles.regression import multiscale
 from noise2mask.data.resize import resize_mask

@@ -75,10 +75,3 @@ def test_reading_does_not_import(monkeypatch):
     plugins.options.cache_clear()
     plugins.options("architecture", "segdiff")
     assert "noise2mask.networks.segdiff" not in sys.modules
-
-
-def test_an_unknown_name_is_told_with_the_nearest_and_all():
-    assert plugins.unknown("ddimm", "sampler", ["ddpm", "ddim"]) == (
-        "unknown sampler 'ddimm'; did you mean 'ddim'? Valid: ddpm, ddim"
-    )
-    assert plugins.unknown("xyz", "mode", []) == "unknown mode 'xyz'; Valid: none"

@@ -1,4 +1,7 @@
-"""The one exception a user is meant to read."""
+"""The one exception a user is meant to read, and the sentence for a name that is not there."""
+
+import difflib
+from collections.abc import Sequence
 
 
 class UserError(Exception):
@@ -7,3 +10,10 @@ class UserError(Exception):
     The sentence says what was given, what is allowed, where it came from and what to do.
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+def unknown(name: str, what: str, valid: Sequence[str]) -> str:
+    """The sentence for a name that does not exist: the nearest valid one, then all of them."""
+    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    guess = f"; did you mean '{near[0]}'?" if near else ";"
+    return f"unknown {what} '{name}'{guess} Valid: {', '.join(valid) or 'none'}"

@@ -8,7 +8,6 @@ checked against them without the seconds that importing torch takes, and no regi
 """
 
 import ast
-import difflib
 import importlib
 from collections.abc import Mapping
 from functools import cache
@@ -176,13 +175,6 @@ def options(kind: str, name: str) -> type[BaseModel]:
     return create_model(
         f"{function}_options", __config__=ConfigDict(extra="forbid", frozen=True), **fields
     )
-
-
-def unknown(name: str, what: str, valid: tuple[str, ...] | list[str]) -> str:
-    """The sentence for a name that does not exist: the nearest valid one, then all of them."""
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    guess = f"; did you mean '{near[0]}'?" if near else ";"
-    return f"unknown {what} '{name}'{guess} Valid: {', '.join(valid) or 'none'}"
 
 
 def member(kind: str, name: str, function: str | None = None) -> Any:

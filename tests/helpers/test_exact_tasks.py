@@ -1,6 +1,7 @@
 """The gauge itself: denoisers are posterior means, and the true information is true."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from helpers.exact_tasks import (
     BinaryChannel,
     Errors,
     GaussianField,
+    MarkovRows,
     NoisyPixels,
     Templates,
     exact_errors,
@@ -15,7 +17,7 @@ from helpers.exact_tasks import (
 from scipy.stats import multivariate_normal
 
 from noise2mask.analysis.information.information import image_information, mask_entropy
-from noise2mask.analysis.oracles.binary import binary_entropy
+from noise2mask.analysis.oracles.exact import binary_entropy
 
 
 def discs(*centres_and_radii, size=8):
@@ -36,8 +38,13 @@ TASKS = {
     "rare noisy": NoisyPixels((6, 6), 1.5, 0.15),
     "gaussian": GaussianField((6, 6), 1.0, 0.8),
     "templates": SHAPES,
+    "rows": MarkovRows((6, 6), 0.7, 1.2, 0.3),
+    "squares": MarkovRows((6, 6), 0.5, 2.0, 0.3, block=2),
 }
-CASES = {"rare channel": 6000, "rare noisy": 6000, "gaussian": 4000, "templates": 12000}
+CASES = {
+    "rare channel": 6000, "rare noisy": 6000, "gaussian": 4000, "templates": 12000, "rows": 6000,
+    "squares": 8000,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -64,7 +71,7 @@ def test_measured_information_is_the_true_one(name):
     assert gap.low < 0 < gap.high
 
 
-@pytest.mark.parametrize("name", sorted(TASKS.keys() - {"templates"}))
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - {"templates", "rows", "squares"}))
 @pytest.mark.parametrize("with_image", [False, True])
 def test_errors_are_the_closed_form(name, with_image):
     log_snr = np.array([-4.0, -1.0, 1.0, 2.5])
@@ -159,6 +166,68 @@ def test_entropy_of_templates_is_that_of_their_prior():
     expected = -(SHAPES.prior @ np.log2(SHAPES.prior))
     assert found.bits.mean == pytest.approx(expected, rel=0.02)
     assert SHAPES.bits < expected
+
+
+def every_chain(task):
+    """All states of one chain, (2^n, n) of -1 and +1, and their probabilities."""
+    chains = np.array(list(product((0, 1), repeat=task.chains[1])))
+    first = np.array([1 - task.foreground, task.foreground])[chains[:, 0]]
+    return 2.0 * chains - 1, first * task.steps[chains[:, :-1], chains[:, 1:]].prod(axis=1)
+
+
+@pytest.mark.parametrize("task", [MarkovRows((4, 6), 0.8, 1.0, 0.3), TASKS["squares"]])
+def test_markov_rows_are_the_chains_they_are_said_to_be(task):
+    chains, probability = every_chain(task)
+    assert probability.sum() == pytest.approx(1)
+    assert probability @ chains == pytest.approx(2 * task.foreground - 1)  # in every place
+    deviation = chains - probability @ chains
+    along = (probability * deviation[:, 0]) @ deviation / (probability @ deviation[:, 0] ** 2)
+    assert along == pytest.approx(task.correlation ** np.arange(task.chains[1]))
+    entropy = -(probability @ np.log2(probability))
+    assert task.entropy == pytest.approx(task.chains[0] * entropy)
+    mask, _ = task.sample(np.random.default_rng(0), 4000)
+    side = task.block
+    squares = mask.reshape(-1, task.chains[0], side, task.chains[1], side)
+    assert (squares == squares[:, :, :1, :, :1]).all()
+    drawn = (squares[:, :, 0, :, 0].reshape(-1, task.chains[1])[:, None] == chains).all(axis=2)
+    assert drawn.mean(axis=0) == pytest.approx(probability, abs=0.02)
+
+
+@pytest.mark.parametrize("with_image", [False, True])
+@pytest.mark.parametrize("name", ["rows", "squares"])
+def test_denoiser_of_markov_rows_by_all_chains(name, with_image):
+    task = TASKS[name]
+    chains, probability = every_chain(task)
+    mask, image = task.sample(np.random.default_rng(1), 3)
+    z = 0.8 * mask + np.random.default_rng(2).normal(size=mask.shape)
+    log = 0.8 * z + with_image * image / task.noise**2  # of +1, as of -1 its negative
+    side = task.block
+    told = log.reshape(3, task.chains[0], side, task.chains[1], side).sum(axis=(2, 4))
+    weights = probability * np.exp(told @ chains.T)
+    expected = (weights @ chains) / weights.sum(axis=-1, keepdims=True)
+    found = task.denoise(z, 0.64, image if with_image else None)
+    np.testing.assert_allclose(found[:, ::side, ::side], expected, atol=1e-10)
+    assert (found.reshape(squares_of(task)) == found[:, ::side, None, ::side, None]).all()
+
+
+def squares_of(task):
+    return -1, task.chains[0], task.block, task.chains[1], task.block
+
+
+@pytest.mark.parametrize("name", ["rows", "squares"])
+def test_bits_of_markov_rows_by_the_likelihoods_of_all_chains(name):
+    task = TASKS[name]
+    chains, probability = every_chain(task)
+    generator = np.random.default_rng(3)
+    truth = chains[generator.choice(len(chains), size=200_000, p=probability)]
+    noise = task.noise / task.block
+    seen = truth + noise * generator.normal(size=truth.shape)
+    likelihood = np.exp(-((seen - truth) ** 2).sum(axis=1) / 2 / noise**2)
+    scaled = np.exp((seen @ chains.T) / noise**2) @ probability
+    evidence = scaled * np.exp(-((seen**2).sum(axis=1) + task.chains[1]) / 2 / noise**2)
+    expected = task.chains[0] * np.log2(likelihood / evidence).mean()
+    assert task.bits == pytest.approx(expected, rel=0.01)
+    assert 0 < task.bits < task.entropy
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -68,8 +68,8 @@ def test_kill_minus_nine_of_the_real_command_at_any_moment(tmp_path):
     config = config.replace("steps: 4\n", "steps: 150\n").replace("_every: 2", "_every: 10")
     (tmp_path / "study.yaml").write_text(config)
     where = "--study study.yaml --dataset lesion_phantom --network ensemdiff --mode diffusion"
-    command = [sys.executable, "-m", "noise2mask.cli", "train", *where.split(), "--seed", "0"]
-    prepare = [sys.executable, "-m", "noise2mask.cli", "prepare", *where.split()[:4]]
+    command = [sys.executable, "-m", "noise2mask", "train", *where.split(), "--seed", "0"]
+    prepare = [sys.executable, "-m", "noise2mask", "prepare", *where.split()[:4]]
     subprocess.run(prepare, cwd=tmp_path, check=True, capture_output=True)
     folder = tmp_path / "results/study/lesion_phantom/ensemdiff/diffusion/seed0"
     state = tmp_path / "work/study/lesion_phantom/ensemdiff/diffusion/seed0/state.safetensors"

@@ -105,7 +105,7 @@ class Versioned(Project):
     def noise2mask(self, command: str, *options: str, **given) -> str:
         sources = {"PYTHONPATH": "src"}
         return self.run(
-            sys.executable, "-m", "noise2mask.cli", command, "--study", "mini", *options,
+            sys.executable, "-m", "noise2mask", command, "--study", "mini", *options,
             **sources, **given,
         )  # fmt: skip
 

@@ -93,7 +93,7 @@ def project(server, tmp_path_factory) -> Project:
 
 
 def run(project: Project, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "noise2mask.cli", *arguments]
+    command = [sys.executable, "-m", "noise2mask", *arguments]
     return subprocess.run(
         command, cwd=project.folder, env=project.environment(), capture_output=True, text=True
     )

@@ -199,7 +199,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(restored):
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
     study["training"] |= {"steps": 30, "checkpoint_every": 5, "validate_every": 15}
     restored.write("killed", study)
-    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "killed"]
+    command = [sys.executable, "-m", "noise2mask", "reproduce", "--study", "killed"]
     where = {"cwd": restored.folder, "env": restored.environment()}
     process = subprocess.Popen(
         command, **where, start_new_session=True, stdout=subprocess.DEVNULL,
@@ -235,7 +235,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(restored):
 def test_two_studies_at_once_in_one_folder_are_refused(done):
     with (done.folder / ".snakemake/noise2mask.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "mini"]
+        command = [sys.executable, "-m", "noise2mask", "reproduce", "--study", "mini"]
         found = subprocess.run(
             command, cwd=done.folder, env=done.environment(), capture_output=True, text=True
         )
@@ -260,7 +260,7 @@ def test_a_failing_cell_does_not_stop_the_others(restored):
     results = restored.folder / "results"
     other = "lesion_phantom/segdiff/diffusion/seed0/ddim2"
     shutil.copytree(results / "mini" / other, results / "half" / other)
-    command = [sys.executable, "-m", "noise2mask.cli", "reproduce", "--study", "half"]
+    command = [sys.executable, "-m", "noise2mask", "reproduce", "--study", "half"]
     done = subprocess.run(
         command, cwd=restored.folder, env=restored.environment(), capture_output=True, text=True
     )

@@ -65,7 +65,7 @@ class Sources(NamedTuple):
         groups: of each (dataset, case), of single cases and of whole images.
         measured: losses of all modes on test cases, see ``analysis.curves``; `error` is that of the
             estimate as the network gives it, `clipped` that within the levels of x_0.
-        described: the tables of :mod:`noise2mask.analysis.fingerprints.describe` by dataset.
+        described: the tables of :mod:`noise2mask.analysis.fingerprints.fingerprint` by dataset.
         metrics: scores of single cases.
         against: of predictions learnt on other masks, see ``analysis.quirks``.
         missing: a line for each result that is not there.
@@ -83,7 +83,7 @@ class Sources(NamedTuple):
         return self.measured.assign(error=self.measured["clipped"])
 
     def gathered(self, table: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        """A table of :mod:`noise2mask.analysis.fingerprints.describe`, all datasets together."""
+        """A table of :mod:`noise2mask.analysis.fingerprints.fingerprint`, all datasets together."""
         found = [
             tables[table].assign(dataset=dataset) for dataset, tables in self.described.items()
         ]

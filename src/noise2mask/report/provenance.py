@@ -220,7 +220,8 @@ def _analysed(study: Study) -> dict[str, tuple[str, ...]]:
         ]
         parts["measuring"] = measuring_entries(measured)
     if study.analysis.oracles:
-        parts["analysis.fingerprints.describe"] = ("analysis.fingerprints.describe",)
+        entry = "analysis.fingerprints.fingerprint:write_fingerprint"
+        parts[entry] = (entry,)
     return parts
 
 

@@ -214,7 +214,11 @@ def training_entries(settings: RunSettings) -> tuple[str, ...]:
         plugins.entry("mode", settings.mode),
         plugins.entry("schedule", diffusion.schedule.name),
         plugins.entry("weighting", diffusion.weighting.name),
-        *(["analysis.fingerprints.resolve"] if needs_data(diffusion) else []),
+        *(
+            ["analysis.fingerprints.adapted_schedule:resolve_settings"]
+            if needs_data(diffusion)
+            else []
+        ),
     )
 
 
@@ -287,7 +291,7 @@ def measuring_code(runs: Iterable[RunSettings]) -> str:
 
 def describing_code() -> str:
     """Hash of the code behind the fingerprint of a dataset."""
-    return hash_code("analysis.fingerprints.describe")
+    return hash_code("analysis.fingerprints.fingerprint:write_fingerprint")
 
 
 def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from noise2mask import plugins
+from noise2mask.errors import unknown
 from noise2mask.study.plan import merged
 from noise2mask.study.schema import Dataset
 
@@ -84,7 +84,7 @@ def _mistakes_in_shape(given: Document) -> Mistakes:
     for field, value in given.items():
         place = f"folders.{field}"
         if field not in fields:
-            mistakes[place] = plugins.unknown(str(field), "field", fields)
+            mistakes[place] = unknown(str(field), "field", fields)
         elif field in _CHOICE and not _is_names(value):
             mistakes[place] = f"must be a list of names of datasets, got {value!r}"
         elif field == "options" and not isinstance(value, dict):
@@ -134,7 +134,7 @@ def _chosen(found: Mapping[str, str], given: Document, mistakes: Mistakes) -> li
     for field in _CHOICE:
         for name in given.get(field, ()):
             if name not in found:
-                mistakes[f"folders.{field}"] = plugins.unknown(name, "dataset", list(found))
+                mistakes[f"folders.{field}"] = unknown(name, "dataset", list(found))
     only, without = given.get("only", found), given.get("without", ())
     chosen = [name for name in found if name in only and name not in without]
     if not chosen and not mistakes:
@@ -146,7 +146,7 @@ def _mistakes_in_written(written: Document, found: Mapping[str, str], root: str)
     """Entries that say no kind and change no dataset."""
     return {
         f"datasets.{name}": f"no sub-folder of {root} has this name and no `kind` is given; "
-        + plugins.unknown(str(name), "dataset", list(found))
+        + unknown(str(name), "dataset", list(found))
         for name, entry in written.items()
         if name not in found and not _is_whole(entry)
     }

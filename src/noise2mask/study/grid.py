@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from noise2mask import plugins
+from noise2mask.errors import unknown
 from noise2mask.study.plan import merged
 from noise2mask.study.points import Point, points
 from noise2mask.study.schema import Diffusion, Name, Settings, TrainingSettings
@@ -144,9 +145,9 @@ def _mistakes_in_changes(place: str, changes: Document, document: Mapping[str, A
             except ValidationError as error:
                 mistakes |= told(error, f"{place}.{key}", _PARTS[key])
         elif key != "mode":
-            mistakes[f"{place}.{key}"] = plugins.unknown(str(key), "field", [*_PARTS, "mode"])
+            mistakes[f"{place}.{key}"] = unknown(str(key), "field", [*_PARTS, "mode"])
         elif value not in (functions := plugins.names("mode")):
-            mistakes[f"{place}.mode"] = plugins.unknown(str(value), "mode", functions)
+            mistakes[f"{place}.mode"] = unknown(str(value), "mode", functions)
     overrides = {"overrides": [changes], "diffusion": document.get("diffusion")}
     for found, sentence in in_names(overrides).items():
         if found.startswith("overrides.0."):
@@ -157,7 +158,7 @@ def _mistakes_in_changes(place: str, changes: Document, document: Mapping[str, A
 def _mistakes_in_design(grid: Grid, modes: Mapping[str, Any]) -> Mistakes:
     mistakes: Mistakes = {}
     if not isinstance(modes.get(grid.mode), dict):
-        mistakes["grid.mode"] = plugins.unknown(grid.mode, "mode", [str(name) for name in modes])
+        mistakes["grid.mode"] = unknown(grid.mode, "mode", [str(name) for name in modes])
     if grid.design in {"random", "halton"} and grid.runs is None:
         mistakes["grid.runs"] = f"this field is required by the design '{grid.design}'"
     if grid.design == "full" and grid.runs is not None:

@@ -7,8 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from noise2mask import plugins
-from noise2mask.errors import UserError
+from noise2mask.errors import UserError, unknown
 from noise2mask.study import contradictions, expand, grid, naming, validate
 from noise2mask.study.schema import Study
 
@@ -70,9 +69,7 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         names = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UserError(
-            f"{path} does not exist: {plugins.unknown(path.stem, 'study', names)}."
-        ) from None
+        raise UserError(f"{path} does not exist: {unknown(path.stem, 'study', names)}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}; a study is a UTF-8 text file.") from None
     try:

@@ -1,8 +1,9 @@
 """Where the files of a study lie; the workflow and the command line agree through this file."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from noise2mask.data.catalogue import Entry, archives_for
 from noise2mask.study.schema import Measured, Training
@@ -67,3 +68,58 @@ def measured_file(study: str, place: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
     folder = RESULTS / study / place.dataset / place.network / "measured"
     return folder / f"seed{place.seed}" / "losses.csv"
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where the files of one study lie.
+
+    Attributes:
+        study: its name.
+        root: the folder that holds results, work and data.
+    """
+
+    study: str
+    root: Path = Path()
+
+    def prepared(self, dataset: str) -> Path:
+        """Folder of a prepared dataset."""
+        return self.root / prepared(self.study, dataset)
+
+    def finished(self, training: Training) -> Path:
+        """Folder of a finished training."""
+        return training_folder(self.root / RESULTS, self.study, training)
+
+    def work(self, training: Training) -> Path:
+        """Folder of what a training or sampling keeps while it lasts."""
+        return training_folder(self.root / WORK, self.study, training)
+
+    def draws(
+        self, training: Training, sampler: str, split: Literal["test", "val"] = "test"
+    ) -> Path:
+        """The draws of a sampler or reading."""
+        return self.finished(training) / sampler / DRAWS[split]
+
+    def measured(self, measured: Measured) -> Path:
+        """The loss of a network's modes along the noise axis."""
+        return self.root / measured_file(self.study, measured)
+
+    def fingerprint(self, dataset: str) -> Path:
+        """Folder of a dataset's fingerprint."""
+        return self.root / described_folder(self.study, dataset)
+
+    def blind(self, dataset: str) -> Path:
+        """Folder of the scores of image-blind predictions."""
+        return self.root / blind_folder(self.study, dataset)
+
+    def costs(self) -> Path:
+        """What a mask of each network, mode and sampler costs."""
+        return self.root / cost_file(self.study)
+
+    def baseline_cost(self, training: Training) -> Path:
+        """What a mask of a baseline costs."""
+        return self.root / baseline_cost_file(self.study, training)
+
+    def report(self) -> Path:
+        """Folder of the report."""
+        return self.root / REPORTS / self.study

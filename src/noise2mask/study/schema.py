@@ -260,6 +260,10 @@ class Measured(NamedTuple):
     network: str
     seed: int
 
+    def training(self, mode: str) -> "Training":
+        """The training of one of the modes."""
+        return Training(self.dataset, self.network, mode, self.seed)
+
 
 class Training(NamedTuple):
     """One training of a study."""

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from noise2mask import plugins
+from noise2mask.errors import unknown
 from noise2mask.study.schema import Study
 
 Mistakes = dict[str, str]
@@ -24,7 +25,7 @@ def told(error: ValidationError, prefix: str, model: type[BaseModel]) -> Mistake
         elif item["type"] == "extra_forbidden":
             owner = _model_at(model, item["loc"][:-1])
             fields = [*owner.model_fields, *(WRITTEN_OUT if owner is Study else ())]
-            message = plugins.unknown(parts[-1], "field", fields)
+            message = unknown(parts[-1], "field", fields)
         else:
             given = "" if isinstance(item["input"], dict | list) else f", got {item['input']!r}"
             message = item["msg"].replace("Input should be", "must be") + given
@@ -65,7 +66,7 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
 
     def check(place: str, name: Any, what: str, valid: tuple[str, ...]) -> bool:
         if isinstance(name, str) and name not in valid:
-            mistakes[place] = plugins.unknown(name, what, list(valid))
+            mistakes[place] = unknown(name, what, list(valid))
         return isinstance(name, str) and name in valid
 
     def check_options(place: str, given: Any, kind: str, name: str) -> None:
@@ -149,7 +150,7 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
         known = [name for each in (section, *others) for name in _names_in(document, each)]
         for name in names:
             if known and name not in known:
-                mistakes[place] = plugins.unknown(name, section[:-1], known)
+                mistakes[place] = unknown(name, section[:-1], known)
 
     for place, mode in _entries(document, "modes"):
         check(f"{place}.samplers", _listed(mode, "samplers"), "samplers", "readings")

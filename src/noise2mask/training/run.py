@@ -147,6 +147,17 @@ def refusal(record: Mapping[str, Any], run: Run) -> str | None:
     return "; ".join(found) if found else None
 
 
+def is_finished(run: Run, folder: Path) -> bool:
+    """Whether a folder holds this run, finished, with the files that belong to it."""
+    try:
+        record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+        _, inside = load_tensors(checked(folder / "model.safetensors"))
+        checked(folder / "history.jsonl")
+    except UserError:
+        return False
+    return refusal(record, run) is None and inside.get("digest") == record["digest"]
+
+
 def load_run(folder: Path) -> tuple[Run, Network]:
     """A finished run and its network, in evaluation mode on the CPU.
 

@@ -18,7 +18,7 @@ from noise2mask.data import catalogue
 from noise2mask.data.checks.check import check, summary_text, write
 from noise2mask.data.checks.measures import Checked
 from noise2mask.data.download import fetch
-from noise2mask.errors import UserError
+from noise2mask.errors import UserError, unknown
 from noise2mask.progress import LOG
 from noise2mask.report.figures.contact_sheet import write_sheet
 from noise2mask.study.paths import CHECKED, raw_folder
@@ -97,7 +97,7 @@ def _checked_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
         name = str(wrong["loc"][0])
         if wrong["type"] == "extra_forbidden":
             raise UserError(
-                f"--set {name}: {plugins.unknown(name, 'option', list(model.model_fields))}."
+                f"--set {name}: {unknown(name, 'option', list(model.model_fields))}."
             ) from None
         raise UserError(f"option {name} of kind {kind}: {wrong['msg']}.") from None
     return dict(options)

@@ -136,6 +136,6 @@ def _report_what_there_is(study: str, data: str | None) -> None:
         if not pending and output not in doubted and Path(output).is_file():
             (_CURRENT / output).parent.mkdir(parents=True, exist_ok=True)
             (_CURRENT / output).symlink_to(Path(output).resolve())
-    command = [sys.executable, "-m", "noise2mask.cli", "report", "--study", study]
+    command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
     _run([*command, *(["--data", data] if data else []), "--root", str(_CURRENT)])
     shutil.rmtree(_CURRENT, ignore_errors=True)

@@ -23,9 +23,9 @@ from noise2mask.analysis.claims.paper_scores import (
     table,
 )
 from noise2mask.analysis.claims.verdicts import Resampling
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.information.curves import MEASURED
-from noise2mask.analysis.oracles.binary import decided_from
+from noise2mask.analysis.oracles.exact import decided_from
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import Interval
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import Labels

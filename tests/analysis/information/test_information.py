@@ -11,10 +11,8 @@ from noise2mask.analysis.information.information import (
     converted,
     image_information,
     mask_entropy,
-    squared_distances,
 )
-from noise2mask.analysis.oracles import exact as pixelwise
-from noise2mask.analysis.oracles.binary import binary_entropy, decided_from
+from noise2mask.analysis.oracles.exact import binary_entropy, decided_from, mmse
 from noise2mask.diffusion import schedule
 from noise2mask.diffusion.targets import noised, target_from
 
@@ -62,7 +60,7 @@ def test_entropy_of_a_pixel_falls_by_half_its_mmse(foreground):
     for snr in (0.01, 0.3, 2.0, 40.0):
         h = 1e-4 * snr
         slope = (binary_entropy(snr + h, foreground) - binary_entropy(snr - h, foreground)) / 2 / h
-        assert slope == pytest.approx(-pixelwise.mmse(math.log(snr), foreground) / 2, rel=1e-5)
+        assert slope == pytest.approx(-mmse(math.log(snr), foreground) / 2, rel=1e-5)
 
 
 def test_the_ceiling_leaves_what_it_says():
@@ -103,18 +101,6 @@ def test_errors_of_eps_and_v_follow_from_those_of_x_0(coding, input_scale):
             np.testing.assert_allclose(found, squared[wanted], rtol=1e-8)
 
 
-def test_squared_distances():
-    generator = np.random.default_rng(0)
-    a, b = generator.normal(size=(2, 3, 4, 5, 6))
-    expected = ((a - b) ** 2).sum(axis=(2, 3))
-    np.testing.assert_allclose(squared_distances(a, b), expected)
-    np.testing.assert_allclose(
-        squared_distances(a.astype(np.float32), b.astype(np.float32)), expected, rtol=1e-5
-    )
-    with pytest.raises(ValueError, match="one shape"):
-        squared_distances(a, b[:2])
-
-
 # Integrals -----------------------------------------------------------------------------------
 
 
@@ -141,7 +127,7 @@ def test_information_of_a_gaussian_field():
 
 @pytest.mark.parametrize("foreground", [0.5, 0.2, 0.01])
 def test_entropy_of_independent_pixels(foreground):
-    curve = 64 * pixelwise.mmse(GRID, foreground)
+    curve = 64 * mmse(GRID, foreground)
     found = mask_entropy(cases(curve), GRID, gap=2.0, pixels=64, **FEW)
     expected = 64 * binary_entropy(0, foreground)
     assert found.nats.mean == pytest.approx(expected, rel=1e-3)
@@ -168,7 +154,7 @@ def test_codings_schedules_and_input_scales_give_one_information(task):
 @pytest.mark.parametrize(("start", "end"), [(-12, 0.3), (-12, 2.1), (-2.2, 6), (-0.7, 6)])
 def test_tails_stand_in_for_a_grid_that_is_cut(foreground, start, end):
     grid = np.arange(start, end, 0.25)
-    curve = cases(64 * pixelwise.mmse(grid, foreground))
+    curve = cases(64 * mmse(grid, foreground))
     found = mask_entropy(curve, grid, gap=2.0, pixels=64, **FEW)
     whole = 64 * binary_entropy(0, foreground)
     assert found.nats.mean == pytest.approx(whole, rel=0.12)
@@ -182,7 +168,7 @@ def test_tails_stand_in_for_a_grid_that_is_cut(foreground, start, end):
 
 
 def test_the_floor_of_a_network_at_high_snr_is_not_information():
-    exact = 64 * pixelwise.mmse(GRID, 0.5)
+    exact = 64 * mmse(GRID, 0.5)
     floored = exact + 64 * 0.3 * np.exp(-GRID) * (GRID > 3.5)  # L_eps of 0.3 per pixel
     found, expected = (
         mask_entropy(cases(each), GRID, gap=2.0, pixels=64, **FEW) for each in (floored, exact)
@@ -194,13 +180,13 @@ def test_the_floor_of_a_network_at_high_snr_is_not_information():
 
 def test_quantiles_move_with_the_curve():
     fine = np.arange(-14, 6, 0.01)
-    curve = np.exp(fine) * pixelwise.mmse(fine, 0.5)
+    curve = np.exp(fine) * mmse(fine, 0.5)
     share = np.cumsum(curve) / curve.sum()
     expected = np.interp([0.1, 0.5, 0.9], share, fine)
     for shift in (0.0, -3.3):
         # Structure of n pixels that are decided together: the same bump at n times lower SNR.
-        mmse = pixelwise.mmse(GRID - shift, 0.5) * math.exp(-shift)
-        found = mask_entropy(cases(mmse), GRID, gap=2.0, pixels=64, **FEW)
+        moved = mmse(GRID - shift, 0.5) * math.exp(-shift)
+        found = mask_entropy(cases(moved), GRID, gap=2.0, pixels=64, **FEW)
         assert found.nats.mean == pytest.approx(math.log(2), rel=1e-3)
         np.testing.assert_allclose(
             [each.mean for each in found.quantiles], expected + shift, atol=0.04

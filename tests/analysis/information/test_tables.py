@@ -15,8 +15,7 @@ from noise2mask.analysis.information.tables import (
     loss_table,
     structure_table,
 )
-from noise2mask.analysis.oracles import exact as pixelwise
-from noise2mask.analysis.oracles.binary import binary_entropy
+from noise2mask.analysis.oracles.exact import binary_entropy, mmse
 from noise2mask.analysis.oracles.oracles import COLUMNS as ORACLE_COLUMNS
 from noise2mask.evaluation.bootstrap import bootstrap_mean, holm, paired_difference
 from noise2mask.evaluation.columns import COLUMNS
@@ -109,7 +108,7 @@ def test_curves_of_the_oracle_are_of_the_cases_wanted():
 @pytest.mark.parametrize("gap", [2.0, 1.0])
 def test_loss_table_is_mean_and_interval_of_each_target(gap):
     factors = np.array([1.0, 2.0, 3.0, 1.0, 2.0, 6.0])
-    x_0 = 64 * pixelwise.mmse(LOG_SNR, 0.3) * (gap / 2) ** 2
+    x_0 = 64 * mmse(LOG_SNR, 0.3) * (gap / 2) ** 2
     groups = {("d", "c0"): "g", ("d", "c1"): "g", ("other", "c2"): "g"}
     table = loss_table(errors_table("m", x_0, gap=gap, factors=factors), groups, **FEW)
     assert list(table.columns) == list(COLUMNS["losses"])
@@ -129,7 +128,7 @@ def test_loss_table_is_mean_and_interval_of_each_target(gap):
 
 def test_structure_table_tells_a_hump_from_a_slope():
     factors = np.exp(np.random.default_rng(0).normal(0, 0.2, 6))
-    hump = 64 * pixelwise.mmse(LOG_SNR, 0.5)  # of eps; errors of x_0 rise with the noise
+    hump = 64 * mmse(LOG_SNR, 0.5)  # of eps; errors of x_0 rise with the noise
     table = structure_table(errors_table("m", hump, factors=factors), {}, **FEW)
     assert list(table.columns) == list(COLUMNS["structure"])
     eps, x_0, _ = (table[table.target == target].iloc[0] for target in ("eps", "x_0", "v"))

@@ -22,7 +22,7 @@ from noise2mask.analysis.claims.paper_scores import (
     untested,
 )
 from noise2mask.analysis.claims.verdicts import Part, Verdict, decided, together
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import Interval
 
 POSTERIOR = "posterior"

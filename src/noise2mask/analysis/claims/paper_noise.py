@@ -7,7 +7,7 @@ differ.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -25,12 +25,12 @@ from noise2mask.analysis.claims.paper_scores import (
     untested,
 )
 from noise2mask.analysis.claims.verdicts import STANDARD, Resampling, decided
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.fingerprints.fingerprint import crossing
-from noise2mask.analysis.information.curves import Curves, curves
-from noise2mask.analysis.information.information import converted
+from noise2mask.analysis.information.curves import Curves, image_pairs
+from noise2mask.analysis.information.information import converted, covariance
 from noise2mask.analysis.information.integral import NEGLIGIBLE, Bootstrap, Floats
-from noise2mask.analysis.oracles.binary import decided_from
+from noise2mask.analysis.oracles.exact import decided_from
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import Interval
 from noise2mask.evaluation.labels import names_in, number
 from noise2mask.evaluation.resampling import CaseGroups, units
@@ -139,14 +139,14 @@ def c6_idle_timesteps(
         resampling: of the bootstrap.
     """
     statement = "Some timesteps get next to nothing from the image."
-    pairs = list(_pairs(measured, **pair)) if pair else []
+    pairs = list(image_pairs(measured, **pair)) if pair else []
     if not pairs:
         return untested("C6", statement, "networks with and without the image were not measured")
     options = resampling.simultaneous(len(pairs))._asdict()
     axis = linear_log_snr()
     verdicts, told = [], []
-    for dataset, seen, blind in pairs:
-        cases, drawn = _densities(seen, blind), units(groups, dataset, seen.cases)
+    for key, blind, seen in pairs:
+        cases, drawn = _densities(seen, blind), units(groups, key.dataset, seen.cases)
         idle = _Idle(seen.log_snr, decided_from(seen.pixels, NEGLIGIBLE))
         found, over_axis = (
             Bootstrap(drawn, **options).interval(cases, partial(idle.share, at=at))
@@ -157,13 +157,13 @@ def c6_idle_timesteps(
         used = np.flatnonzero(~idle.steps(mean, axis)[0])
         where = f"all but t = {used[0]} to {used[-1]}" if len(used) else "there are no bits"
         told.append(
-            f"{setting.labels.dataset(dataset)} {interval_text(found, 2)} ({where}; "
+            f"{setting.labels.dataset(key.dataset)} {interval_text(found, 2)} ({where}; "
             f"{number(over_axis.mean, 2)} of the axis of log SNR)"
         )
     listed = "; ".join(told)
     numbers = f"Share of timesteps that together hold {100 * NOTHING:g} % of the bits: {listed}."
     remark = (
-        f"{setting.scale(dataset for dataset, _, _ in pairs)}; T = 1000, linear schedule; bits are "
+        f"{setting.scale(key.dataset for key, _, _ in pairs)}; T = 1000, linear schedule; bits are "
         "an estimate from two networks, with and without the image."
     )
     return Claim("C6", statement, shared(verdicts), numbers, remark)
@@ -202,23 +202,9 @@ def _standing_for(datasets: list[str], paper: str, setting: Setting) -> str:
     return ""
 
 
-def _pairs(
-    measured: pd.DataFrame, with_image: str, without_image: str
-) -> Iterator[tuple[str, Curves, Curves]]:
-    """Dataset, and curves with and without the image on the same cases."""
-    found = curves(measured)
-    for key, seen in found.items():
-        blind = found.get(key._replace(mode=without_image))
-        if key.mode == with_image and blind is not None:
-            known = set(blind.cases)
-            cases = [case for case in seen.cases if case in known]
-            if cases:
-                yield key.dataset, seen.of(cases), blind.of(cases)
-
-
 def _densities(seen: Curves, blind: Curves) -> Floats:
     """What the image tells of each case per unit of log SNR, (cases, levels), covariance."""
-    squared = (blind.errors - seen.errors + seen.distances) / 2
+    squared = covariance(blind.errors, seen.errors, seen.distances)
     return converted(squared, seen.log_snr, gap=seen.gap, given="x_0", wanted="eps")
 
 

@@ -12,22 +12,37 @@ knots for the schedule ``adapted`` of it:
 
 Masks without foreground or without background are left out: they can be read at any SNR. The knots
 hold at the resolution of the masks, see ``analysis.fingerprints``.
+
+A study names such a rule in place of numbers, and likewise the weighting ``benefit``, which is
+taken from a measurement of the image's information. :func:`resolve_settings` puts the numbers into
+a run's settings before it begins, so a run is told whole by its ``run.json``.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, assert_never
 
 import numpy as np
+import pandas as pd
 from scipy.integrate import cumulative_trapezoid
 
+from noise2mask import plugins
 from noise2mask.analysis.fingerprints.fingerprint import HIGHEST, LOWEST, fingerprint
-from noise2mask.analysis.oracles.noisy_masks import Floats, Masks
+from noise2mask.analysis.information.information import converted, covariance
+from noise2mask.analysis.oracles.noisy_masks import Floats, Masks, linear_log_snr
+from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
+from noise2mask.files import checked
 from noise2mask.seeds import seed_of
+from noise2mask.study.plan import needs_measurement
+from noise2mask.study.schema import Diffusion, Pair, RunSettings
 
 Rule = Literal["unreadable", "information"]
+
+GAP = {"signed": 2.0, "unit": 1.0}
+"""Difference of the levels of x_0 in each coding."""
 
 KNOTS = 65
 """Values of log SNR that describe a schedule."""
@@ -57,6 +72,34 @@ class Adapted:
     log_snr: tuple[float, ...]
     at_half: float
     input_scale: float | None
+
+
+def resolve_settings(
+    settings: RunSettings, data: Path, measured: Path | None, pair: Pair | None
+) -> RunSettings:
+    """The settings of a run with everything found out that a study leaves to the data.
+
+    Args:
+        settings: of the run, as the study gives them.
+        data: folder of the prepared dataset; only train is opened.
+        measured: the table of :mod:`noise2mask.analysis.information.measure` for the weighting
+            ``benefit``.
+        pair: the modes whose difference is the information.
+
+    Raises:
+        UserError: the measurement is missing, or the masks say nothing.
+    """
+    diffusion = settings.diffusion
+    if diffusion.schedule.name == "adapted":
+        diffusion = _adapted(diffusion, open_split(data, "train", purpose="training"))
+    if needs_measurement(diffusion):
+        if measured is None or pair is None:
+            raise UserError(
+                f"the weighting 'benefit' of {settings.title()} needs a measured pair of modes: "
+                "give analysis.pair in the study."
+            )
+        diffusion = _informed(diffusion, measured, pair)
+    return settings.model_copy(update={"diffusion": diffusion})
 
 
 def knots(
@@ -115,12 +158,6 @@ def knots(
     assert_never(rule)
 
 
-def linear_log_snr() -> Floats:
-    """Log SNR of the linear schedule of 1000 timesteps with its default betas, (1000,)."""
-    log_signal = np.cumsum(np.log1p(-np.linspace(1e-4, 0.02, 1000)))
-    return np.asarray(log_signal - np.log(-np.expm1(log_signal)))
-
-
 def input_scale(at_half: float, share: float) -> float:
     """B for which a share of the timesteps of the linear schedule is below a log SNR.
 
@@ -162,6 +199,66 @@ def evenly_informed(log_snr: Floats, loss: Floats) -> Floats:
     even = (axis - LOWEST) / (HIGHEST - LOWEST)
     below = UNIFORM * even + (1 - UNIFORM) * cumulated / cumulated[-1]
     return np.interp(np.linspace(1, 0, KNOTS), below, axis)
+
+
+def integrand(table: pd.DataFrame, pair: Pair) -> tuple[list[float], list[float]]:
+    """Log SNR, and nats per mask and unit of log SNR that the image gives on validation cases.
+
+    The covariance of both estimates, see
+    :class:`noise2mask.analysis.information.information.Estimates`.
+
+    Raises:
+        UserError: the modes were not measured on val.
+    """
+    rows = table[table["split"] == "val"].groupby(["mode", "log_snr"])
+    means = rows[["clipped", "apart", "gap"]].mean()
+    modes = means.index.get_level_values("mode")
+    if not {pair.with_image, pair.without_image} <= set(modes):
+        raise UserError(
+            f"the modes {pair.with_image} and {pair.without_image} are not measured on val: have "
+            "val among analysis.splits and run the study again."
+        )
+    without, with_ = means.loc[pair.without_image], means.loc[pair.with_image]
+    gain = covariance(without["clipped"], with_["clipped"], with_["apart"])
+    axis = with_.index.to_numpy(dtype=float)
+    gap = float(with_["gap"].iloc[0])
+    eps = converted(gain, axis, gap=gap, given="x_0", wanted="eps")
+    return axis.tolist(), (eps / 2).tolist()
+
+
+def _adapted(diffusion: Diffusion, split: Split) -> Diffusion:
+    """The diffusion with the knots of its adapted schedule."""
+    options = plugins.options("schedule", "adapted")
+    given = options.model_validate(diffusion.schedule.options).model_dump(mode="json")
+    found = knots(
+        split.masks.astype(bool),
+        split.ids,
+        split.groups,
+        rule=given["rule"],
+        share=given["share"],
+        gap=GAP[diffusion.coding],
+    )
+    schedule = diffusion.schedule.model_copy(
+        update={"options": given | {"log_snr": list(found.log_snr)}}
+    )
+    return diffusion.model_copy(update={"schedule": schedule})
+
+
+def _informed(diffusion: Diffusion, measured: Path, pair: Pair) -> Diffusion:
+    """The diffusion with the measured integrand of its weighting, from validation cases alone."""
+    log_snr, density = integrand(_table(measured), pair)
+    # A schedule knows A/(1 - A) alone; the levels of the coding shift it.
+    shift = 2 * math.log(GAP[diffusion.coding] / 2)
+    options = diffusion.weighting.options | {
+        "log_snr": [round(value - shift, 6) for value in log_snr],
+        "density": [float(f"{value:.6g}") for value in density],
+    }
+    weighting = diffusion.weighting.model_copy(update={"options": options})
+    return diffusion.model_copy(update={"weighting": weighting})
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(checked(path), dtype={"split": str, "mode": str, "case": str})
 
 
 def _linear_at(u: Floats) -> Floats:

@@ -6,22 +6,39 @@ threshold, gives the Dice curve; `multiscale`, the logistic regression on filter
 loss of eps, whose optimum without the image it bounds from above.
 
 Half the resolution moves a curve by about log 4 in log SNR: compare datasets at one resolution.
+
+:func:`write_fingerprint` looks at all cases of all splits of a prepared dataset: nothing is
+trained, and no training sees any of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from noise2mask.analysis.fingerprints import readability
 from noise2mask.analysis.fingerprints.geometry import FIGURES, geometry
 from noise2mask.analysis.information.humps import hump_position
 from noise2mask.analysis.information.integral import Bootstrap
-from noise2mask.analysis.oracles.noisy_masks import Floats, Levels, Masks, spaced_levels
+from noise2mask.analysis.oracles.noisy_masks import (
+    Floats,
+    Levels,
+    Masks,
+    linear_log_snr,
+    spaced_levels,
+)
 from noise2mask.analysis.oracles.oracles import ORACLES, Oracle, case_curves, mean_curve
+from noise2mask.data.prepared import SPLITS, open_split
 from noise2mask.evaluation.bootstrap import Interval
+from noise2mask.files import write_text
+from noise2mask.progress import LOG
 from noise2mask.seeds import seed_of
+
+FILES = ("cases", "curves", "figures", "geometry", "readability")
+"""Tables that :func:`write_fingerprint` writes, a CSV each."""
 
 HIGHEST = 4.0
 """Log SNR of the first level: a threshold of single pixels leaves one wrong in 1e13 there."""
@@ -58,6 +75,66 @@ class Fingerprint:
     figures: pd.DataFrame
 
 
+def write_fingerprint(
+    data: Path,
+    oracles: Sequence[str],
+    out: Path,
+    *,
+    spacing: float,
+    resamples: int,
+    level: float,
+) -> None:
+    """Write the tables `FILES` of one prepared dataset to a folder.
+
+    `cases`, `curves`, `geometry` and `figures` are those of
+    :class:`Fingerprint`, `readability` compares masks
+    with the images they belong to. Timesteps are those of the linear schedule of 1000, masks -1 and
+    +1.
+
+    Args:
+        data: folder of the prepared dataset.
+        oracles: names of ``analysis.oracles.ORACLES``.
+        out: the folder.
+        spacing: of levels in log SNR.
+        resamples: of the bootstrap.
+        level: of the intervals.
+    """
+    splits = [open_split(data, split, purpose="evaluation") for split in SPLITS]
+    masks = np.concatenate([split.masks for split in splits]).astype(bool)
+    images = np.concatenate([split.images for split in splits])
+    cases = [id for split in splits for id in split.ids]
+    groups = [group for split in splits for group in split.groups]
+    LOG.info("fingerprint of %s: %d masks of %d px", data.name, len(masks), masks.shape[1])
+    found = fingerprint(
+        masks,
+        cases,
+        linear_log_snr(),
+        groups=groups,
+        oracles={name: ORACLES[name] for name in oracles},
+        spacing=spacing,
+        resamples=resamples,
+        level=level,
+    )
+    levels = spaced_levels(linear_log_snr(), gap=2, highest=6, lowest=-10, spacing=1)
+    compared = readability.table(
+        {"mask": masks.astype(np.float64), "image": images.mean(axis=3, dtype=np.float64)},
+        cases,
+        levels,
+        bootstrap=Bootstrap(groups, resamples, level, seed=0),
+        seed=0,
+    )
+    tables = {
+        "cases": found.cases,
+        "curves": found.curves,
+        "figures": found.figures.rename_axis("figure").reset_index(),
+        "geometry": found.geometry,
+        "readability": compared,
+    }
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        write_text(out / f"{name}.csv", text, record=True)
+
+
 def fingerprint(
     masks: Masks,
     cases: Sequence[str],
@@ -76,7 +153,7 @@ def fingerprint(
     Its figures: those of the geometry; `floor`, the Dice of all foreground; where the Dice curve
     falls below 0.9, below 0.5, and half-way from 1 to the floor (`log_snr_at_90`, `log_snr_at_50`,
     `log_snr_at_half`, linear between levels); position and height of the hump of the loss of eps
-    per pixel (`hump_log_snr` as in ``structure.hump_position``, `hump_height` that of the highest
+    per pixel (`hump_log_snr` as in ``humps.hump_position``, `hump_height` that of the highest
     level); and the positions once more as fractional timesteps (`t_at_90`, ..., `hump_t`).
     What does not happen within the levels is NaN: with much foreground Dice never falls to 0.5.
 

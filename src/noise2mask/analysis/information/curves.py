@@ -8,7 +8,7 @@ are averaged per case before anything else. Groups (patient, slide) are given by
 case without an entry is its own group.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,6 +85,39 @@ def curves(measured: pd.DataFrame) -> dict[Key, Curves]:
         Key(*map(str, key)): _curves(rows, f"{key}")
         for key, rows in measured.groupby(list(Key._fields), sort=False)
     }
+
+
+def image_pairs(
+    measured: pd.DataFrame, *, with_image: str, without_image: str
+) -> Iterator[tuple[Key, Curves, Curves]]:
+    """Curves of the mode without and of that with the image, on the cases that both have.
+
+    Args:
+        measured: see the module.
+        with_image: the mode that sees the image.
+        without_image: the one that does not.
+
+    Yields:
+        Whose curves they are (`mode` is `with_image`), without, with. A dataset and network that
+        lack one of the modes are passed over.
+
+    Raises:
+        ValueError: the two were not measured on the same levels, in one coding, or on common cases.
+    """
+    found = curves(measured)
+    for key, with_ in found.items():
+        without = found.get(key._replace(mode=without_image))
+        if key.mode != with_image or without is None:
+            continue
+        known = set(without.cases)
+        cases = [case for case in with_.cases if case in known]
+        same = np.array_equal(without.t, with_.t) and np.allclose(without.log_snr, with_.log_snr)
+        if not same or (without.gap, without.pixels) != (with_.gap, with_.pixels) or not cases:
+            raise ValueError(
+                f"{key.dataset}, {key.network}: {with_image} and {without_image} need the same "
+                "cases, levels of noise and coding"
+            )
+        yield key, without.of(cases), with_.of(cases)
 
 
 def oracle_curves(

@@ -84,28 +84,18 @@ def converted(
     return np.asarray(values * (_over_x_0(wanted, gamma) / _over_x_0(given, gamma)))
 
 
-def squared_distances(first: NDArray[np.floating], second: NDArray[np.floating]) -> Floats:
-    """Squared distances of two estimates of x_0, (cases, levels), summed over pixels.
-
-    One case at a time in float64, so both may be memory-mapped.
+def covariance(without_image: ArrayLike, with_image: ArrayLike, distances: ArrayLike) -> Floats:
+    """The integrand of the covariance estimate, <x - m_0, m_1 - m_0>, see :class:`Estimates`.
 
     Args:
-        first: (cases, levels, ...).
-        second: the same.
-
-    Raises:
-        ValueError: the shapes differ or have fewer than three axes.
+        without_image: squared errors of x_0, any shape.
+        with_image: the same of the denoiser that sees the image.
+        distances: squared distances of the two estimates.
     """
-    if first.shape != second.shape or first.ndim < 3:
-        raise ValueError(
-            f"estimates must have one shape (cases, levels, ...), got {first.shape} and "
-            f"{second.shape}"
-        )
-    distances = np.empty(first.shape[:2])
-    for case, (a, b) in enumerate(zip(first, second, strict=True)):
-        difference = np.asarray(a, dtype=np.float64) - b
-        distances[case] = np.square(difference).reshape(len(a), -1).sum(axis=1)
-    return distances
+    without, with_, apart = (
+        np.asarray(each, dtype=np.float64) for each in (without_image, with_image, distances)
+    )
+    return np.asarray((without - with_ + apart) / 2)
 
 
 def mask_entropy(
@@ -161,7 +151,7 @@ def image_information(
         without_image: as in :func:`mask_entropy`, as are all arguments not named here.
         with_image: (cases, levels), the same of a denoiser that sees the image.
         distances: (cases, levels), squared distances of the two estimates of x_0 summed over
-            pixels, see :func:`squared_distances`.
+            pixels.
         log_snr: (levels,).
         gap: difference of the levels of x_0.
         pixels: of a mask.
@@ -185,7 +175,7 @@ def image_information(
     return Estimates(
         rule.information(without - with_, bootstrap),
         rule.information(apart, bootstrap),
-        rule.information((without - with_ + apart) / 2, bootstrap),
+        rule.information(covariance(without, with_, apart), bootstrap),
         bootstrap.interval(np.concatenate([apart, without - with_], axis=1), gap_of),
     )
 

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
-from noise2mask.analysis.oracles.binary import decided_from
-from noise2mask.analysis.oracles.exact import mmse
+from noise2mask.analysis.oracles.exact import decided_from, mmse
 from noise2mask.evaluation.bootstrap import Groups, Interval, bootstrap_statistic
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from noise2mask.analysis.information.curves import Curves, Key, curves, oracle_curves
+from noise2mask.analysis.information.curves import Curves, curves, image_pairs, oracle_curves
 from noise2mask.analysis.information.humps import hump_position, non_monotonicity
 from noise2mask.analysis.information.information import (
     Quantity,
@@ -195,21 +195,10 @@ def _pairs(
     measured: pd.DataFrame, oracles: pd.DataFrame, with_image: str, without_image: str
 ) -> Iterator[tuple[str, str, Curves, Curves, Curves | None]]:
     """Dataset, network, curves without and with the image, and the oracle's, on the same cases."""
-    found = curves(measured)
-    for (dataset, network, mode), with_ in found.items():
-        without = found.get(Key(dataset, network, without_image))
-        if mode != with_image or without is None:
-            continue
-        known = set(without.cases)
-        cases = [case for case in with_.cases if case in known]
-        same = np.array_equal(without.t, with_.t) and np.allclose(without.log_snr, with_.log_snr)
-        if not same or (without.gap, without.pixels) != (with_.gap, with_.pixels) or not cases:
-            raise ValueError(
-                f"{dataset}, {network}: {with_image} and {without_image} need the same cases, "
-                f"levels of noise and coding"
-            )
-        bound = oracle_curves(oracles, dataset, cases, with_.pixels)
-        yield dataset, network, without.of(cases), with_.of(cases), bound
+    pairs = image_pairs(measured, with_image=with_image, without_image=without_image)
+    for key, without, with_ in pairs:
+        bound = oracle_curves(oracles, key.dataset, with_.cases, with_.pixels)
+        yield key.dataset, key.network, without, with_, bound
 
 
 def _information(

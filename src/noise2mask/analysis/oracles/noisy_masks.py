@@ -39,6 +39,12 @@ class Levels(NamedTuple):
     log_snr: Floats
 
 
+def linear_log_snr() -> Floats:
+    """Log SNR of the linear schedule of 1000 timesteps with its default betas, (1000,)."""
+    log_signal = np.cumsum(np.log1p(-np.linspace(1e-4, 0.02, 1000)))
+    return np.asarray(log_signal - np.log(-np.expm1(log_signal)))
+
+
 def levels_of(schedule: ArrayLike, timesteps: Sequence[int], *, gap: float) -> Levels:
     """The levels of some timesteps of a schedule.
 

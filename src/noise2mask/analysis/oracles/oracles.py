@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from noise2mask.analysis.oracles.exact import posterior
 from noise2mask.analysis.oracles.filters import gaussian, median, pixel
 from noise2mask.analysis.oracles.noisy_masks import Floats, Levels, Masks, NoisyMasks
-from noise2mask.analysis.oracles.posterior import posterior
 from noise2mask.analysis.oracles.regression import multiscale
 from noise2mask.analysis.oracles.thresholds import Scores
 

@@ -13,12 +13,10 @@ from scipy.special import expit
 from noise2mask.analysis.oracles.filters import gaussian_copies
 from noise2mask.analysis.oracles.noisy_masks import Floats, Masks, NoisyMasks, Singles
 from noise2mask.analysis.oracles.thresholds import Scores, best_threshold, counted_log_odds, overlap
+from noise2mask.evaluation.logistic import fit
 
 WIDTHS = (0.0, 1.5, 3.0, 6.0, 12.0, 24.0)
 """Standard deviations of the filters, pixels; 0 is x_t itself."""
-
-RIDGE = 1e-6
-"""Penalty per pixel on squared weights, for standardised copies: keeps separable masks finite."""
 
 
 def multiscale(
@@ -78,71 +76,6 @@ def log_odds(y: Singles, widths: Sequence[float], weights: Floats) -> Singles:
     for weight, copy in zip(weights[1:], gaussian_copies(y, widths), strict=True):
         odds += np.float32(weight) * copy
     return odds
-
-
-def fit(copies: Singles, foreground: Masks) -> Floats:
-    """Intercept and weights, (1 + copies,), of the largest penalised likelihood.
-
-    Newton's method on standardised copies, with the penalty :data:`RIDGE`: first on every 16th
-    pixel, then from there on all.
-
-    Args:
-        copies: float32 (pixels, copies).
-        foreground: bool (pixels,).
-    """
-    centre = copies.mean(axis=0, dtype=np.float64)
-    scale = np.maximum(copies.std(axis=0, dtype=np.float64), 1e-6)
-    design = np.ones((1 + copies.shape[1], len(copies)), dtype=np.float32)
-    design[1:] = ((copies - centre) / scale).T
-    weights = np.zeros(len(design))
-    for every in (16, 1):
-        weights = _newton(np.ascontiguousarray(design[:, ::every]), foreground[::every], weights)
-    slopes = weights[1:] / scale
-    return np.concatenate([weights[:1] - slopes @ centre, slopes])
-
-
-def _newton(design: Singles, foreground: Masks, weights: Floats) -> Floats:
-    """The weights of the least loss, from others; a step that does not lower it is halved.
-
-    Ends when a step lowers the loss by less than 1e-8 per pixel.
-    """
-    loss, gradient, curvature = _penalised(design, foreground, weights)
-    for _ in range(50):
-        step = np.linalg.solve(curvature, gradient)
-        for _ in range(30):
-            tried = _penalised(design, foreground, weights - step)
-            if tried[0] <= loss:
-                break
-            step /= 2
-        else:
-            break
-        gained = loss - tried[0]
-        weights, (loss, gradient, curvature) = weights - step, tried
-        if gained < 1e-8:
-            break
-    return weights
-
-
-def _penalised(design: Singles, foreground: Masks, weights: Floats) -> tuple[float, Floats, Floats]:
-    """Mean negative log-likelihood plus penalty, its gradient and its second derivatives.
-
-    Args:
-        design: float32 (1 + copies, pixels), of which a row of ones.
-        foreground: bool (pixels,).
-        weights: (1 + copies,).
-    """
-    sign = np.where(foreground, np.float32(1), np.float32(-1))
-    margin = weights.astype(np.float32) @ design * sign
-    small = np.exp(-np.abs(margin))
-    loss = (np.maximum(-margin, 0) + np.log1p(small)).mean(dtype=np.float64)
-    wrong = np.where(margin > 0, small, 1) / (1 + small)
-    gradient = -(design @ (sign * wrong)) / design.shape[1]
-    curvature = (design * (wrong * (1 - wrong))) @ design.T / design.shape[1]
-    return (
-        float(loss + RIDGE / 2 * weights @ weights),
-        gradient + RIDGE * weights,
-        curvature + RIDGE * np.eye(len(weights)),
-    )
 
 
 def _sampled(noisy: NoisyMasks, widths: Sequence[float], each: int) -> tuple[Singles, Masks]:

@@ -11,11 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from noise2mask.errors import UserError
+from noise2mask.errors import UserError, unknown
 from noise2mask.evaluation.bootstrap import PairedDifference, holm, paired_difference
 from noise2mask.evaluation.differences import SIGNIFICANCE
 from noise2mask.evaluation.labels import metric_of, names_in, trained
-from noise2mask.plugins import unknown
 from noise2mask.report.diff.changes import Change, Score, changes_between, untouching
 from noise2mask.report.diff.revisions import Report
 from noise2mask.report.markdown import MAIN

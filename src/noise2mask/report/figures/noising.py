@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from noise2mask.analysis.fingerprints.adapted_schedule import linear_log_snr
 from noise2mask.analysis.oracles.filters import BINS, gaussian_copies, widths_up_to
-from noise2mask.analysis.oracles.noisy_masks import Floats, Singles
+from noise2mask.analysis.oracles.noisy_masks import Floats, Singles, linear_log_snr
 from noise2mask.analysis.oracles.thresholds import best_threshold, counted
 from noise2mask.evaluation.metrics import dice
 from noise2mask.report.figures.style import WIDTH, legend, styled

@@ -35,13 +35,19 @@ def test_help_does_not_import_torch():
     code = (
         "import sys\nfrom noise2mask.cli import main\n"
         "try: main(['--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'pandas', 'scipy', 'matplotlib', 'numpy'} & set(sys.modules)\n"
+        "heavy = {'torch', 'pandas', 'scipy', 'numpy', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for stage in ("check", "prepare", "train", "sample", "evaluate", "report"):
-        assert stage in done.stdout
+        assert f"  {stage} " in done.stdout
+
+
+def test_a_reader_who_has_seen_enough_ends_it_without_a_word():
+    command = f"{sys.executable} -m noise2mask data list | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_the_stages_of_one_training(folder, capsys):
@@ -55,7 +61,14 @@ def test_the_stages_of_one_training(folder, capsys):
     )
     for stage in stages:
         assert cli.main([*stage, "--study", "test", "--log", "logs/x.log"]) == 0, stage
-    assert "results are missing" in capsys.readouterr().err
+    assert cli.main(["train", *TRAINING, "--study", "test"]) == 0
+    said = capsys.readouterr().err
+    assert said.strip().splitlines()[-1] == (
+        "lesion_phantom EnsemDiff diffusion seed 0 is finished: its settings, data and code are "
+        "those of results/test/lesion_phantom/ensemdiff/diffusion/seed0. Remove that folder to "
+        "train it again."
+    )
+    assert "results are missing" in said
     assert "training lesion_phantom EnsemDiff" not in (folder / "logs/x.log").read_text()
     training = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
     assert {path.name for path in training.glob("[!.]*")} == {
@@ -98,11 +111,11 @@ def test_a_users_mistake_is_one_sentence(folder, capsys, arguments, sentence):
 
 
 def test_interruption_says_how_to_go_on(folder, capsys, monkeypatch):
-    def interrupted(_):
+    def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(cli.COMMANDS, "check", interrupted)
-    assert cli.main(["check", "--study", "test"]) == 130
+    monkeypatch.setitem(cli.COMMANDS["a study"], "check", interrupted)
+    assert cli.main(["check"]) == 130
     assert "run the same command again" in capsys.readouterr().err
 
 

@@ -1,0 +1,299 @@
+"""The stages of a study, one command each: what a rule of the workflow runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from noise2mask.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from noise2mask.study.paths import Paths
+    from noise2mask.study.schema import Measured, Study, Training
+
+    BaselineTraining = Training
+
+LOG = logging.getLogger("noise2mask")
+
+
+def prepare(study: Study, paths: Paths, *, dataset: str, processes: int = 1) -> None:
+    """Turn a raw dataset into prepared cases.
+
+    Args:
+        processes: that decode and resize.
+
+    Example:
+        noise2mask prepare --study quick --dataset lesion_phantom
+    """
+    from noise2mask.data.prepare import prepare as prepare_cases
+    from noise2mask.study.load import check_data
+
+    check_data(study, paths.study)
+    entry = study.datasets[dataset]
+    if entry.named:
+        from noise2mask.workflow.data_commands import of_study, unpack
+
+        unpack(of_study(study, dataset))
+    prepare_cases(
+        entry.kind,
+        entry.options,
+        dataset,
+        study.resolution,
+        study.shares.model_dump(),
+        paths.prepared(dataset),
+        tile=entry.tile,
+        shrink=entry.shrink,
+        stride=entry.stride,
+        masks=entry.masks,
+        validation=entry.validation,
+        processes=processes,
+    )
+
+
+def train(study: Study, training: Training, paths: Paths) -> None:
+    r"""Train one network.
+
+    It goes on where an earlier, interrupted call left off; one that is finished is left alone.
+
+    Example:
+        noise2mask train --study quick --dataset lesion_phantom --network segdiff \
+            --mode diffusion --seed 0
+    """
+    from noise2mask.analysis.fingerprints.adapted_schedule import resolve_settings
+    from noise2mask.data.prepared import read_manifest
+    from noise2mask.study.plan import run_settings
+    from noise2mask.training.run import device_of, is_finished, run_of
+    from noise2mask.training.train import train as run_training
+
+    data = paths.prepared(training.dataset)
+    licence = study.datasets[training.dataset].licence
+    measured = paths.measured(training.measured())
+    settings = resolve_settings(run_settings(study, training), data, measured, study.analysis.pair)
+    run = run_of(settings, read_manifest(data), licence)
+    out = paths.finished(training)
+    if is_finished(run, out):
+        LOG.info(
+            "%s is finished: its settings, data and code are those of %s. Remove that folder to "
+            "train it again.",
+            settings.title(),
+            out,
+        )
+        return
+    run_training(run, data, paths.work(training), out, device_of(study.compute.device))
+
+
+def sample(
+    study: Study,
+    training: Training,
+    paths: Paths,
+    *,
+    sampler: str,
+    split: Literal["test", "val"] = "test",
+) -> None:
+    r"""Draw masks from a trained network.
+
+    Args:
+        split: cases that masks are drawn for; default: test.
+
+    Example:
+        noise2mask sample --study quick --dataset lesion_phantom --network segdiff \
+            --mode diffusion --seed 0 --sampler ddim10
+    """
+    from noise2mask.sampling.sample import sample as draw_masks
+    from noise2mask.training.run import device_of
+
+    if sampler in study.readings:
+        raise UserError(
+            f"--sampler {sampler} is a reading of draws that are there; run `noise2mask read` for "
+            "it."
+        )
+    draw_masks(
+        paths.finished(training),
+        paths.prepared(training.dataset),
+        study.samplers[sampler],
+        paths.work(training) / f"{sampler}-{split}",
+        paths.draws(training, sampler, split),
+        study.compute.threads,
+        study.compute.batch,
+        device_of(study.compute.device),
+        split,
+    )
+
+
+def read(study: Study, training: Training, paths: Paths, *, sampler: str) -> None:
+    r"""Read masks that were drawn in another way.
+
+    Args:
+        sampler: the reading, as named in the study.
+
+    Example:
+        noise2mask read --study quick --dataset lesion_phantom --network ensemdiff \
+            --mode diffusion --seed 0 --sampler staple
+    """
+    from noise2mask.sampling.readings import read as read_draws
+    from noise2mask.study.plan import draws_masks, fusion_of, trainings_read
+
+    reading = study.readings.get(sampler)
+    if reading is None:
+        raise UserError(
+            f"--sampler {sampler} draws masks of its own; run `noise2mask sample` for it."
+        )
+    sources = trainings_read(study, training, sampler)
+    read_draws(
+        reading,
+        fusion_of(study, sampler),
+        [paths.draws(source, reading.of) for source in sources],
+        [paths.draws(source, reading.of, "val") for source in sources],
+        paths.prepared(training.dataset),
+        paths.draws(training, sampler),
+        masks=draws_masks(study, sampler),
+    )
+
+
+def evaluate(study: Study, training: Training, paths: Paths, *, sampler: str) -> None:
+    r"""Score the draws of a training.
+
+    Example:
+        noise2mask evaluate --study quick --dataset lesion_phantom --network segdiff \
+            --mode diffusion --seed 0 --sampler ddim10
+    """
+    from noise2mask.evaluation.score import evaluate as score
+
+    draws = paths.draws(training, sampler)
+    score(study, paths.study, training, sampler, draws, paths.prepared(training.dataset))
+
+
+def blind(study: Study, paths: Paths, *, dataset: str) -> None:
+    """Score predictions that do not look at the image.
+
+    Example:
+        noise2mask blind --study quick --dataset lesion_phantom
+    """
+    from noise2mask.evaluation.score import evaluate_blind
+
+    evaluate_blind(study, paths.study, dataset, paths.prepared(dataset), paths.blind(dataset))
+
+
+def baseline(study: Study, training: BaselineTraining, paths: Paths) -> None:
+    r"""Train a baseline in its own environment and predict the test cases.
+
+    Example:
+        .venv-nnunet/bin/python -m noise2mask baseline --study quick --dataset lesion_phantom \
+            --baseline nnunet --seed 0
+    """
+    from noise2mask.baselines.run import train_baseline
+
+    data = paths.prepared(training.dataset)
+    train_baseline(study, training, data, paths.work(training), paths.finished(training))
+
+
+def baseline_cost(study: Study, training: BaselineTraining, paths: Paths) -> None:
+    r"""Measure what a mask of a baseline costs, in its own environment.
+
+    Example:
+        .venv-nnunet/bin/python -m noise2mask baseline-cost --study quick \
+            --dataset lesion_phantom --baseline nnunet --seed 0
+    """
+    from noise2mask.baselines.run import price_baseline
+
+    data = paths.prepared(training.dataset)
+    price_baseline(study, training, data, paths.finished(training), paths.baseline_cost(training))
+
+
+def environment(kind: str) -> None:
+    """Install what a baseline needs, over this environment.
+
+    Args:
+        kind: as `kind` of a study's baselines.
+
+    Example:
+        noise2mask environment nnunet
+    """
+    from noise2mask import plugins
+    from noise2mask.baselines.environment import create
+    from noise2mask.study import paths
+
+    if kind not in plugins.names("baseline"):
+        raise UserError(f"{unknown(kind, 'kind', plugins.names('baseline'))}.")
+    create(kind, Path(sys.prefix), paths.environment(kind), Path("envs") / f"{kind}.txt")
+
+
+def cost(study: Study, paths: Paths) -> None:
+    """Measure what a mask costs, alone on the machine.
+
+    Example:
+        noise2mask cost --study quick
+    """
+    from noise2mask.evaluation.cost import measure_costs
+    from noise2mask.training.run import device_of
+
+    device = device_of(study.compute.device)
+    measure_costs(study, paths.study, paths.root, paths.costs(), device)
+
+
+def fingerprint(study: Study, paths: Paths, *, dataset: str) -> None:
+    """Describe the masks of a dataset: geometry, and what can be read of them under noise.
+
+    Example:
+        noise2mask fingerprint --study quick --dataset lesion_phantom
+    """
+    from noise2mask.analysis.fingerprints.fingerprint import write_fingerprint
+
+    write_fingerprint(
+        paths.prepared(dataset),
+        study.analysis.oracles,
+        paths.fingerprint(dataset),
+        spacing=study.analysis.oracle_spacing,
+        resamples=study.evaluation.resamples,
+        level=study.evaluation.level,
+    )
+
+
+def measure(study: Study, measured: Measured, paths: Paths) -> None:
+    """Measure the loss of a network's modes along the noise axis.
+
+    Example:
+        noise2mask measure --study quick --dataset lesion_phantom --network ensemdiff --seed 0
+    """
+    from noise2mask.analysis.information.measure import measure_modes
+    from noise2mask.study.plan import measured_modes
+    from noise2mask.training.run import device_of
+
+    modes = measured_modes(study).get(measured, ())
+    if not modes:
+        raise UserError(
+            f"analysis.measured names no mode of {measured.network} on {measured.dataset} in study "
+            f"{paths.study}, so there is nothing to measure."
+        )
+    measure_modes(
+        {mode: paths.finished(measured.training(mode)) for mode in modes},
+        paths.prepared(measured.dataset),
+        study.analysis,
+        paths.measured(measured),
+        study.compute.threads,
+        device_of(study.compute.device),
+    )
+
+
+def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path = Path()) -> None:
+    """Gather tables, draw figures, write the report.
+
+    Args:
+        readme: file whose table is brought up to date.
+        root: folder that holds results and data; default: this one.
+
+    Example:
+        noise2mask report --study quick
+    """
+    from noise2mask.report.build import report as write_report
+    from noise2mask.report.build import update_readme
+
+    missing = write_report(study, paths.study, root, paths.report())
+    if readme is not None:
+        update_readme(study, paths.report(), readme)
+    if missing:
+        LOG.warning(
+            "%d results are missing; %s/report.md lists them.", len(missing), paths.report()
+        )

@@ -1,0 +1,115 @@
+"""Commands about a study as a whole."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from noise2mask.study.paths import Paths
+    from noise2mask.study.schema import Study
+
+LOG = logging.getLogger("noise2mask")
+
+
+def reproduce(
+    *options: str,
+    study: str,
+    data: str | None = None,
+    cores: str | None = None,
+    profile: str | None = None,
+    commit: bool = False,
+) -> int:
+    """Run all stages of a study.
+
+    What is there already and still right is left alone. `make reproduce` is this command.
+
+    Args:
+        options: behind --, further options of Snakemake.
+        cores: of this machine; default: $CORES, else all.
+        profile: folder of a Snakemake profile; default: $PROFILE.
+        commit: record the finished study with DVC.
+
+    Example:
+        noise2mask reproduce --study quick
+        noise2mask reproduce --study real --data ~/datasets -- --dry-run
+    """
+    from noise2mask.study import paths
+    from noise2mask.workflow.reproduce import DRY
+    from noise2mask.workflow.reproduce import reproduce as run
+
+    status = run(study, data, cores, profile, list(options))
+    if status == 0 and DRY.isdisjoint(options):
+        name = paths.study_file(study).stem
+        LOG.info("The report is %s/%s/report.md", paths.REPORTS, name)
+        if commit:
+            from noise2mask.workflow.dvc import commit as record
+
+            record(study, data)
+    return status
+
+
+def check(study: Study, paths: Paths) -> None:
+    """Read a study and say what it would do.
+
+    Example:
+        noise2mask check --study quick
+    """
+    from noise2mask.study.plan import samplers_of, trainings_of
+
+    trainings = list(trainings_of(study))
+    samplings = sum(len(samplers_of(study, training)) for training in trainings)
+    print(f"{paths.study}: {len(trainings)} trainings, {samplings} samplings. {study.description}")
+
+
+def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None:
+    """Remove results that the study no longer declares.
+
+    Args:
+        dry_run: only say what would go.
+
+    Example:
+        noise2mask prune --study quick --dry-run
+    """
+    from noise2mask.workflow.prune import prune as remove
+
+    remove(study, data, dry_run=dry_run)
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    study: str | None = None,
+    metric: tuple[str, ...] = (),
+    markdown: bool = False,
+    output: Path | None = None,
+    exit_code: bool = False,
+) -> int:
+    """Say which results differ, by how much, and what made them differ.
+
+    Args:
+        a: study, report folder, git revision, REVISION:study or DVC experiment.
+        b: the same; differences are from a to b.
+        study: whose report is read; default: that of the other name, or of params.yaml.
+        metric: compare this one; may be repeated.
+        markdown: for a pull request.
+        output: file to write instead of printing.
+        exit_code: end with 1 if a result is worse beyond chance.
+
+    Example:
+        noise2mask diff HEAD~1 HEAD --study quick
+    """
+    from noise2mask.files import write_text
+    from noise2mask.report.diff.compare import compare
+    from noise2mask.report.diff.revisions import open_reports
+    from noise2mask.report.diff.text import as_markdown, as_text
+
+    found = compare(*open_reports(a, b, study), list(metric) or None)
+    text = as_markdown(found) if markdown else as_text(found)
+    if output:
+        write_text(output, text)
+    else:
+        print(text, end="")
+    return int(exit_code and found.worse)
