@@ -27,17 +27,20 @@ class Home(NamedTuple):
             whose files are.
         function: what each file of the folder defines; its parameters are the options.
         mapping: the plug-ins are the keys of this mapping of the module, not its functions.
+        mark: the plug-ins are the functions with this decorator in the files of the folder.
     """
 
     place: str
     function: str | None = None
     mapping: str | None = None
+    mark: str | None = None
 
 
 KINDS = {
     "architecture": Home("networks", "build"),
     "augmentation": Home("training.augment"),
     "calibration": Home("evaluation.calibration"),
+    "figure": Home("report.figures", mark="figure"),
     "format": Home("data.formats", "sources"),
     "fusion": Home("sampling.fusion"),
     "metric": Home("evaluation.metrics"),
@@ -105,9 +108,23 @@ def _keys(module: str, mapping: str) -> tuple[str, ...]:
 
 
 @cache
+def _marked(folder: str, mark: str) -> dict[str, str]:
+    """The functions of a package folder that have a decorator, each with its module."""
+    found = {}
+    for stem in sorted(path.stem for path in PACKAGE.joinpath(*folder.split(".")).glob("*.py")):
+        for name, node in _functions(f"{folder}.{stem}").items():
+            marks = [each.func for each in node.decorator_list if isinstance(each, ast.Call)]
+            if any(isinstance(each, ast.Name) and each.id == mark for each in marks):
+                found[name] = f"{folder}.{stem}"
+    return found
+
+
+@cache
 def names(kind: str) -> tuple[str, ...]:
     """The plug-ins of a kind: files sorted, functions in the order of their module."""
     home = KINDS[kind]
+    if home.mark:
+        return tuple(_marked(home.place, home.mark))
     if home.function:
         return _files(home.place, home.function)
     if home.mapping:
@@ -118,6 +135,8 @@ def names(kind: str) -> tuple[str, ...]:
 def entry(kind: str, name: str) -> str:
     """Where the code of a plug-in starts: ``networks.segdiff``, ``diffusion.samplers:ddim``."""
     home = KINDS[kind]
+    if home.mark:
+        return f"{_marked(home.place, home.mark)[name]}:{name}"
     return f"{home.place}.{name}" if home.function else f"{home.place}:{name}"
 
 
@@ -186,6 +205,9 @@ def member(kind: str, name: str, function: str | None = None) -> Any:
         function: another function of its file than the one that gives the options.
     """
     home = KINDS[kind]
+    if home.mark:
+        module = importlib.import_module(f"noise2mask.{_marked(home.place, home.mark)[name]}")
+        return getattr(module, name)
     if not home.function:
         return getattr(importlib.import_module(f"noise2mask.{home.place}"), name)
     module = importlib.import_module(f"noise2mask.{home.place}.{name}")

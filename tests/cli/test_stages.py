@@ -78,7 +78,7 @@ def test_the_stages_of_one_training(folder, capsys):
         "draws.npz", "metrics.csv", "reliability.csv",
     }  # fmt: skip
     text = (folder / "reports/test/report.md").read_text()
-    assert "Missing results" in text
+    assert "results are missing" in text
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,24 @@ def test_unknown_entries_are_errors():
         code_hash.hash_code("nowhere")
     with pytest.raises(AttributeError, match="no function 'nothing'"):
         code_hash.hash_code("evaluation.metrics:nothing")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("report/figures/results.py", "SEEN = 0.001", "SEEN = 0.002"),
+        ("report/figures/cost.py", '"best within the time"', '"best"'),
+        ("report/report.md.j2", "## What came out", "## Found"),
+    ],
+)
+def test_an_edited_figure_or_template_reruns_the_report(package, file, old, new):
+    copy, forget = package
+    before = code_hash.report_code()
+    path = copy / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    forget()
+    plugins._source.cache_clear()
+    plugins._functions.cache_clear()
+    assert code_hash.report_code() != before

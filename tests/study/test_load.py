@@ -110,8 +110,8 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "Valid: mean, mean_threshold, squared_mean, vote, majority, staple",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
-        "extra: unknown field 'extra'; Valid: description, resolution, seeds, shares, datasets, "
-        "networks, modes, samplers, readings, baselines, quirks, diffusion, training, "
+        "extra: unknown field 'extra'; Valid: description, question, resolution, seeds, shares, "
+        "datasets, networks, modes, samplers, readings, baselines, quirks, diffusion, training, "
         "evaluation, compute, analysis, costs, contrasts, hypotheses, pictures, overrides, "
         "folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "

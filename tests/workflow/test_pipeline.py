@@ -48,7 +48,7 @@ def test_the_study_leaves_what_readers_rely_on(done):
         "metric", "value",
     ]  # fmt: skip
     text = (report / "report.md").read_text()
-    assert "Missing results" not in text
+    assert "results are missing" not in text
     for picture in re.findall(r"\((figures/[^)]+)\)", text):
         assert (report / picture).stat().st_size > 0
     logs = {path.name for path in (done.folder / "logs/mini").iterdir()}

@@ -32,6 +32,29 @@ rule fingerprint:
         " --log {log}"
 
 
+rule grown:
+    # Reads the raw files again; the manifest tells what they held.
+    input:
+        rules.prepare.output.manifest,
+    output:
+        str(paths.grown_file(NAME, "{dataset}")),
+    log:
+        f"logs/{NAME}/{{dataset}}.grown.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.grown.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: code_hash.growing_code(STUDY.datasets[wildcards.dataset]),
+        settings=digest(STUDY.analysis.grown),
+    shell:
+        "noise2mask grown --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --processes {threads} --log {log}"
+
+
 rule measure:
     input:
         measured_trainings("run.json"),

@@ -14,6 +14,7 @@ from noise2mask.study.plan import (
     trainings_read,
     described_datasets,
     fusion_of,
+    grown_datasets,
     measured_modes,
     most_draws,
     needs_measurement,
@@ -44,9 +45,7 @@ PRICED = priced_trainings(STUDY)
 PREPARED = str(paths.prepared(NAME, "{dataset}"))
 TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
-COMPARISON = (
-    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
-)
+COMPARISON = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
@@ -184,7 +183,8 @@ def costs():
         return []
     own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(paths.baseline_cost_file(NAME, training)) for training in priced_baselines(STUDY)
+        str(paths.baseline_cost_file(NAME, training))
+        for training in priced_baselines(STUDY)
     ]
 
 
@@ -195,6 +195,9 @@ def analysed():
         for dataset in described_datasets(STUDY)
         for table in ("cases", "curves", "figures", "geometry", "readability")
     ]
-    return described + [
-        str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)
+    grown = [str(paths.grown_file(NAME, each)) for each in grown_datasets(STUDY)]
+    return [
+        *described,
+        *grown,
+        *(str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)),
     ]

@@ -29,7 +29,8 @@ rule cost:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         code=code_hash.costing_code(
-            [run_settings(STUDY, training) for training in PRICED], STUDY.samplers.values()
+            [run_settings(STUDY, training) for training in PRICED],
+            STUDY.samplers.values(),
         ),
         settings=digest(
             STUDY.model_dump(

@@ -294,6 +294,11 @@ def describing_code() -> str:
     return hash_code("analysis.fingerprints.fingerprint:write_fingerprint")
 
 
+def growing_code(dataset: Dataset) -> str:
+    """Hash of the code behind the growth of a dataset's masks."""
+    return hash_code("analysis.fingerprints.grown:write_grown", *preparation_entries(dataset))
+
+
 def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:
     """Hash of the code behind the scores, with the fusion of a reading if it has one."""
     metrics = metric_entries(evaluation).values()
@@ -317,8 +322,15 @@ def baseline_code(baseline: Baseline) -> str:
 
 
 def report_code() -> str:
-    """Hash of the code behind tables, figures and text."""
-    return hash_code("report.build")
+    """Hash of the code behind tables, figures and text, and of the templates that it fills."""
+    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
+    parts = [hash_code("report.build", *figures).encode()]
+    folder = plugins.PACKAGE / "report"
+    for path in sorted(
+        path for ending in ("j2", "css", "js") for path in folder.rglob(f"*.{ending}")
+    ):
+        parts.append(path.read_bytes())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
 def versions() -> dict[str, str]:

@@ -191,6 +191,10 @@ class Pictures(Settings):
     examples: Annotated[
         int, Field(ge=0, le=8, description="cases shown a dataset; 0 shows no image data")
     ] = 2
+    figures: Annotated[
+        tuple[str, ...],
+        Field(description="figures of report.md, that which decides first; by rank when empty"),
+    ] = ()
 
 
 class Shares(Settings):
@@ -223,6 +227,9 @@ class Study(Settings):
     """A study: every combination of its datasets, networks, modes and seeds."""
 
     description: Annotated[str, Field(description="one paragraph for the report")]
+    question: Annotated[
+        str | None, Field(description="what is asked, in a sentence; that of the paper when absent")
+    ] = None
     resolution: Annotated[int, Field(ge=8, le=4096, description="side of a prepared case, px")]
     seeds: Annotated[tuple[int, ...], Field(min_length=1, description="a training each")] = (0,)
     shares: Shares = Shares()
