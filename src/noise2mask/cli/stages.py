@@ -85,6 +85,7 @@ def _prepare(
         stride=entry.stride,
         masks=masks,
         validation=entry.validation,
+        leaks=entry.leaks,
         processes=processes,
     )
 
