@@ -18,7 +18,7 @@ from noise2mask.evaluation.columns import COLUMNS, AnalysisTables, empty
 from noise2mask.evaluation.differences import Pair, quirk_table
 from noise2mask.evaluation.pareto import cost_table, cost_to_reach, pareto_table
 from noise2mask.evaluation.tables import Tables, compared, groups_of, read_table, resampling_of
-from noise2mask.files import said_by_run
+from noise2mask.files import checked, said_by_run
 from noise2mask.study.grid import grid_table
 from noise2mask.study.paths import (
     AGAINST_PROPER,
@@ -160,7 +160,7 @@ def _priced(
     found = [cost_table([])]
     for path, label in paths.items():
         if path.exists():
-            found.append(read_table(path))
+            found.append(read_table(checked(path)))
         else:
             missing.append(label)
     costs = pd.concat(found[1:] or found, ignore_index=True)
@@ -203,7 +203,7 @@ def _sources(study: Study, name: str, root: Path) -> Sources:
     described = {}
     for dataset in described_datasets(study):
         folder = root / described_folder(name, dataset)
-        tables = {path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))}
+        tables = {path.stem: read_table(checked(path)) for path in sorted(folder.glob("*.csv"))}
         if tables:
             described[dataset] = tables
         else:
@@ -212,7 +212,7 @@ def _sources(study: Study, name: str, root: Path) -> Sources:
     for place in measured_modes(study):
         path = root / measured_file(name, place)
         if path.exists():
-            rows = read_table(path)
+            rows = read_table(checked(path))
             measured.append(rows[rows["split"] == "test"].assign(**place._asdict()))
         else:
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
@@ -229,5 +229,5 @@ def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:
         for sampler in samplers_of(study, training) if training.dataset in quirky else ():
             folder = training_folder(root / RESULTS, name, training) / sampler
             if (folder / AGAINST_PROPER).exists():
-                found.append(read_table(folder / AGAINST_PROPER))
+                found.append(read_table(checked(folder / AGAINST_PROPER)))
     return pd.concat(found[1:] or found, ignore_index=True)

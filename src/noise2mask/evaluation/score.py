@@ -6,8 +6,9 @@ again first, and ``case`` in the tables is the id of the image.
 
 import inspect
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ import pandas as pd
 
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.tiles import Place, joined
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
@@ -130,7 +132,8 @@ def _write(
 
 
 def _save(table: pd.DataFrame, path: Path) -> None:
-    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(path, text, record=True)
 
 
 def _scores(
@@ -147,44 +150,39 @@ def _scores(
     return pd.DataFrame(rows, columns=["case", "metric", "value"])
 
 
-def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> Iterator[WholeImage]:
+def whole_images(
+    split: Split, probabilities: Probabilities, draws: Draws
+) -> Iterator[WholeImage]:
     """Put the tiles of each raw image together; an image that was not cut stays as it is.
 
     Args:
-        split: prepared cases of val or test, whose tiles do not overlap.
+        split: prepared cases of val or test; where the tiles of an image overlap, the later one
+            counts.
         probabilities: P(foreground) of each case, (cases, H, W).
         draws: of each case, (cases, N, H, W); the tiles of an image are drawn independently, so its
             k-th draw is made of theirs.
 
     Yields:
-        Arrays of (rows * H, columns * W) of the grid of an image's tiles; in the order of the
-        images' first cases.
+        Arrays of the size of the image at its tiles' resolution, without what was padded; in the
+        order of the images' first cases.
     """
+    tile = split.manifest.options.get("tile")
+    if tile is None:
+        for id, probability, drawn, mask in zip(
+            split.ids, probabilities, draws, split.masks, strict=True
+        ):
+            yield WholeImage(id, probability, drawn, mask.astype(bool))
+        return
     case_of = {case.id: case for case in split.manifest.cases}
-    places: dict[str, list[tuple[int, int, int]]] = {}
+    numbers: dict[str, list[int]] = {}
     for number, id in enumerate(split.ids):
-        case = case_of[id]
-        place = number, case.top // case.height, case.left // case.width
-        places.setdefault(case.image, []).append(place)
-    for image, tiles in places.items():
-        yield WholeImage(
-            image,
-            _together(probabilities, tiles),
-            _together(draws, tiles),
-            _together(split.masks, tiles).astype(bool),
-        )
-
-
-def _together(squares: npt.NDArray[Any], tiles: list[tuple[int, int, int]]) -> npt.NDArray[Any]:
-    """One array of some of the `squares` (cases, ..., H, W), each by number, row and column."""
-    height, width = squares.shape[-2:]
-    rows, columns = (1 + max(tile[axis] for tile in tiles) for axis in (1, 2))
-    whole = np.empty((*squares.shape[1:-2], rows * height, columns * width), squares.dtype)
-    for number, row, column in tiles:
-        down, across = (slice(at * side, (at + 1) * side) for at, side in
-                        ((row, height), (column, width)))  # fmt: skip
-        whole[..., down, across] = squares[number]
-    return whole
+        numbers.setdefault(case_of[id].image, []).append(number)
+    for image, own in numbers.items():
+        cases = [case_of[split.ids[number]] for number in own]
+        places = [Place(case.top, case.left, case.height, case.width) for case in cases]
+        whole = partial(joined, numbers=own, places=places, side=tile)
+        drawn = np.stack([whole(draws[:, k]) for k in range(draws.shape[1])])
+        yield WholeImage(image, whole(probabilities), drawn, whole(split.masks).astype(bool))
 
 
 def score(

@@ -45,6 +45,10 @@ class Dataset(Settings):
     validation: Annotated[
         Literal["own", "test"], Field(description="cases that checkpoints are chosen on")
     ] = "own"
+    leaks: Annotated[
+        Literal["refused", "accepted"],
+        Field(description="of a patient or an image in several splits; reports tell accepted ones"),
+    ] = "refused"
     modes: Annotated[
         tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
     ] = None
@@ -156,6 +160,10 @@ class TrainingSettings(Settings):
     validation_repeats: Annotated[
         int, Field(ge=1, le=100, description="noise levels tried for each validation case")
     ] = 4
+    choose: Annotated[
+        Literal["loss", "dice"],
+        Field(description="checkpoint by the least loss over val, or the best Dice of its draws"),
+    ] = "loss"
     checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 1000
 
 
