@@ -150,9 +150,7 @@ def _scores(
     return pd.DataFrame(rows, columns=["case", "metric", "value"])
 
 
-def whole_images(
-    split: Split, probabilities: Probabilities, draws: Draws
-) -> Iterator[WholeImage]:
+def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> Iterator[WholeImage]:
     """Put the tiles of each raw image together; an image that was not cut stays as it is.
 
     Args:
