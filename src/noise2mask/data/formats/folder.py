@@ -46,6 +46,7 @@ from noise2mask.errors import UserError
 
 GROUP_COLUMNS = ("group", "patient", "slide")
 _FIRST_CHANNEL = "_0000"
+_SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def sources(
@@ -119,6 +120,7 @@ def sources(
         ),
         unused=found.unused,
         tables=tables,
+        notes=() if said else _split_folders(places.values()),
     )
 
 
@@ -129,6 +131,19 @@ def load(source: Source) -> tuple[Image, Mask]:
         UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
     """
     return load_pair(source)
+
+
+def _split_folders(places: Iterable[str]) -> list[str]:
+    """A note where folders are called as splits are and nobody said that they are."""
+    folders = sorted({place.partition("/")[0] if "/" in place else "" for place in places})
+    if len(folders) < 2 or not {name.casefold() for name in folders} <= _SPLIT_WORDS:
+        return []
+    pattern = f"^({'|'.join(folders)})/"
+    return [
+        f"the folders {', '.join(folders)} are not taken for splits; if they are, set "
+        f"`split_pattern` to {pattern!r}, and `split_of` where their names are others than train, "
+        "val and test."
+    ]
 
 
 # Files ----------------------------------------------------------------------------------------

@@ -12,8 +12,9 @@ An image is made of it by one rule for grey and colours:
 * Palettes become RGB, CMYK becomes RGB, and transparency (alpha) is dropped.
 * An orientation tag (EXIF) is applied, and where 0 means white the values are inverted, of every
   depth.
-* Slices with a header that says where their pixels lie are turned to the closest anatomical axes,
-  and then show their first axis from left to right and their second from bottom to top.
+* NIfTI slices are turned to the closest anatomical axes, and then show their first axis from left
+  to right and their second from bottom to top. DICOM, and NRRD and MetaImage that are not turned
+  against ITK's axes, are pictures as they are stored; others of these are turned as NIfTI is.
 
 Masks are read in :mod:`noise2mask.data.formats.mask_files`.
 """
@@ -34,8 +35,8 @@ from noise2mask.data.source import Image
 from noise2mask.errors import UserError
 
 SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm",
-    ".pnm", *spatial_files.SUFFIXES,
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".bmp",
+    ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pnm", *spatial_files.SUFFIXES,
 )  # fmt: skip
 
 _UNREADABLE = (
@@ -143,7 +144,8 @@ def read_image(
         UserError: the file is damaged, a volume, several pages, or no numbers.
     """
     picture = decode(path)
-    shown = anatomical(picture) if picture.header is not None else picture
+    placed = picture.header is not None and not spatial_files.is_picture_like(picture.header)
+    shown = anatomical(picture) if placed else picture
     return image_of(shown, window=window, percentiles=percentiles)
 
 

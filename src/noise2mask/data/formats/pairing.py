@@ -257,9 +257,10 @@ def _check_size(
 def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture, Picture]:
     """Image and mask, both with rows and columns of one picture.
 
-    Where both have a header, they are turned by them and must lie on each other. A header beside
-    a picture without one says nothing of the other's rows and columns: SimpleITK and nibabel lay
-    the same array out in different ways. DICOM is the exception, its rows are those of a picture.
+    Where both have a header, they must lie on each other, and are turned by it unless both are
+    pictures as they are stored. A header beside a picture without one says nothing of the other's
+    rows and columns: SimpleITK and nibabel lay the same array out in different ways. DICOM and
+    files of ITK that are not turned are the exception, their rows are those of a picture.
     """
     if image.header is None and mask.header is None:
         return image, mask
@@ -267,9 +268,12 @@ def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture,
         return _as_stored(image, reading.stored_axes), _as_stored(mask, reading.stored_axes)
     if image.header is not None and mask.header is not None:
         spatial_files.check_equal_grids(image.header, mask.header, "mask")
+        headers = (image.header, mask.header)
+        if all(spatial_files.is_picture_like(header) for header in headers):
+            return image, mask
         return anatomical(image), anatomical(mask)
     headed, plain = (image, mask) if image.header is not None else (mask, image)
-    if headed.name == "DICOM":
+    if headed.header is not None and spatial_files.is_picture_like(headed.header):
         return image, mask
     raise UserError(
         f"{headed.path} is {headed.name} beside {plain.path}, and its header cannot say which of "
@@ -287,7 +291,7 @@ def _as_stored(picture: Picture, axes: StoredAxes) -> Picture:
 
 def _without_partner(image: Picture, reading: Reading, *, alone: bool) -> Picture:
     """An image whose mask says nothing of places: there is none, or it is an array."""
-    if image.header is None or image.name == "DICOM":
+    if image.header is None or spatial_files.is_picture_like(image.header):
         return image
     if reading.stored_axes is not None:
         return _as_stored(image, reading.stored_axes)
