@@ -450,13 +450,13 @@ def test_splits_and_groups_from_names(tmp_path: Path) -> None:
 TABLE_ERRORS = [
     (
         ["id,fold", "a,train"],
-        "the splits {path} have no column 'split' (they have id, fold); the columns id and split "
-        "are needed, and group, patient or slide may be given.",
+        "the table {path} has no column 'split' (it has id, fold); the columns id, split are "
+        "needed, separated by commas, and group, patient or slide may be given.",
     ),
     (
         ["name,split", "a,train"],
-        "the splits {path} have no column 'id' (they have name, split); the columns id and split "
-        "are needed, and group, patient or slide may be given.",
+        "the table {path} has no column 'id' (it has name, split); the columns id, split are "
+        "needed, separated by commas, and group, patient or slide may be given.",
     ),
     (
         ["id,split", "a,train", "b,training", "c,test"],
@@ -466,10 +466,10 @@ TABLE_ERRORS = [
         ["id,split", "a,train", "x,train", "y,test", "b,test", "c,test"],
         "2 ids (x, y) have no image but a line in {path}; correct it.",
     ),
-    (["id,split", "b,train"], "2 images (a, c) have no line in {path}; add a split."),
+    (["id,split", "b,train"], "2 images (a, c) have no line in {path}; add them."),
     (
         ["id,split", "a,train", "b,train", "a,test"],
-        "the splits {path} name the id 'a' twice; remove a line.",
+        "the table {path} names the id 'a' twice; remove a line.",
     ),
 ]
 
@@ -483,8 +483,8 @@ def test_tables_that_do_not_fit(tmp_path: Path, lines: list[str], sentence: str)
 def test_table_that_is_missing(tmp_path: Path) -> None:
     dataset(tmp_path)
     told = sentence_of(tmp_path, splits="none.csv")
-    assert told.startswith(f"the splits {tmp_path / 'none.csv'} could not be read ([Errno 2]")
-    assert told.endswith("); correct `splits`.")
+    assert told.startswith(f"the table {tmp_path / 'none.csv'} could not be read ([Errno 2]")
+    assert told.endswith("); it must be a CSV file with the columns id, split.")
 
 
 def test_table_and_pattern(tmp_path: Path) -> None:

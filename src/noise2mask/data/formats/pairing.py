@@ -5,8 +5,9 @@ united (none: all background); what a user said of them (see :class:`Reading`); 
 set was judged, "rules", one for each mask file.
 """
 
+import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.image_files import Picture, anatomical, decode, image_of
+from noise2mask.data.formats.listing import composed
 from noise2mask.data.formats.mask_files import (
     COLOUR_NOISE,
     MaskFacts,
@@ -345,6 +347,52 @@ def listed(noun: str, ids: Sequence[str], lack: str) -> str:
     first = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
     many = len(ids) > 1
     return f"{len(ids)} {noun}{'s' * many} ({first}) {'have' if many else 'has'} {lack}"
+
+
+def read_table(
+    path: Path, needed: Sequence[str], more: str, ids: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """The lines of a CSV file by their id, without blanks about names and values.
+
+    Args:
+        path: the file.
+        needed: columns that must be there, "id" among them.
+        more: columns that may be there, for messages.
+        ids: each must have one line, and each line must have one of them.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or its ids are not those.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            lines = [
+                {name: composed(value).strip() for name, value in line.items() if name is not None}
+                for line in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"the table {path} could not be read ({error}); it must be a CSV file with the columns "
+            f"{', '.join(needed)}."
+        ) from error
+    if missing := [column for column in needed if column not in columns]:
+        raise UserError(
+            f"the table {path} has no column {missing[0]!r} (it has "
+            f"{', '.join(columns) or 'none'}); the columns {', '.join(needed)} are needed, "
+            f"separated by commas, and {more} may be given."
+        )
+    rows: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if line["id"] in rows:
+            raise UserError(f"the table {path} names the id {line['id']!r} twice; remove a line.")
+        rows[line["id"]] = line
+    if unknown := [id for id in rows if id not in ids]:
+        raise UserError(f"{listed('id', unknown, 'no image')} but a line in {path}; correct it.")
+    if missing := [id for id in ids if id not in rows]:
+        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add them.")
+    return rows
 
 
 # Splits and groups ----------------------------------------------------------------------------
