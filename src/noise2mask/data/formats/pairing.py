@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from noise2mask.data.formats import spatial_files
-from noise2mask.data.formats.image_files import Picture, anatomical, decode, image_of
+from noise2mask.data.formats.image_files import Picture, anatomical, decode, form_of, image_of
 from noise2mask.data.formats.listing import composed
 from noise2mask.data.formats.mask_files import (
     COLOUR_NOISE,
@@ -195,7 +195,7 @@ def survey(source: Source, images: bool = False) -> PairFacts:
     reading = _reading(source)
     paths = _decoded(_mask_paths(source), reading)
     masks = tuple(facts_of(decode(path), _tolerance(reading)) for path in paths)
-    return PairFacts(decode(source.payload["image"]).form if images else "", masks)
+    return PairFacts(form_of(source.payload["image"]) if images else "", masks)
 
 
 def judged(listing: Listing, facts: Sequence[PairFacts]) -> Listing:
