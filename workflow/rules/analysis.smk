@@ -18,7 +18,7 @@ rule fingerprint:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.describing_code(),
+        code=hash_code(code_hash.FINGERPRINT),
         settings=digest(
             [
                 STUDY.analysis.oracles,
@@ -48,7 +48,9 @@ rule grown:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.growing_code(STUDY.datasets[wildcards.dataset]),
+        code=lambda wildcards: hash_code(
+            *code_hash.growing_entries(STUDY.datasets[wildcards.dataset])
+        ),
         settings=digest(STUDY.analysis.grown),
     shell:
         "noise2mask grown --study {params.study} {params.data} --dataset {wildcards.dataset}"
@@ -76,7 +78,9 @@ rule measure:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.measuring_code(measured_runs(wildcards)),
+        code=lambda wildcards: hash_code(
+            *code_hash.measuring_entries(measured_runs(wildcards))
+        ),
         settings=digest(
             STUDY.analysis.model_dump(
                 mode="json", include={"pair", "splits", "spacing", "repeats"}

@@ -1,4 +1,5 @@
 # The study, checked before anything runs, and the functions that rules ask for their parameters.
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -7,6 +8,7 @@ from noise2mask.data import catalogue
 from noise2mask.data.raw_files import content_digest, files_read
 from noise2mask.errors import UserError
 from noise2mask.study import code_hash, paths
+from noise2mask.study.code_hash import hash_code
 from noise2mask.study.plan import (
     PREDICTION,
     REFERENCE,
@@ -80,8 +82,13 @@ def training_of(wildcards):
     )
 
 
+@cache
+def settings_for(training):
+    return run_settings(STUDY, training)
+
+
 def settings_of(wildcards):
-    return run_settings(STUDY, training_of(wildcards))
+    return settings_for(training_of(wildcards))
 
 
 def environment_of(wildcards):
@@ -96,7 +103,7 @@ def measured_runs(wildcards):
     """The settings of the trainings that are measured together."""
     place = place_of(wildcards)
     return [
-        run_settings(STUDY, Training(place.dataset, place.network, mode, place.seed))
+        settings_for(Training(place.dataset, place.network, mode, place.seed))
         for mode in measured_modes(STUDY)[place]
     ]
 
@@ -188,6 +195,12 @@ def scored(file):
         for training in [*TRAININGS, *COMPARED]
         for sampler in samplers_of(STUDY, training)
     ]
+
+
+def of_dataset(files, dataset):
+    """Those among the results of a study that belong to one dataset."""
+    folder = Path(paths.RESULTS, NAME, dataset)
+    return [file for file in files if folder in Path(file).parents]
 
 
 def costs():

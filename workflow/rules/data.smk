@@ -37,8 +37,8 @@ rule prepare:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         raw=raw_content,
-        code=lambda wildcards: code_hash.preparation_code(
-            STUDY.datasets[wildcards.dataset]
+        code=lambda wildcards: hash_code(
+            *code_hash.preparation_entries(STUDY.datasets[wildcards.dataset])
         ),
         settings=lambda wildcards: digest(
             [
