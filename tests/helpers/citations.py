@@ -35,7 +35,7 @@ _MARK = re.compile("\x01(\\d+)\x02")
 _NUMBER = re.compile(
     r"(?<![\w.,])[-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+|(?<=\d))(?![\w]|[.,]\d)"
 )
-_CLAIM = re.compile(r"(?<![\w.])[CP]\d[a-z]?\b")
+_CLAIM = re.compile(r"(?<![\w.])[CP]\d[a-z]?(?:-matched)?\b")
 _GENERATED = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.DOTALL)
 _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 

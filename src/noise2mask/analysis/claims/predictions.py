@@ -140,6 +140,7 @@ def p4(
     statement="{improved} removes more than half of the gap in Dice of {diffusion} to "
     "{feed_forward}, and its loss adds to what {squared} removes of it.",
     objective="share of the gap in Dice",
+    rule="before the runs, its second half after the target was found to close most of the gap",
 )
 def p5(
     evidence: Evidence,
@@ -191,6 +192,7 @@ def p5(
     name="P6",
     statement="{ensemble} matches or beats {diffusion} in IoU and in a proper score.",
     objective="IoU and Brier score, by how much the ensemble is better",
+    rule="before the runs, ECE among its scores, which was taken out when both ECEs disagreed",
 )
 def p6(
     evidence: Evidence,
