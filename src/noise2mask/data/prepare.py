@@ -24,9 +24,9 @@ from noise2mask.data.source import (
     decided,
     digest_of,
     listed,
-    mapped,
     some,
     surveyed,
+    workers,
 )
 from noise2mask.data.splits import assign_splits, shared, units
 from noise2mask.data.tiles import tiles_of
@@ -134,16 +134,16 @@ def prepare(
         leaks_accepted=leaks == "accepted",
         ids=[source.id for source in listing],
     )
-    listing = decided(
-        kind, listing, surveyed(kind, listing, f"looking at the masks of {name}", processes)
-    )
     cutting = _Cutting(resolution, tile, shrink, stride, masks)
-    work = partial(_prepare_source, kind, cutting=cutting)
-    progress = Progress(f"preparing {name}", len(listing))
     results: list[_Done] = []
-    for result in mapped(work, listing, processes, splits):
-        results.append(result)
-        progress.update(len(results))
+    with workers(processes) as work:
+        facts = surveyed(kind, listing, f"looking at the masks of {name}", work)
+        listing = decided(kind, listing, facts)
+        progress = Progress(f"preparing {name}", len(listing))
+        prepare_source = partial(_prepare_source, kind, cutting=cutting)
+        for result in work(prepare_source, listing, splits):
+            results.append(result)
+            progress.update(len(results))
     prepared = [each for result in results for each in result.cases]
     _check_masks([each.mask for each in prepared], name)
     _check_tiles(results, name, cutting)
@@ -164,7 +164,6 @@ def prepare(
         dataset=name,
         kind=kind,
         options=settings,
-        units=units([source.group for source in listing], splits),
         leaks=leaked,
         notes=notes,
     )
