@@ -5,7 +5,6 @@ kept. What is found is told in sentences; a damaged case is one of them and stop
 """
 
 import csv
-import hashlib
 import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import files, plugins
-from noise2mask.data.checks.duplicates import SIDE, near_duplicates, thumbnail
 from noise2mask.data.checks.measures import Checked, Measures, Row, Twin, Twins, measure, measured
 from noise2mask.data.checks.problems import Circumstances, findings_of
+from noise2mask.data.duplicates import SIDE, near_duplicates, thumbnail
 from noise2mask.data.source import (
     Listing,
     Source,
     Work,
     decided,
     digest_of,
+    digest_of_pixels,
     function_of,
     listed,
     workers,
@@ -180,13 +180,9 @@ def _look(kind: str, source: Source) -> _Looked:
         sizes = [f"{each.shape[1]} x {each.shape[0]}" for each in (image, mask)]
         damage = f"the image has {sizes[0]} pixels, but the mask has {sizes[1]}."
         return _Looked(None, None, damage)
-    digests["image_pixels"] = _pixels(image)
-    digests["mask_pixels"] = _pixels(mask)
+    digests["image_pixels"] = digest_of_pixels(image)
+    digests["mask_pixels"] = digest_of_pixels(mask)
     return _Looked(measure(image, mask, digests), thumbnail(image), "")
-
-
-def _pixels(array: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()
 
 
 # Duplicates -----------------------------------------------------------------------------------
