@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from noise2mask.errors import UserError
 from noise2mask.networks.blocks import (
     GROUPS,
+    ActivatedNorm,
     Attention,
     Downsample,
-    GroupNorm,
     QkvOrder,
     Resampling,
     ResidualBlock,
@@ -112,8 +112,8 @@ class UNet(nn.Module):
         )
         self._build_decoder(skips, blocks)
         self.head = nn.Sequential(
-            GroupNorm(self.widths[0]),
-            nn.SiLU(),
+            ActivatedNorm(self.widths[0]),
+            nn.Identity(),  # published codes count the activation here
             zeroed(conv3x3(self.widths[0], outputs)),  # zero-initialised
         )
 
