@@ -21,7 +21,7 @@ ROWS = {
 }
 ROWS["baselines"] = ROWS["evaluation"] | {"evaluation"}
 ROWS["analysis"] = ROWS["evaluation"] | {"evaluation"}
-ROWS["report"] = {"data", "study", "evaluation", "analysis"} | FOUNDATIONS
+ROWS["report"] = {"data", "study", "sampling", "evaluation", "analysis"} | FOUNDATIONS
 ROWS["workflow"] = {"data", "study", "report"} | FOUNDATIONS
 ROWS["cli"] = set(ROWS) | FOUNDATIONS  # inside functions
 # Sub-packages in the order in which they may import one another; plain modules come first but

@@ -1,4 +1,4 @@
-"""Calibration over N: the floor against closed form and simulation, the table, the figure."""
+"""Calibration over N: the floor against closed form and simulation, and the table."""
 
 import math
 
@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from noise2mask.analysis.draw_count import DRAWS as COLUMNS
 from noise2mask.analysis.draw_count import by_draws, sampling_floor
 from noise2mask.evaluation.calibration import ece
-from noise2mask.evaluation.labels import Labels
 from noise2mask.evaluation.reliability import expected_gap
-from noise2mask.report.figures.draw_count import calibration
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 UNIFORM = (np.arange(4000) + 0.5) / 4000
@@ -200,73 +198,3 @@ def test_a_metric_that_was_not_scored_is_empty():
     assert table[["ece", "brier"]].isna().all(axis=None)
     assert table[table["region"] == "all"]["ece_pooled"].notna().all()
     assert table[table["region"] == "band"]["ece_pooled"].isna().all()
-
-
-# The figure ---------------------------------------------------------------------------------
-
-LABELS = Labels(datasets={"a": "ISIC 2016", "b": "nuclei phantom"}, draws=DRAWS)
-
-
-def drawn(axis):
-    return {line.get_gid(): line for line in axis.lines if not line.get_gid().startswith("_")}
-
-
-def test_lines_are_the_table_and_floors_are_dashed_in_the_same_colour():
-    summary, reliability = tables()
-    table = by_draws(summary, reliability, DRAWS, masks=["diffusion"])
-    beside = summary[summary["sampler"].isin(["one_pass", "ensemble5"])]
-    figure = calibration(table, beside, labels=LABELS)
-    assert [axis.get_title() for axis in figure.axes] == ["ISIC 2016", "nuclei phantom", "c"]
-    for axis, dataset in zip(figure.axes, "abc", strict=True):
-        lines = drawn(axis)
-        assert set(lines) == {
-            "unet diffusion", "unet diffusion floor", "unet feed_forward one_pass",
-            "unet ensemble ensemble5",
-        }  # fmt: skip
-        rows = table[(table["dataset"] == dataset) & (table["region"] == "all")]
-        curve, floor = lines["unet diffusion"], lines["unet diffusion floor"]
-        assert curve.get_xdata().tolist() == [1, 2, 5, 9, 25]
-        assert curve.get_ydata().tolist() == rows["ece_pooled"].tolist()
-        assert floor.get_ydata().tolist() == rows["floor"].tolist()
-        assert floor.get_color() == curve.get_color()
-        assert floor.get_linestyle() == "--"
-        assert lines["unet ensemble ensemble5"].get_ydata()[0] == pytest.approx(0.024)
-        assert axis.get_ylim()[0] == 0
-        assert axis.get_xscale() == "log"
-        assert axis.get_xticks().tolist() == [1, 2, 5, 9, 25]
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == [
-        "diffusion", "feed-forward (one_pass), N = 1", "ensemble (ensemble5), N = 5",
-        "floor: perfect masks", "95 % interval",
-    ]  # fmt: skip
-
-
-def test_the_band_has_its_own_figure_and_networks_their_own_lines():
-    summary, reliability = tables(networks=("unet", "segdiff"))
-    table = by_draws(summary, reliability, DRAWS, masks=["diffusion"])
-    figure = calibration(table, summary, "band", LABELS)
-    lines = drawn(figure.axes[0])
-    rows = table[(table["dataset"] == "a") & (table["region"] == "band")]
-    for network in ("unet", "segdiff"):
-        expected = rows[rows["network"] == network]["ece_pooled"].tolist()
-        assert lines[f"{network} diffusion"].get_ydata().tolist() == expected
-    assert lines["unet diffusion"].get_color() != lines["segdiff diffusion"].get_color()
-    assert lines["unet feed_forward one_pass"].get_color() == lines["unet diffusion"].get_color()
-    assert lines["unet feed_forward one_pass"].get_ydata()[0] == pytest.approx(0.12)
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts[:2] == ["unet, diffusion", "SegDiff, diffusion"]
-
-
-def test_several_modes_and_networks_are_told_apart():
-    summary, reliability = tables(networks=("unet", "segdiff"), modes=("diffusion", "recycling"))
-    table = by_draws(summary, reliability, DRAWS, masks=["diffusion"])
-    figure = calibration(table)
-    lines = drawn(figure.axes[0])
-    curves = {name: line for name, line in lines.items() if not name.endswith("floor")}
-    assert len({line.get_color() for line in curves.values()}) == len(curves) == 4
-    assert "unet recycling floor" not in lines
-
-
-def test_without_scores_the_figure_says_so():
-    figure = calibration(pd.DataFrame(columns=list(COLUMNS)))
-    assert "no scores" in figure.texts[0].get_text()

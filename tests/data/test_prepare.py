@@ -49,7 +49,7 @@ def test_every_case_is_in_one_split(tmp_path: Path) -> None:
     assert sorted(ids) == [f"lesion_{number:05d}" for number in range(20)]
     assert manifest.options == {
         "family": "lesion", "count": 20, "size": 32, "tile": None, "shrink": None, "stride": None,
-        "masks": "area", "validation": "own", "shares": SHARES,
+        "masks": "area", "validation": "own", "shares": SHARES, "leaks": "refused",
     }  # fmt: skip
 
 
@@ -86,8 +86,9 @@ def test_tiles_of_an_image_stay_together(tmp_path: Path) -> None:
     )
     of_one = [case for case in manifest.cases if case.group == "case2"]
     assert [case.id for case in of_one] == [
-        "case2_y000x000", "case2_y000x008", "case2_y000x016",
-        "case2_y008x000", "case2_y008x008", "case2_y008x016",
+        "case2_y000x000", "case2_y000x008", "case2_y000x016", "case2_y000x022",
+        "case2_y008x000", "case2_y008x008", "case2_y008x016", "case2_y008x022",
+        "case2_y012x000", "case2_y012x008", "case2_y012x016", "case2_y012x022",
     ]  # fmt: skip
     assert len({case.split for case in of_one}) == 1
     assert {(case.width, case.height) for case in of_one} == {(8, 8)}
@@ -101,11 +102,11 @@ def test_tile_larger_than_the_images(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", tile=64)
     assert str(caught.value) == (
-        "no train image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
+        "no image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
     )
 
 
-def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
+def test_training_tiles_overlap_and_all_reach_the_end(tmp_path: Path) -> None:
     root = folder_of_pictures(tmp_path / "raw", count=8, size=(20, 30))
     options = {"root": str(root)}
     manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", tile=8, stride=5)
@@ -114,8 +115,8 @@ def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
         places[case.split].add((case.top, case.left))
         assert case.id == f"{case.image}_y{case.top:03d}x{case.left:03d}"
         assert (case.group, case.width, case.height) == (case.image, 8, 8)
-    assert places["train"] == {(y, x) for y in (0, 5, 10) for x in (0, 5, 10, 15, 20)}
-    assert places["val"] == places["test"] == {(y, x) for y in (0, 8) for x in (0, 8, 16)}
+    assert places["train"] == {(y, x) for y in (0, 5, 10, 12) for x in (0, 5, 10, 15, 20, 22)}
+    assert places["val"] == places["test"] == {(y, x) for y in (0, 8, 12) for x in (0, 8, 16, 22)}
     assert manifest.options["stride"] == 5
     split_of = {}
     for case in manifest.cases:
@@ -174,8 +175,8 @@ def test_tiles_are_the_same_bytes_whatever_the_number_of_processes(tmp_path: Pat
         ),
         (
             {"tile": 16, "shrink": 12},
-            "no train image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 "
-            "pixels; choose a smaller `tile`.",
+            "no image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 pixels; "
+            "choose a smaller `tile`.",
         ),
     ],
 )
@@ -287,3 +288,93 @@ def test_test_cases_can_take_the_place_of_validation_cases(tmp_path: Path) -> No
     np.testing.assert_array_equal(val.masks, test.masks)
     with pytest.raises(UserError, match="training cannot open the test split"):
         open_split(tmp_path / "test", "test", purpose="training")
+
+
+# What a person should know --------------------------------------------------------------------
+
+
+def table(root: Path, *lines: str) -> dict[str, str]:
+    (root / "splits.csv").write_text("\n".join(["id,split,patient", *lines]) + "\n")
+    return {"root": str(root), "splits": "splits.csv"}
+
+
+def textured(root: Path, count: int = 6) -> Path:
+    """As :func:`folder_of_pictures`, but no two images are equal or even."""
+    folder_of_pictures(root, count)
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        save(root / "images" / f"case{number}.png", pixels)
+    return root
+
+
+def test_a_patient_in_two_splits_stops_a_study_unless_it_is_accepted(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    options = table(
+        root, "case0,train,P1", "case1,train,P2", "case2,val,P3", "case3,test,p1 ",
+        "case4,test,P4", "case5,test,P5",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="the group 'P1' has cases in both train and test"):
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert manifest.leaks == (
+        "1 group (patient, slide) in several splits (P1 in train and test), 1 test images concerned"
+    )
+    assert manifest.units == {"train": 2, "val": 1, "test": 3}
+    assert manifest.notes[0].endswith("are taken as one: 'P1' = 'p1'.")
+    assert manifest.options["leaks"] == "accepted"
+
+
+def test_equal_images_in_two_splits_stop_a_study_unless_it_is_accepted(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    (root / "images" / "case4.png").write_bytes((root / "images" / "case1.png").read_bytes())
+    options = table(root, *(f"case{n},{'test' if n > 2 else 'train'}," for n in range(6)))
+    with pytest.raises(UserError) as caught:
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    assert "1 image is there twice, in several splits (case1 (" in str(caught.value)
+    assert "say `leaks: accepted` for this dataset in the study" in str(caught.value)
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert "= case4 (test)), 1 test images concerned" in manifest.leaks
+
+
+def test_one_slide_can_be_split_if_that_is_accepted(tmp_path: Path) -> None:
+    options = {"root": str(textured(tmp_path / "raw")), "group_pattern": "^(case)"}
+    with pytest.raises(UserError, match=r"1 group\(s\) of cases cannot fill the 3 splits"):
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert manifest.units == {"train": 1, "val": 1, "test": 1}
+    assert "case in train and val and test" in manifest.leaks
+    assert any(note.startswith("test holds 1 independent unit (") for note in manifest.notes)
+
+
+def test_small_images_are_padded_and_told(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    pixels = np.random.default_rng(9).integers(0, 256, (19, 30, 3), dtype=np.uint8)
+    save(root / "images" / "case3.png", pixels)
+    save(root / "masks" / "case3.png", np.eye(19, 30, dtype=np.uint8) * 255)
+    manifest = prepare("folder", {"root": str(root)}, "d", 20, SHARES, tmp_path / "out", tile=20)
+    assert (
+        "1 of 6 images (case3) are smaller than a tile of 20 x 20 pixels and are padded by their "
+        "mirror image, which is not scored."
+    ) in manifest.notes
+    heights = {case.image: case.height for case in manifest.cases}
+    assert heights == {f"case{number}": 19 if number == 3 else 20 for number in range(6)}
+
+
+def test_what_is_told_is_logged_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = textured(tmp_path / "raw", 12)
+    for path in (root / "masks").iterdir():
+        mask = np.full((20, 30), 255, np.uint8)
+        mask[8:12, 8:12] = 0
+        save(path, mask)
+    (root / "images" / "case0.heic").write_bytes(b"x")
+    with caplog.at_level("WARNING", logger="noise2mask"):
+        manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out")
+    unused, inverted = manifest.notes
+    assert unused == (
+        "1 entry is not used, of a suffix that is not read (.heic), in images/: case0.heic."
+    )
+    assert inverted.startswith("the masks may be inverted: the median image has foreground on 100%")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"d: {note}" for note in manifest.notes
+    ]

@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from noise2mask.evaluation.labels import Labels
 from noise2mask.evaluation.pareto import Cost, cost_table, cost_to_reach, on_front, pareto_table
-from noise2mask.report.figures.cost import quality_against_cost
 
 FEW = st.integers(0, 4).map(float) | st.sampled_from([np.nan, np.inf])  # ties are common
 
@@ -118,55 +116,3 @@ def test_the_price_of_a_dice_is_that_of_the_fastest_row_that_reaches_it():
 def test_of_equally_fast_rows_the_better_is_named():
     twice = PARETO[PARETO.dataset == "easy"].assign(seconds_per_mask=1.0)
     assert cost_to_reach(twice, (0.5,)).iloc[0]["network"] == "nnunet"
-
-
-def test_the_figure_holds_every_row_and_its_front():
-    figure = quality_against_cost(PARETO, Labels(networks={"nnunet": "nnU-Net"}))
-    assert len(figure.axes) == 4  # Dice and ECE of two datasets
-    easy = figure.axes[0]
-    assert easy.get_xscale() == "log"
-    drawn = {line.get_gid(): line for line in easy.lines if line.get_gid()}
-    assert set(drawn) == {
-        "front", "ensemdiff feed_forward one_pass", "ensemdiff diffusion ddim10",
-        "segdiff feed_forward one_pass", "nnunet reference prediction",
-    }  # fmt: skip
-    assert drawn["nnunet reference prediction"].get_xydata().tolist() == [[0.1, 0.91]]
-    assert drawn["ensemdiff feed_forward one_pass"].get_markerfacecolor() == "white"
-    assert drawn["ensemdiff diffusion ddim10"].get_markerfacecolor() != "white"
-    np.testing.assert_allclose(
-        drawn["front"].get_xydata(), [[0.01, 0.82], [0.1, 0.91], [0.5, 0.91]]
-    )
-    assert drawn["front"].get_drawstyle() == "steps-post"
-    assert "nnU-Net" in [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def test_less_ece_is_better():
-    front = next(
-        line for line in quality_against_cost(PARETO).axes[2].lines if line.get_gid() == "front"
-    )
-    # 0.080 takes more time than 0.082; nothing that is slower is better
-    np.testing.assert_allclose(front.get_ydata(), [0.082, 0.080, 0.080])
-
-
-def test_a_value_far_below_the_others_stands_at_the_frame_with_its_number():
-    far = PARETO.copy()
-    far.loc[far["sampler"] == "ddim10", "dice"] = 0.11
-    axis = quality_against_cost(far).axes[0]
-    assert [text.get_text() for text in axis.texts] == ["0.11 ↓"]
-    mark = next(line for line in axis.lines if line.get_gid() == "ensemdiff diffusion ddim10")
-    assert mark.get_ydata()[0] == axis.get_ylim()[0] > 0.3
-
-
-def test_numbers_of_draws_are_joined_but_not_what_differs_in_more():
-    rows = [
-        PARETO[PARETO.sampler == "ddim10"].iloc[:1].assign(draws=n, seconds_per_mask=s, sampler=f)
-        for n, s, f in ((5, 0.5, "a"), (1, 0.1, "b"), (5, 0.5, "majority"))
-    ]
-    table = pd.concat([PARETO[PARETO.dataset == "easy"], *rows]).drop_duplicates("sampler")
-    lines = [line for line in quality_against_cost(table).axes[0].lines if line.get_alpha() == 0.7]
-    assert [line.get_xdata().tolist() for line in lines] == [[0.1, 0.5]]
-
-
-def test_no_cost_is_said():
-    figure = quality_against_cost(PARETO.iloc[:0])
-    assert [text.get_text() for text in figure.texts] == ["no cost yet"]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from noise2mask.evaluation.labels import Labels
-from noise2mask.report.figures.results import Example
+from noise2mask.report.cases import Case, Prediction
 
 QUICK = ("lesion_phantom", "nuclei_phantom", "tissue_phantom")
 NETWORKS = ("ensemdiff", "segdiff", "medsegdiff")
@@ -142,8 +142,8 @@ def reliability_table(datasets: tuple[str, ...] = QUICK, bins: int = 15) -> pd.D
     return pd.DataFrame(rows, columns=columns)
 
 
-def example_cases(datasets: tuple[str, ...] = QUICK, each: int = 2) -> list[Example]:
-    """Discs with a soft edge."""
+def example_cases(datasets: tuple[str, ...] = QUICK, each: int = 2) -> list[Case]:
+    """Discs with a soft edge, as a single pass and five draws see them."""
     side = 32
     y, x = np.mgrid[:side, :side]
     generator = np.random.default_rng(3)
@@ -154,12 +154,17 @@ def example_cases(datasets: tuple[str, ...] = QUICK, each: int = 2) -> list[Exam
             image = 200 - 90 / (1 + np.exp(distance)) + 12 * generator.normal(size=(side, side))
             rgb = np.stack([image, 0.8 * image, 0.8 * image], axis=-1).clip(0, 255)
             soft = 1 / (1 + np.exp(distance - 1))
-            draws = np.round(soft * 5) / 5
-            predictions = {
-                "feed_forward": (soft, None),
-                "diffusion": (draws, np.sqrt(draws * (1 - draws))),
-            }
+            draws = generator.random((5, side, side)) < soft
+            predictions = tuple(
+                Prediction(
+                    "ensemdiff", mode, sampler, *(np.rint(255 * each).astype(np.uint8) for each in
+                    (drawn.mean(0), drawn.std(0), drawn)), len(drawn),
+                )
+                for mode, sampler, drawn in (
+                    ("feed_forward", "one_pass", soft[None]), ("diffusion", "ddim10", draws * 1.0)
+                )
+            )  # fmt: skip
             shown.append(
-                Example(dataset, f"case{case:03}", rgb.astype(np.uint8), distance < 0, predictions)
+                Case(dataset, f"case{case:03}", rgb.astype(np.uint8), distance < 0, predictions)
             )
     return shown

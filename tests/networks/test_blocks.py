@@ -45,9 +45,22 @@ def test_few_pixels_and_the_default_layout_are_left_to_pytorch():
 def test_a_norm_in_half_precision_is_computed_in_float32():
     norm, x = blocks.ActivatedNorm(32), 100 + images(2, 32, 32, 32)
     half = x.bfloat16().requires_grad_()
-    assert norm(half).dtype == torch.bfloat16
-    expected = F.silu(F.group_norm(half.float(), blocks.GROUPS).bfloat16())
-    assert torch.equal(norm(half), expected)
+    y, outer = norm(half), images(2, 32, 32, 32, seed=1).bfloat16()
+    whole = half.detach().float().requires_grad_()
+    expected = F.silu(F.group_norm(whole, blocks.GROUPS))
+    assert torch.equal(y, expected.bfloat16())
+    (of_half,) = torch.autograd.grad(y, half, outer)
+    (of_whole,) = torch.autograd.grad(expected, whole, outer.float())
+    assert of_half.dtype == torch.bfloat16
+    torch.testing.assert_close(of_half.float(), of_whole, atol=1e-2, rtol=1e-2)
+
+
+def test_a_norm_that_needs_no_gradient_leaves_its_input_alone():
+    norm, x = blocks.ActivatedNorm(32), images(2, 32, 4, 4)
+    before = x.clone()
+    with torch.no_grad():
+        norm(x)
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize("shape", [(4, 32, 8, 8), (3, 5, 4, 4), (1, 7, 5, 3)])
@@ -85,7 +98,7 @@ def test_attention_is_a_softmax_over_all_pixels(order, heads):
 @pytest.mark.parametrize("layout", [CHANNELS_LAST, torch.contiguous_format])
 @pytest.mark.parametrize("conditioning", ["additive", "scale_shift"])
 def test_a_residual_block_changes_neither_its_input_nor_its_embedding(layout, conditioning):
-    block = blocks.ResidualBlock(32, 64, 16, dropout=0.0, time_conditioning=conditioning)
+    block = blocks.ResidualBlock(32, 64, 16, dropout=0.0, time_conditioning=conditioning, groups=32)
     x, embedding = images(2, 32, 32, 32).contiguous(memory_format=layout), torch.randn(2, 16)
     before = x.clone(), embedding.clone()
     block.to(memory_format=layout)(x, embedding)

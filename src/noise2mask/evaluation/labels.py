@@ -19,12 +19,13 @@ MODES = {
     "diffusion": "diffusion",
     "cross_entropy": "feed-forward, cross-entropy",
     "dice": "feed-forward, Dice",
+    "squared": "feed-forward, squared error",
     "image_free": "diffusion without image",
     "image_diffusion": "diffusion of images",
     "dice_diffusion": "diffusion, Dice and cross-entropy",
     "recycling": "diffusion, recycling",
-    "posterior": "posterior, with image",
-    "posterior_free": "posterior, without image",
+    "posterior": "pixel's evidence and network, with image",
+    "posterior_free": "pixel's evidence and network, without image",
 }
 
 
@@ -49,6 +50,8 @@ METRICS = {
     "brier": Metric("Brier", -1),
     "nll": Metric("NLL", -1, "nats"),
 }
+HEADLINE = ("iou", "ece", "dice")
+"""Metrics of main tables and figures, in the order of the paper, which reports IoU and ECE."""
 _SUFFIXES = {"_pooled": "pooled", "_band": "band"}
 
 
@@ -166,12 +169,57 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
     return rows
 
 
+def headline_rows(rows: Iterable[Row]) -> list[Row]:
+    """The rows of each training's usual sampler: what a main table shows."""
+    return [row for row in rows if not row.extra]
+
+
+def principal(table: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table that tables and figures of results show.
+
+    What is scored to compare numbers of draws has a table and a figure of its own; the first
+    sampler of a mode is shown all the same.
+
+    Args:
+        table: `summary` or `reliability`.
+        draws: the table of that name.
+    """
+    first = table.groupby("mode", sort=False)["sampler"].transform("first")
+    return table[~table["sampler"].isin(draws["sampler"]) | (table["sampler"] == first)]
+
+
 def number(value: float, digits: int) -> str:
     """A number with so many decimals and no negative zero, or a dash if there is none."""
     if not math.isfinite(value):
         return "–"
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if float(text) == 0 else text
+
+
+def with_interval(
+    value: float,
+    low: float,
+    high: float,
+    digits: int,
+    ends: int | None = None,
+    *,
+    sign: bool = False,
+) -> str:
+    """A value with its interval, e.g. ``0.812 [0.79, 0.83]``; a dash if there is none.
+
+    Args:
+        value: the estimate.
+        low: end of the interval; without a finite one the value stands alone.
+        high: the other end.
+        digits: decimals of the value.
+        ends: decimals of the ends; those of the value without it.
+        sign: write a plus before what is above 0.
+    """
+    mean = number(value, digits)
+    ends = digits if ends is None or sign else ends  # a difference is small: it needs all digits
+    below, above = (number(end, ends) for end in (low, high))
+    plus = "+" if sign and mean != "–" and float(mean) > 0 else ""
+    return f"{plus}{mean}" + ("" if "–" in (mean, below, above) else f" [{below}, {above}]")
 
 
 def counted(counts: Iterable[float]) -> str:

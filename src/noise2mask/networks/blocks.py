@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from noise2mask.errors import UserError
 
-GROUPS = 32  # of every group norm
+GROUPS = 32
+"""Of every group norm in the published networks, whose narrowest features have 128 channels."""
 
 QkvOrder = Literal["heads_first", "qkv_first"]
 TimeConditioning = Literal["additive", "scale_shift"]
@@ -28,42 +29,49 @@ Convolution = TypeVar("Convolution", nn.Conv1d, nn.Conv2d)
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm of 32 groups, computed in float32 whatever the precision around it."""
+    """Group norm, computed in float32 whatever the precision around it.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(GROUPS, channels, eps=1e-5)
+    With as many groups as channels it takes mean and scale from every channel. A network that
+    normalises so before its last convolution can hardly put out the noise: of n pixels, mean and
+    scale of the noise carry 1/n + 1/(2n) of the variance. That (0.0015 at 32 x 32 pixels) is then
+    about the least loss of eps, far above what a mask is worth at high noise.
+    """
+
+    def __init__(self, channels: int, groups: int = GROUPS) -> None:
+        super().__init__(groups, channels, eps=1e-5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B,C,...) within each row and group."""
         weight, bias = self.weight.float(), self.bias.float()
         # the functional form would refuse one value per group, but only for a single row
-        return torch.group_norm(x.float(), GROUPS, weight, bias, self.eps).to(x.dtype)
+        return torch.group_norm(x.float(), self.num_groups, weight, bias, self.eps).to(x.dtype)
 
 
 class ActivatedNorm(GroupNorm):
-    """Group norm and SiLU.
+    """Group norm and SiLU, computed in float32 whatever the precision around it.
 
     PyTorch's backward pass of group norm is two to five times slower in channels_last than in the
-    default layout; where that matters, :class:`_NormedSiLU` stands in.
+    default layout, and on a GPU it leaves channels_last; :class:`_NormedSiLU` stands in.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise and activate (B,C,H,W)."""
         if (
             x.requires_grad
-            and x.device.type == "cpu"
-            and x.dtype == torch.float32
-            and x.shape[-2:].numel() >= MANY_PIXELS
-            and x.is_contiguous(memory_format=torch.channels_last)
-            and not torch.compiler.is_compiling()
+            and (is_laid_out(x) or x.device.type == "meta")  # where convolutions forget layouts
+            and (x.device.type == "cuda" or x.shape[-2:].numel() >= MANY_PIXELS)
+            and not torch.compiler.is_compiling()  # which fuses the plain form by itself
         ):
-            y: Tensor = _NormedSiLU.apply(x, self.weight, self.bias, self.eps)  # type: ignore[no-untyped-call]
+            y: Tensor = _NormedSiLU.apply(  # type: ignore[no-untyped-call]
+                x, self.weight, self.bias, self.num_groups, self.eps
+            )
             return y
-        return F.silu(super().forward(x), inplace=True)
+        h = super().forward(x)
+        return F.silu(h, inplace=not h.requires_grad)
 
 
 MANY_PIXELS = 32 * 32
-"""Fewer pixels are normalised faster by PyTorch's own backward pass (measured on a CPU)."""
+"""Fewer pixels are normalised faster by PyTorch's own backward pass on a CPU."""
 
 
 class _NormedSiLU(torch.autograd.Function):
@@ -75,30 +83,39 @@ class _NormedSiLU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
+    ) -> Tensor:
         rows, channels, height, width = x.shape
-        y, mean, inverse = torch.native_group_norm(
-            x, weight, bias, rows, channels, height * width, GROUPS, eps
-        )  # B,C,H,W and twice B,groups
+        shown, of_pixels = x.float(), height * width
+        if x.device.type == "cuda":  # whose own kernel leaves channels_last
+            by_group = pixels_first(shown).view(rows, of_pixels, groups, -1)
+            variance, mean = torch.var_mean(by_group, (1, 3), correction=0)
+            inverse = torch.rsqrt(variance + eps)  # B,groups
+            a, b = _affine(weight, bias, mean, inverse)
+            y = torch.addcmul(b[:, :, None, None], shown, a[:, :, None, None])
+        else:
+            y, mean, inverse = torch.native_group_norm(
+                shown, weight.float(), bias.float(), rows, channels, of_pixels, groups, eps
+            )
         ctx.save_for_backward(x, weight, bias, mean, inverse)
-        return F.silu(y, inplace=True)
+        return F.silu(y, inplace=True).to(x.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
         image, weight, bias, mean, inverse = ctx.saved_tensors
-        x, outer = (pixels_first(each) for each in (image, gradient))  # B,N,C
+        x, outer = (pixels_first(each).float() for each in (image, gradient))  # B,N,C
         rows, count, channels = x.shape
-        width = channels // GROUPS  # of a group
+        width = channels // mean.shape[1]  # of a group
 
         def each_channel(of_group: Tensor) -> Tensor:
             return of_group.repeat_interleave(width, dim=1)  # B,groups -> B,C
 
         def each_group(of_channel: Tensor) -> Tensor:
-            return of_channel.view(rows, GROUPS, width).sum(2)  # B,C -> B,groups
+            return of_channel.view(rows, -1, width).sum(2)  # B,C -> B,groups
 
-        a = each_channel(inverse) * weight  # B,C
-        b = bias - each_channel(mean) * a
+        a, b = _affine(weight, bias, mean, inverse)
         y = torch.addcmul(b[:, None], x, a[:, None])
         inner = torch.ops.aten.silu_backward.grad_input(outer, y, grad_input=y)
         summed = inner.sum(1)  # B,C
@@ -108,10 +125,22 @@ class _NormedSiLU(torch.autograd.Function):
         c = (total * mean - along) * inverse**3 / (width * count)
         d = -c * mean - total * inverse / (width * count)
         torch.addcmul(each_channel(d)[:, None], x, each_channel(c)[:, None], out=product)
-        of_x = product.addcmul_(inner, a[:, None])
+        of_x = product.addcmul_(inner, a[:, None]).to(image.dtype)
         of_weight = ((projected - summed * each_channel(mean)) * each_channel(inverse)).sum(0)
         back = of_x.view(rows, *image.shape[2:], channels).permute(0, 3, 1, 2)
-        return back, of_weight, summed.sum(0), None
+        return back, of_weight.to(weight.dtype), summed.sum(0).to(bias.dtype), None, None
+
+
+def _affine(weight: Tensor, bias: Tensor, mean: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    """Group norm of a channel as a x + b, two of (B,C), from the moments (B,groups)."""
+    width = len(weight) // mean.shape[1]
+    a = inverse.repeat_interleave(width, dim=1) * weight
+    return a, bias - mean.repeat_interleave(width, dim=1) * a
+
+
+def is_laid_out(x: Tensor) -> bool:
+    """Whether the channels of (B,C,H,W) lie together in memory."""
+    return x.is_contiguous(memory_format=torch.channels_last)
 
 
 def pixels_first(x: Tensor) -> Tensor:
@@ -126,8 +155,7 @@ def mixed_channels(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     16 images, so on the CPU the same pixels are shown to it as 16 images (half of the time).
     """
     rows, channels, height, width = x.shape
-    laid_out = x.is_contiguous(memory_format=torch.channels_last)
-    if x.device.type != "cpu" or not laid_out or rows * height * width % SIXTEEN:
+    if x.device.type != "cpu" or not is_laid_out(x) or rows * height * width % SIXTEEN:
         return F.conv2d(x, weight, bias)
     regrouped = x.permute(0, 2, 3, 1).reshape(SIXTEEN, -1, 1, channels).permute(0, 3, 1, 2)
     h = F.conv2d(regrouped, weight, bias).permute(0, 2, 3, 1)
@@ -215,6 +243,7 @@ class ResidualBlock(nn.Module):
         outputs: int,
         embedding: int,
         *,
+        groups: int,
         dropout: float,
         time_conditioning: TimeConditioning,
         resolution: Literal["same", "down", "up"] = "same",
@@ -222,10 +251,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.scale_shift = time_conditioning == "scale_shift"
         self.resample = RESAMPLE[resolution]
-        self.norm_in = ActivatedNorm(inputs)
+        self.norm_in = ActivatedNorm(inputs, groups)
         self.conv_in = conv3x3(inputs, outputs)
         self.from_time = nn.Linear(embedding, 2 * outputs if self.scale_shift else outputs)
-        self.norm_out = (GroupNorm if self.scale_shift else ActivatedNorm)(outputs)
+        self.norm_out = (GroupNorm if self.scale_shift else ActivatedNorm)(outputs, groups)
         self.dropout = nn.Dropout(dropout)
         self.conv_out = zeroed(conv3x3(outputs, outputs))  # zero-initialised
         self.shortcut = nn.Identity() if inputs == outputs else Pointwise(inputs, outputs)
@@ -253,10 +282,12 @@ class Attention(nn.Module):
     value, or the other way round (both layouts occur in published checkpoints).
     """
 
-    def __init__(self, channels: int, heads: int, order: QkvOrder = "heads_first") -> None:
+    def __init__(
+        self, channels: int, heads: int, order: QkvOrder = "heads_first", groups: int = GROUPS
+    ) -> None:
         super().__init__()
         self.heads, self.order = heads, order
-        self.norm = GroupNorm(channels)
+        self.norm = GroupNorm(channels, groups)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.mixed = zeroed(nn.Conv1d(channels, channels, 1))  # zero-initialised
 

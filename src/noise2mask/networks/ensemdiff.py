@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from noise2mask.networks.base import Network
+from noise2mask.networks.blocks import GROUPS
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
 
@@ -40,8 +41,10 @@ def build(
     output_channels: int,
     image_size: int,
     *,
-    width: Annotated[int, Field(ge=32, description="channels at multiplier 1")] = 128,
-    multipliers: Annotated[tuple[int, ...], Field(description="of the width, a level each")] = (
+    width: Annotated[int, Field(ge=32, le=4096, description="channels at multiplier 1")] = 128,
+    multipliers: Annotated[
+        tuple[int, ...], Field(max_length=10, description="of the width, a level each")
+    ] = (
         1,
         1,
         2,
@@ -49,11 +52,13 @@ def build(
         4,
         4,
     ),
-    blocks: Annotated[int, Field(ge=1, description="residual blocks of an encoder level")] = 2,
+    blocks: Annotated[
+        int, Field(ge=1, le=32, description="residual blocks of an encoder level")
+    ] = 2,
     attention_strides: Annotated[
         tuple[int, ...], Field(description="strides (pixels a feature) with attention")
     ] = (16,),
-    heads: Annotated[int, Field(ge=1, description="attention heads")] = 1,
+    heads: Annotated[int, Field(ge=1, le=1024, description="attention heads")] = 1,
     qkv_order: Annotated[
         Literal["heads_first", "qkv_first"], Field(description="layout of the qkv channels")
     ] = "heads_first",
@@ -64,13 +69,19 @@ def build(
         Literal["conv", "residual"], Field(description="by a convolution or a residual block")
     ] = "conv",
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
+    groups: Annotated[
+        int,
+        Field(
+            ge=1, le=4096, description="of every group norm; a quarter of the width as published"
+        ),
+    ] = GROUPS,
 ) -> EnsemDiff:
     """EnsemDiff for images of `image_channels` x `image_size` x `image_size`.
 
     Raises:
         UserError: the options do not describe a network, or do not fit the image size.
     """
-    check_unet(image_size, width, multipliers, attention_strides, heads)
+    check_unet(image_size, width, multipliers, attention_strides, heads, groups)
     return EnsemDiff(
         UNet(
             image_channels + 1,
@@ -84,5 +95,6 @@ def build(
             time_conditioning=time_conditioning,
             resampling=resampling,
             dropout=dropout,
+            groups=groups,
         )
     )

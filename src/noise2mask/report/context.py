@@ -1,105 +1,155 @@
-"""What a report is made of, and how much of it figures can show."""
+"""What a report and its page are made of: the tables and records that lie in its folder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
 
 import pandas as pd
+from pydantic import ValidationError
 
-from noise2mask.evaluation.columns import AnalysisTables
-from noise2mask.evaluation.labels import Labels, trained
-from noise2mask.report.figures.results import Example
-from noise2mask.report.settings import DatasetNote
+from noise2mask.errors import UserError
+from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.differences import planned
+from noise2mask.evaluation.labels import HEADLINE, Labels, labels_of, names_in, principal, trained
+from noise2mask.evaluation.tables import read_table
+from noise2mask.report.cases import Case, read_cases
+from noise2mask.report.figures.looks import Looks
+from noise2mask.report.old_tables import upgraded
+from noise2mask.report.provenance import FILE, Record, parsed
+from noise2mask.report.tables import Winners, winners
+from noise2mask.study.schema import Study
 
-KINDS = 12
-"""Ways of drawing masks (modes and samplers) that a figure of all of them can still show."""
-DATASETS = 8
-"""Datasets that figures of single trainings can still show."""
+Topic = Literal[
+    "quirks", "ablation", "contrasts", "paper", "draws", "costs", "information", "masks"
+]
+"""What a study can ask, the most special first: the first that it has is its own question."""
+TOPICS: tuple[tuple[Topic, str], ...] = (
+    ("quirks", "quirks"),
+    ("ablation", "grid"),
+    ("contrasts", "contrasts"),
+    ("paper", "comparisons"),
+    ("draws", "draws"),
+    ("costs", "costs"),
+    ("information", "information"),
+    ("masks", "fingerprints"),
+)
+"""Each topic with the table that a study must have for it."""
+SHOWN = HEADLINE[:3]
+"""Metrics of the main table of a text."""
+PAPER = (
+    "does one and the same architecture segment better, and above all give better calibrated "
+    "probabilities, when it is trained by diffusion instead of feed-forward?"
+)
+"""The question of the paper."""
 
 
 @dataclass(frozen=True, eq=False)
-class ReportInput:
-    """Everything a report is made of.
+class Report:
+    """Everything that lies in the folder of a report.
 
-    Args:
+    Attributes:
         name: of the study.
-        description: one paragraph.
-        command: what makes the study, and this report, again.
-        settings: what decides the numbers, as (label, value).
-        departures: where the settings leave the paper, a sentence each.
-        datasets: title, replaced dataset and licence of each dataset.
-        labels: names to be shown, and N of each sampler.
-        summary: the table of that name, as are those that follow.
-        metrics: scores of single cases.
-        comparisons: diffusion against feed-forward.
-        history: of the trainings.
-        reliability: reliability curves.
-        analysis: its tables.
-        examples: cases to be shown, None if pictures are off.
-        missing: results that are not there, a line each.
-        versions: of the software.
+        study: its settings, as they were when the report was made.
+        tables: every table by its name, those that the study has not without a row.
+        record: what made the numbers.
+        cases: that may be shown, None if there are none.
     """
 
     name: str
-    description: str
-    command: str
-    settings: Sequence[tuple[str, str]]
-    departures: Sequence[str]
-    datasets: Sequence[DatasetNote]
-    labels: Labels
-    summary: pd.DataFrame
-    metrics: pd.DataFrame
-    comparisons: pd.DataFrame
-    history: pd.DataFrame
-    reliability: pd.DataFrame
-    analysis: AnalysisTables
-    examples: Sequence[Example] | None
-    missing: Sequence[str]
-    versions: Mapping[str, str]
+    study: Study
+    tables: Mapping[str, pd.DataFrame]
+    record: Record
+    cases: Sequence[Case] | None
+
+    @cached_property
+    def labels(self) -> Labels:
+        """Names to be shown."""
+        return labels_of(self.study)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """Colours and markers of trainings."""
+        return Looks.of(*(self.tables[name] for name in ("summary", "history", "losses")))
+
+    @cached_property
+    def winners(self) -> Winners:
+        """Trainings that are better beyond chance in every planned comparison of theirs."""
+        return winners(self.tables["comparisons"], self.tables["contrasts"])
+
+    @cached_property
+    def topics(self) -> tuple[Topic, ...]:
+        """What the study can speak to, its own question first."""
+        found = [topic for topic, table in TOPICS if len(self.tables[table])]
+        if "paper" in found and not len(planned(self.tables["comparisons"])):
+            found.remove("paper")
+        return tuple(found)
+
+    @cached_property
+    def question(self) -> str:
+        """What the study asks."""
+        asked = " ".join((self.study.question or "").split())
+        if asked:
+            return asked
+        own = self.topics[0] if self.topics else None
+        return PAPER[0].upper() + PAPER[1:] if own == "paper" else ""
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """The rows of the table `summary` that main tables show."""
+        return principal(self.tables["summary"], self.tables["draws"])
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Names of the datasets with scores."""
+        return names_in(trained(self.tables["summary"]), "dataset")
+
+    @property
+    def command(self) -> str:
+        """What makes the study, and this report, again."""
+        entries = self.study.datasets.values()
+        needs_data = any("root" in entry.options and not entry.named for entry in entries)
+        return f"make reproduce STUDY={self.name}" + (" DATA=<folder>" if needs_data else "")
 
 
-def principal(table: pd.DataFrame, draws: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a table that main tables and figures show.
+def read_report(folder: Path) -> Report:
+    """The report in a folder, from its files alone.
 
-    What is scored to compare numbers of draws has a table and a figure of its own; the first
-    sampler of a mode is shown all the same.
-
-    Args:
-        table: `summary` or `reliability`.
-        draws: the table of that name.
+    Raises:
+        UserError: a file is missing or damaged, or was written by another version.
     """
-    first = table.groupby("mode", sort=False)["sampler"].transform("first")
-    return table[~table["sampler"].isin(draws["sampler"]) | (table["sampler"] == first)]
-
-
-def few(study: ReportInput) -> bool:
-    """Whether the ways that masks were drawn in can be told apart in one figure."""
-    return (
-        len(
-            trained(principal(study.summary, study.analysis.draws))[
-                ["mode", "sampler"]
-            ].drop_duplicates()
+    path = folder / FILE
+    if not path.exists():
+        raise UserError(
+            f"{folder} holds no report ({FILE} is not there); run `make reproduce STUDY="
+            f"{folder.name}`."
         )
-        <= KINDS
-    )
+    record = parsed(path.read_bytes(), str(path))
+    if record is None:
+        raise UserError(f"{path} was written by another version; make the report again.")
+    try:
+        study = Study.model_validate(record.settings)
+        found = {file.stem: read_table(file) for file in sorted(folder.glob("*.csv"))}
+    except (ValidationError, ValueError) as error:
+        raise UserError(
+            f"the report in {folder} cannot be read ({str(error).splitlines()[0]}); make it again."
+        ) from None
+    found = upgraded(found)
+    empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
+    return Report(record.study, study, empty | found, record, read_cases(folder) or None)
 
 
-def short(study: ReportInput) -> bool:
-    """Whether figures with a row or a column for each dataset too stay within a page or two."""
-    return few(study) and len(study.datasets) <= DATASETS
-
-
-def scope(study: ReportInput) -> str:
+def scope(report: Report) -> str:
     """What intervals and tests are over, and what they cannot tell."""
-    table = trained(study.metrics)
+    table = trained(report.tables["metrics"])
     counts = table.groupby(["network", "mode", "sampler"])["seed"].nunique()
     if len(counts) and counts.max() > 1:
         return (
             f"Intervals are over test cases (patients or slides where known) and, crossed with "
-            f"them, over the training seeds where there are several (up to {counts.max()}); tests "
-            "are over cases, each the mean of its seeds."
+            f"them, over the training seeds where there are several (up to {counts.max()})."
         )
-    one = " (1 seed)" if len(counts) else ""
     return (
         "Intervals and tests are over test cases (patients or slides where known) of these "
-        f"trainings{one}; they do not tell how another training seed would differ."
+        "trainings (1 seed); they do not tell how another training seed would differ."
     )

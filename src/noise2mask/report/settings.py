@@ -6,7 +6,13 @@ from typing import Any, NamedTuple
 
 from noise2mask import plugins
 from noise2mask.evaluation.labels import labels_of, metric_of
-from noise2mask.study.plan import draws_of, run_settings, trainings_of
+from noise2mask.study.plan import (
+    draws_of,
+    run_settings,
+    samplers_of,
+    scored_datasets,
+    trainings_of,
+)
 from noise2mask.study.schema import RunSettings, Study, Training
 
 Runs = Sequence[tuple[Training, RunSettings]]
@@ -69,25 +75,56 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
     )
 
 
+def kind_of_data(study: Study) -> str:
+    """What the study ran on, so that it cannot be taken for something else."""
+    phantoms = [entry for entry in study.datasets.values() if entry.kind == "phantoms"]
+    scored = [entry for name, entry in study.datasets.items() if name in scored_datasets(study)]
+    scored = scored or list(study.datasets.values())
+    stand_ins = [entry for entry in scored if entry.stands_for]
+    replaced = ", ".join(dict.fromkeys(str(entry.stands_for) for entry in stand_ins))
+    if scored and all(entry in phantoms for entry in scored):
+        return "Phantoms: computer-made pictures" + (f" in place of {replaced}" * bool(replaced))
+    mixed = "Some phantoms, some real data" if any(e in phantoms for e in scored) else "Real data"
+    if not stand_ins:
+        return mixed
+    pairs = "; ".join(f"{entry.title} in place of {entry.stands_for}" for entry in stand_ins)
+    return f"{mixed}, with stand-ins: {pairs}"
+
+
+def scale_of(study: Study) -> str:
+    """At which scale the study ran, in one line."""
+    runs = _runs(study)
+    parts = [f"{study.resolution} px"]
+    if runs:
+        scored = {training.mode for training, _ in runs if study.modes[training.mode].samplers}
+        steps = sorted({run.training.steps for training, run in runs
+                        if training.mode in scored or not scored})  # fmt: skip
+        trained = f"{steps[0]}" + (f" to {steps[-1]}" if len(steps) > 1 else "")
+        parts += [f"{trained} training steps", f"{len(runs)} trainings"]
+        seeds = len(study.seeds)
+        parts.append(f"{seeds} seed" + "s" * (seeds > 1))
+    else:
+        parts.append("nothing is trained")
+    return ", ".join(parts)
+
+
 def departures_of(study: Study) -> tuple[str, ...]:
     """Where the settings are not the paper's, or make the comparison uneven: a sentence each."""
-    runs = [(training, run) for training, run in _runs(study) if run.mode == "diffusion"]
+    scored = [(training, run) for training, run in _runs(study) if samplers_of(study, training)]
+    runs = [(training, run) for training, run in scored if run.mode == "diffusion"]
     found = []
     targets = [run for _, run in runs if run.diffusion.target != "eps"]
     if targets:
         text = _across(study, runs, lambda run: run.diffusion.target)
-        found.append(f"Diffusion target: {text}; the paper's diffusion loss is on eps.")
+        found.append(f"Diffusion target: {text}; the paper's loss is on eps.")
     scales = [run.diffusion.schedule.input_scale for _, run in runs]
     if any(scale != 1 for scale in scales):
         text = _across(study, runs, lambda run: run.diffusion.schedule.input_scale)
         shift = _spoken([f"{2 * math.log(b):.2f}" for b in dict.fromkeys(scales) if b != 1])
-        found.append(
-            f"Input scale b: {text}, which shifts log SNR by {shift}; the published codes use "
-            "masks in {0, 1} or {-1, 1} as they are."
-        )
-    steps = {run.training.steps for _, run in _runs(study)}
+        found.append(f"Input scale b: {text}, which shifts log SNR by {shift}; published: 1.")
+    steps = {run.training.steps for _, run in scored}
     if len(steps) > 1:
-        text = _across(study, _runs(study), lambda run: run.training.steps)
+        text = _across(study, scored, lambda run: run.training.steps)
         found.append(f"Trainings do not have the same number of steps: {text}.")
     draws = {
         name: draws_of(study, mode.samplers[0])
@@ -98,11 +135,6 @@ def departures_of(study: Study) -> tuple[str, ...]:
         labels = labels_of(study)
         counts = [f"{count} ({labels.mode(name)})" for name, count in draws.items()]
         found.append(f"The modes are scored with different numbers of draws: {'; '.join(counts)}.")
-    stand_ins = [
-        f"{note.title} for {note.stands_for}" for note in datasets_of(study) if note.stands_for
-    ]
-    if stand_ins:
-        found.append(f"Some datasets stand in for those of the paper: {', '.join(stand_ins)}.")
     for field, chosen, text in (
         ("validation", "test", "Checkpoints are chosen on the test cases, so scores are too good"),
         ("masks", "grown", "Masks are interpolated and all above 0 is foreground, so they grow"),

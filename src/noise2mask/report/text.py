@@ -1,299 +1,254 @@
-"""The report of a study: one Markdown file and its figures, from tables alone."""
+"""The text of a report, ``report.md``: a template filled with sentences and tables."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import fields
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from matplotlib.figure import Figure
+import jinja2
+import pandas as pd
 
-from noise2mask.evaluation.differences import SIGNIFICANCE, planned, verdict
-from noise2mask.evaluation.labels import metric_of, names_in, trained
+from noise2mask.evaluation.labels import (
+    BLIND,
+    Row,
+    metric_of,
+    modes_in,
+    names_in,
+    trained,
+)
 from noise2mask.evaluation.reliability import expected_gap
-from noise2mask.files import write_text
-from noise2mask.report.context import ReportInput as ReportInput
-from noise2mask.report.context import few, principal, scope, short
-from noise2mask.report.figures import index, results
-from noise2mask.report.figures.captions import linked
-from noise2mask.report.figures.style import save
-from noise2mask.report.markdown import (
-    MAIN,
-    comparison_table,
-    escaped,
-    further_table,
-    grid,
-    main_table,
-    resolvable_table,
-)
-from noise2mask.report.section import section
-from noise2mask.report.section_claims import claims_section
-from noise2mask.report.section_controls import costs_section, draws_section
-
-PAPER = (
-    "*Analysing Diffusion Segmentation for Medical Images* "
-    "([arXiv:2403.14440](https://arxiv.org/abs/2403.14440))"
+from noise2mask.report.answers import answers
+from noise2mask.report.context import SHOWN, Report, scope
+from noise2mask.report.figures.index import Shown, in_report
+from noise2mask.report.markdown import as_markdown, escaped
+from noise2mask.report.settings import departures_of, kind_of_data, scale_of
+from noise2mask.report.tables import (
+    against_table,
+    doubts,
+    effect_table,
+    finding_table,
+    fingerprint_table,
+    further_rows,
+    information_table,
+    metric_table,
+    quirk_table,
+    steps_table,
 )
 
-
-def write_report(study: ReportInput, folder: Path) -> None:
-    """Write ``report.md`` and ``figures/*.svg`` and ``*.png`` below `folder`.
-
-    Equal input gives equal bytes. Pictures of cases that an earlier report showed are removed when
-    `study.examples` is None.
-
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    drawn = set()
-    for name, figure in index.figures(study.analysis, study.labels, study.summary):
-        save(figure, folder / "figures" / name)
-        drawn.add(name)
-    for name, figure in _figures(study):
-        save(figure, folder / "figures" / name)
-    if study.examples is None:
-        for kind in ("svg", "png"):
-            (folder / "figures" / f"examples.{kind}").unlink(missing_ok=True)
-    write_text(folder / "report.md", report_text(study, drawn))
+ACROSS = 4
+"""Datasets side by side: what a page of a code host holds without scrolling."""
+UNSPOKEN = ("not tested", "cannot be decided")
+"""Verdicts of what a study cannot speak to."""
 
 
-def report_text(study: ReportInput, drawn: Collection[str] = ()) -> str:
-    """The Markdown of the report; its pictures lie in ``figures`` beside it.
+class Written(NamedTuple):
+    """A table of the text, with what stands about it."""
+
+    title: str
+    text: str
+    note: str = ""
+    way: str = ""
+
+
+class Findings(NamedTuple):
+    """Claims and predictions: those with a verdict, and a line about the others."""
+
+    table: str
+    silent: str
+
+
+def environment() -> jinja2.Environment:
+    """What templates of this package are filled by; a name that is not there is a mistake."""
+    found = jinja2.Environment(
+        loader=jinja2.PackageLoader("noise2mask", "report"), undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    found.filters["upper_first"] = lambda text: text[:1].upper() + text[1:]
+    found.filters["lower_first"] = lambda text: text[:1].lower() + text[1:]
+    return found
+
+
+def report_text(report: Report, shown: Sequence[Shown] = ()) -> str:
+    """The Markdown of a report; its pictures lie in ``figures`` beside it.
 
     Args:
-        study: what it is made of.
-        drawn: names of the figures of the analysis.
+        report: what it is made of.
+        shown: the figures that were drawn.
     """
-    analysed = any(len(getattr(study.analysis, field.name)) for field in fields(study.analysis))
-    scored = len(study.summary) > 0 or not analysed
-    parts = [
-        f"# Report of study {study.name}\n",
-        " ".join(study.description.split()) + "\n",
-        _claim(study) if scored else "",
-        _missing(study),
-        claims_section(study.analysis.claims),
-        _results(study) if scored else "",
-        _comparisons(study) if scored else "",
-        _calibration(study),
-        draws_section(study.analysis.draws, study.labels, drawn),
-        costs_section(study.analysis.costs, study.analysis.cost_to_reach, study.labels, drawn),
-        _examples(study),
-        section(study.analysis, study.labels, drawn),
-        _training(study),
-        _further(study),
-        _settings(study),
-        _reading(study) if scored else "",
-        _again(study),
-    ]
-    return "\n".join(filter(None, parts))
+    results = list(_results(report))
+    return environment().get_template("report.md.j2").render(
+        name=report.name,
+        data=kind_of_data(report.study),
+        scale=scale_of(report.study),
+        description=" ".join(report.study.description.split()),
+        question=report.question,
+        answers=answers(report),
+        missing=report.record.missing,
+        command=report.command,
+        figures=in_report(shown, report.study.pictures.figures),
+        picture=_picture,
+        findings=_findings(report),
+        results=results,
+        under_results=_under_results(report) if results else "",
+        further=_further(report),
+        tables=list(_own_tables(report)),
+        cautions=list(_cautions(report)),
+    )  # fmt: skip
 
 
-def _figures(study: ReportInput) -> Iterator[tuple[str, Figure]]:
-    """Every figure with the name of its file."""
-    labels, draws = study.labels, study.analysis.draws
-    summary, reliability = principal(study.summary, draws), principal(study.reliability, draws)
-    for metric in MAIN:
-        if few(study) and metric in set(study.summary["metric"]):
-            yield f"results_{metric}", results.results(summary, metric, labels)
-    if len(planned(study.comparisons)):
-        shown = names_in(planned(study.comparisons), "metric")
-        yield "comparison", results.comparison(study.comparisons, shown, labels, SIGNIFICANCE)
-    for region in names_in(study.reliability, "region") if short(study) else ():
-        yield f"reliability_{region}", results.reliability(reliability, region, labels)
-    if short(study) and len(study.history):
-        yield "training", results.training_curves(study.history, labels)
-    if study.examples:
-        yield "examples", results.examples(study.examples, labels)
+def readme_block(report: Report) -> str:
+    """What a README shows of a study: the main table, as it stands in the report."""
+    tables = [f"**{one.title}** ({one.way})\n\n{one.text}" for one in _results(report)]
+    return "\n".join([*tables, _under_results(report)])
 
 
-def _claim(study: ReportInput) -> str:
-    """What is asked, and in one sentence a metric what was found."""
-    compared = len(planned(study.comparisons)) or study.analysis.contrasts.empty
-    lines = bool(compared) * [
-        f"The question, from {PAPER}: does one and the same architecture segment better, and "
-        "above all give better calibrated probabilities, when it is trained by diffusion instead "
-        "of feed-forward?\n"
-    ]
-    family = planned(study.comparisons)
-    for metric in names_in(family, "metric"):
-        words = [verdict(row) for _, row in family[family["metric"] == metric].iterrows()]
-        counts = [
-            f"{word} in {words.count(word)}"
-            for word in ("diffusion better", "feed-forward better", "undecided")
-        ]
-        lines.append(
-            f"* **{metric_of(metric).title}**, {len(words)} planned comparisons: "
-            f"{', '.join(counts)}."
-        )
-    if study.departures:
-        lines += [
-            "\nRead these numbers knowing that:\n",
-            *(f"* {text}" for text in study.departures),
-        ]
-    return "\n".join(lines) + "\n"
+def _picture(shown: Shown) -> str:
+    """A figure with its caption and what to look at."""
+    caption = escaped(shown.caption)
+    short = caption.partition(":")[0].partition(";")[0].partition(",")[0]
+    return f"![{short}](figures/{shown.name}.png)\n\n*{caption}* {escaped(shown.entry.look)}"
 
 
-def _missing(study: ReportInput) -> str:
-    if not study.missing:
-        return ""
-    lines = "\n".join(f"* {line}" for line in study.missing)
-    return (
-        f"## Missing results: {len(study.missing)}\n\nThese are not there, because they failed or "
-        f"have not run; `{study.command}` makes them and keeps what there is.\n\n{lines}\n"
-    )
+def _findings(report: Report) -> Findings | None:
+    """Claims of the paper and predictions; what the study cannot speak to takes one line."""
+    tables = [report.tables[name] for name in ("claims", "hypotheses")]
+    found = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    if found.empty:
+        return None
+    silent = found["verdict"].isin(UNSPOKEN)
+    line = f"This study cannot speak to {', '.join(map(str, found.loc[silent, 'name']))}."
+    table = finding_table(found[~silent], numbers=True)
+    return Findings(as_markdown(table), line if silent.any() else "")
 
 
-def _results(study: ReportInput) -> str:
-    summary = principal(study.summary, study.analysis.draws)
-    table = main_table(summary, study.labels, study.analysis.references)
-    parts = [f"## Results\n\n{table}"]
-    for metric in MAIN:
-        if few(study) and metric in set(study.summary["metric"]):
-            caption = (
-                f"{metric_of(metric).title}: mean over test cases with {study.labels.interval()}, "
-                "a marker for each training of an architecture, open for a further sampler. Axes "
-                "differ between datasets."
+def _results(report: Report) -> Iterator[Written]:
+    """The main table: a part each metric, and of many datasets some side by side."""
+    datasets = report.datasets
+    for metric in SHOWN:
+        if metric not in set(report.summary["metric"]):
+            continue
+        parts = [
+            as_markdown(
+                metric_table(
+                    report.summary, metric, report.labels, datasets[start : start + ACROSS],
+                    report.winners, _is_usual,
+                )
             )
-            parts.append(linked(f"results_{metric}", caption))
-    return "\n".join(parts)
-
-
-def _comparisons(study: ReportInput) -> str:
-    """Planned comparisons, and what they could have seen."""
-    family, labels = planned(study.comparisons), study.labels
-    parts = ["## Planned comparisons: diffusion minus feed-forward\n"]
-    if family.empty and len(study.analysis.contrasts):
-        return ""
-    if family.empty:
-        return "\n".join([*parts, "There is no planned comparison yet.\n"])
-    parts.append(
-        "Paired by test case; two-sided Wilcoxon signed-rank test, p-values adjusted by Holm over "
-        f"all {len(family)} comparisons of this section. The verdict is undecided unless the "
-        f"adjusted p is below {SIGNIFICANCE:g}.\n"
-    )
-    for metric in names_in(family, "metric"):
-        parts.append(f"**{metric_of(metric).title}**\n")
-        parts.append(comparison_table(family, metric, labels))
-    parts.append(
-        linked(
-            "comparison",
-            f"Difference diffusion minus feed-forward with {labels.interval()}; to the right "
-            "diffusion is better. Filled: significant after Holm's correction.",
+            for start in range(0, len(datasets), ACROSS)
+        ]  # fmt: skip
+        look = metric_of(metric)
+        yield Written(
+            look.title,
+            "\n".join(parts),
+            way=f"{'higher' if look.better > 0 else 'lower'} is better",
         )
-    )
-    resolvable = resolvable_table(study.comparisons, labels)
-    if resolvable:
-        parts.append(
-            "**Smallest resolvable difference**, Dice points: half the width of the interval of "
-            "the paired difference. A true difference below it cannot be told from none with n "
-            f"test cases.\n\n{resolvable}"
-        )
-    return "\n".join(parts)
 
 
-def _calibration(study: ReportInput) -> str:
-    """Reliability diagrams of each region."""
+def _is_usual(row: Row) -> bool:
+    return not row.extra
+
+
+def _further(report: Report) -> Written | None:
+    """Samplers and readings beside the usual ones."""
+    shown = [name for name in SHOWN if name in set(report.summary["metric"])]
+    titles = " / ".join(metric_of(name).title for name in shown)
     parts = []
-    where = {"all": "all pixels", "band": "the band about the reference boundary"}
-    for region in names_in(study.reliability, "region") if short(study) else ():
-        caption = (
-            f"Reliability over {where.get(region, region)}, all test cases pooled: share of "
-            "foreground against mean probability of each bin, and the pixels in it. ECE here is "
-            "pooled; the tables give its mean over cases."
-        )
-        parts.append(linked(f"reliability_{region}", caption))
-    return "\n".join(["## Calibration\n", *parts]) if parts else ""
+    for start in range(0, len(report.datasets), ACROSS):
+        part = report.datasets[start : start + ACROSS]
+        table = report.summary[report.summary["dataset"].isin(part)]
+        parts.append(as_markdown(further_rows(table, shown, report.labels)))
+    text = "\n".join(filter(None, parts))
+    return Written(titles, text) if text else None
 
 
-def _examples(study: ReportInput) -> str:
-    if not study.examples:
-        return ""
-    caption = (
-        "Test cases with the reference (contour), the mean probability of each training, and the "
-        "standard deviation of the draws for each pixel."
-    )
-    return f"## Examples\n\n{linked('examples', caption)}"
-
-
-def _training(study: ReportInput) -> str:
-    if study.history.empty or not short(study):
-        return ""
-    caption = (
-        "Loss (thin) and validation loss (thick) of each training; the star is the chosen "
-        "checkpoint. The two modes have different losses: compare shapes, not heights."
-    )
-    return f"## Training\n\n{linked('training', caption)}"
-
-
-def _further(study: ReportInput) -> str:
-    """Tables of the other metrics, dataset by dataset."""
-    parts = []
-    for dataset in names_in(study.summary, "dataset"):
-        for region, where in (("all", "all pixels"), ("band", "band about the boundary")):
-            table = further_table(study.summary, study.metrics, dataset, region, study.labels)
-            if table:
-                parts.append(f"**{study.labels.dataset(dataset)}**, {where}\n\n{table}")
-    if not parts:
-        return ""
-    text = (
-        "Means over test cases; their intervals and numbers of cases are in `summary.csv`, every "
-        "single score is in `metrics.csv`. HD95 does not exist where a mask is empty: such cases "
-        "are counted and left out of its mean.\n"
-    )
-    return "\n".join(["## Further metrics\n", text, *parts])
-
-
-def _settings(study: ReportInput) -> str:
-    settings = [[escaped(label), escaped(value)] for label, value in study.settings]
-    datasets = [
-        [escaped(text) or "–" for text in (note.title, note.stands_for, note.licence)]
-        for note in study.datasets
+def _under_results(report: Report) -> str:
+    """What the numbers of the main table are."""
+    summary, labels = report.summary, report.labels
+    text = [f"Mean over n test cases [{labels.interval()}]."]
+    if report.winners:
+        text.append("Bold: better beyond chance in every planned comparison of its row.")
+    usual = trained(summary).drop_duplicates(["network", "mode"])
+    drawn = [
+        f"{labels.mode(mode)} {count}"
+        for mode in modes_in(usual)
+        if (count := labels.drawn(names_in(usual[usual["mode"] == mode], "sampler")))
     ]
-    header = ["Dataset", "Stands in for", "Licence"]
-    return (
-        "## Scale and settings\n\n"
-        "What the paper used for T, sampler, learning rate, number of steps, resolution, number of "
-        "draws and bins could not be found; the values below are choices of this study.\n\n"
-        f"{grid(['Setting', 'Value'], settings, left=2)}\n{grid(header, datasets, left=3)}"
-    )
+    if drawn:
+        text.append(f"Scored is the mean of N draws: {', '.join(drawn)}.")
+    if BLIND in set(summary["network"]):
+        text.append("Image-blind: the better of mean mask and all foreground.")
+    notes = reference_notes(report)
+    return " ".join([*text, *notes])
 
 
-def _reading(study: ReportInput) -> str:
-    """What to keep in mind."""
-    found = trained(study.summary)
-    used = {study.labels.draws.get(name, 1) for name in names_in(found, "sampler")}
-    floors = [f"{expected_gap(draws):.3f} for N = {draws}" for draws in sorted(used) if draws > 1]
-    floor = f" (where all probabilities are equally frequent: {', '.join(floors)})" * bool(floors)
-    lines = [
-        "* **N.** A draw has a value in [0, 1] at each pixel, and the mean of N draws is scored. "
-        "Where draws are nearly binary their mean is close to a multiple of 1/N, so ECE stays "
-        f"above 0 even for a perfect sampler{floor}. Compare ECE at equal N; one feed-forward pass "
-        "gives a probability that is not quantised.",
-        "* **Background.** Pixels far from any boundary are many and easy, which keeps ECE over "
-        "all pixels small; the band about the boundary shows more.",
-        "* **n.** " + scope(study),
-    ]
-    stand_ins = [note.title for note in study.datasets if note.stands_for]
-    if stand_ins:
-        lines.append(
-            f"* **Stand-ins.** {', '.join(stand_ins)}: these show that the laboratory works, and "
-            "how two trainings compare on them; they say nothing about the numbers on the data "
-            "that they replace."
+def reference_notes(report: Report) -> list[str]:
+    """What each baseline says of itself, a sentence each; a note of some datasets names them."""
+    sentences, labels = [], report.labels
+    for network, rows in report.tables["references"].groupby("network", sort=False):
+        everywhere, notes = set(rows["dataset"]), []
+        for note, same in rows.groupby("note", sort=False):
+            told = str(note)
+            if set(same["dataset"]) != everywhere:
+                told += f" ({', '.join(map(labels.dataset, same['dataset']))})"
+            notes.append(told)
+        sentences.append(f"{labels.network(str(network))}: {'; '.join(notes)}.")
+    return sentences
+
+
+def _own_tables(report: Report) -> Iterator[Written]:
+    """The tables of the study's own question; those of others are on the page."""
+    own, tables, labels = report.topics[:1], report.tables, report.labels
+    if "quirks" in own:
+        note = (
+            "Each alone, published minus proper, in points (hundredths) with the "
+            f"{labels.interval()}; above 0 the published way makes the score better, whatever it "
+            "does to the masks."
         )
-    return "\n".join(["## How to read this\n", *lines]) + "\n"
+        points = quirk_table(tables["quirks"], "dice", labels)
+        yield Written("Published quirks, Dice points", as_markdown(points), note)
+        against = against_table(tables["quirks"], "dice", labels)
+        if against:
+            note = "The same predictions, scored against the masks that the quirk did not change."
+            yield Written("Quirks that change the masks", as_markdown(against), note)
+    if "ablation" in own:
+        metrics = [name for name in SHOWN if name in set(tables["summary"]["metric"])][:2]
+        effects = effect_table(tables["grid"], tables["summary"], metrics)
+        note = (
+            "Means over the trainings of a level, and its effect against the base with the other "
+            "factors held equal. There are no intervals here: the planned contrasts are the test."
+        )
+        if effects:
+            yield Written("Effects of single settings", as_markdown(effects), note)
+        steps = steps_table(tables["summary"], tables["grid"], labels)
+        if steps:
+            note = "The least number of steps within a Dice point of the best of those tried."
+            yield Written("Sampling steps that suffice", as_markdown(steps), note)
+    if "information" in own:
+        note = (
+            "The covariance estimate of the mutual information of mask and image; difference and "
+            "orthogonal are the same computed otherwise. Both mask entropies are upper bounds."
+        )
+        table = information_table(tables["information"], labels)
+        yield Written("What the image tells, in bits", as_markdown(table), note)
+    if "masks" in own:
+        note = (
+            "Where the Dice of the best Gaussian filter on the noisy mask alone falls below 0.9, "
+            "below 0.5, and half-way to that of all foreground. A dash: it does not fall so far."
+        )
+        table = fingerprint_table(tables["fingerprints"], labels)
+        yield Written("Masks without the image", as_markdown(table), note)
 
 
-def _analysed(study: ReportInput) -> str:
-    """Names of the files of the analysis."""
-    tables = (field.name for field in fields(study.analysis))
-    return "".join(f", `{name}.csv`" for name in tables if len(getattr(study.analysis, name)))
-
-
-def _again(study: ReportInput) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in study.versions.items())
-    return (
-        f"## How to make this again\n\n```\n{study.command}\n```\n\n"
-        "The tables behind every number lie beside this file: `summary.csv`, `comparisons.csv`, "
-        "`metrics.csv`, `history.csv`, `reliability.csv`, `datasets.csv`"
-        f"{_analysed(study)}. `metrics.json` holds the "
-        "means of the main table, `provenance.json` what made the numbers: settings, data, code "
-        f"and versions; `noise2mask diff` compares them.\n\nMade with {versions}.\n"
-    )
+def _cautions(report: Report) -> Iterator[str]:
+    """What to keep in mind with these numbers."""
+    yield scope(report)
+    if report.datasets:
+        yield from departures_of(report.study)
+        found = trained(report.summary)
+        used = {report.labels.draws.get(name, 1) for name in names_in(found, "sampler")}
+        floors = [f"{expected_gap(n):.3f} (N = {n})" for n in sorted(used) if n > 1][:1]
+        if floors:
+            yield (
+                "The mean of N masks is a multiple of 1/N, so its ECE stays above 0 even for a "
+                f"perfect sampler: {floors[0]} where all probabilities are equally frequent."
+            )
+    if len(doubts(report.tables["information"], report.labels)):
+        yield "Bits marked *not to be trusted* come from networks far from their optima."

@@ -1,17 +1,37 @@
 """Where the files of a study lie; the workflow and the command line agree through this file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from noise2mask.data.catalogue import Entry, archives_for
+from noise2mask.errors import UserError
 from noise2mask.study.schema import Measured, Training
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+"""What a study may be called; its file's name and those of folders and rules are made of it."""
+
+
+def check_name(path: Path) -> str:
+    """The name of a study's file, without its ending.
+
+    Raises:
+        UserError: it is none that a study may have.
+    """
+    if not re.fullmatch(NAME, path.stem):
+        raise UserError(
+            f"{path}: a study is called by 1 to 64 letters a to z, digits, _ and -, a letter or "
+            f"digit first, but this one is {path.stem!r}; rename the file."
+        )
+    return path.stem
 
 
 def study_file(study: str) -> Path:
@@ -64,6 +84,11 @@ def described_folder(study: str, dataset: str) -> Path:
     return RESULTS / study / dataset / "fingerprint"
 
 
+def grown_file(study: str, dataset: str) -> Path:
+    """How far the masks of a dataset grow where they are interpolated."""
+    return RESULTS / study / dataset / "grown.csv"
+
+
 def measured_file(study: str, place: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
     folder = RESULTS / study / place.dataset / place.network / "measured"
@@ -107,6 +132,10 @@ class Paths:
     def fingerprint(self, dataset: str) -> Path:
         """Folder of a dataset's fingerprint."""
         return self.root / described_folder(self.study, dataset)
+
+    def grown(self, dataset: str) -> Path:
+        """How far the masks of a dataset grow where they are interpolated."""
+        return self.root / grown_file(self.study, dataset)
 
     def blind(self, dataset: str) -> Path:
         """Folder of the scores of image-blind predictions."""

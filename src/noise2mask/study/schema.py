@@ -45,6 +45,10 @@ class Dataset(Settings):
     validation: Annotated[
         Literal["own", "test"], Field(description="cases that checkpoints are chosen on")
     ] = "own"
+    leaks: Annotated[
+        Literal["refused", "accepted"],
+        Field(description="of a patient or an image in several splits; reports tell accepted ones"),
+    ] = "refused"
     modes: Annotated[
         tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
     ] = None
@@ -130,7 +134,11 @@ class Diffusion(Settings):
     coding: Annotated[
         Literal["signed", "unit"], Field(description="masks in {-1, 1} or in {0, 1}")
     ] = "signed"
-    clip: Annotated[bool, Field(description="clip x_0_hat to the range of the coding")] = True
+    clip: Annotated[bool, Field(description="clip x_0_hat to the range of a coding")] = True
+    clip_to: Annotated[
+        Literal["signed", "unit"] | None,
+        Field(description="that coding; the masks' own when absent, always signed as published"),
+    ] = None
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="of squared errors over pixels")
     ] = "mean"
@@ -156,6 +164,10 @@ class TrainingSettings(Settings):
     validation_repeats: Annotated[
         int, Field(ge=1, le=100, description="noise levels tried for each validation case")
     ] = 4
+    choose: Annotated[
+        Literal["loss", "dice"],
+        Field(description="checkpoint by the least loss over val, or the best Dice of its draws"),
+    ] = "loss"
     checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 1000
 
 
@@ -191,6 +203,10 @@ class Pictures(Settings):
     examples: Annotated[
         int, Field(ge=0, le=8, description="cases shown a dataset; 0 shows no image data")
     ] = 2
+    figures: Annotated[
+        tuple[str, ...],
+        Field(description="figures of report.md, that which decides first; by rank when empty"),
+    ] = ()
 
 
 class Shares(Settings):
@@ -223,6 +239,9 @@ class Study(Settings):
     """A study: every combination of its datasets, networks, modes and seeds."""
 
     description: Annotated[str, Field(description="one paragraph for the report")]
+    question: Annotated[
+        str | None, Field(description="what is asked, in a sentence; that of the paper when absent")
+    ] = None
     resolution: Annotated[int, Field(ge=8, le=4096, description="side of a prepared case, px")]
     seeds: Annotated[tuple[int, ...], Field(min_length=1, description="a training each")] = (0,)
     shares: Shares = Shares()

@@ -100,6 +100,11 @@ def in_names(document: Mapping[str, Any]) -> Mistakes:
     analysis = document.get("analysis")
     for name in _listed(analysis, "oracles") if isinstance(analysis, dict) else ():
         check("analysis.oracles", name, "oracle", plugins.names("oracle"))
+    pictures = document.get("pictures")
+    for name in _listed(pictures, "figures") if isinstance(pictures, dict) else ():
+        known = [each for each in plugins.names("figure") if str(name).startswith(f"{each}_")]
+        if not known:  # a variant, such as results_iou, is named after its figure
+            check("pictures.figures", name, "figure", plugins.names("figure"))
     evaluation = document.get("evaluation")
     if isinstance(evaluation, dict):
         fusion = evaluation.get("fusion", "mean")

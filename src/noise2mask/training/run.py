@@ -20,9 +20,9 @@ from noise2mask import plugins
 from noise2mask.data.prepared import Manifest
 from noise2mask.diffusion.process import USUAL, Process, Use
 from noise2mask.errors import UserError
-from noise2mask.files import writing
+from noise2mask.files import checked, said_by_run, writing
 from noise2mask.networks.base import Network
-from noise2mask.study.code_hash import training_code, versions
+from noise2mask.study.code_hash import hash_code, training_entries, versions
 from noise2mask.study.schema import RunSettings, Weighting, digest
 from noise2mask.study.schema import Schedule as ScheduleSettings
 
@@ -69,27 +69,39 @@ def run_of(settings: RunSettings, manifest: Manifest, licence: str) -> Run:
         "std": list(manifest.std),
         "cases": dict(manifest.counts),
     }
-    return Run(settings, data, training_code(settings))
+    return Run(settings, data, hash_code(*training_entries(settings)))
 
 
 def build_network(settings: RunSettings, channels: int) -> Network:
     """The untrained network of a run, its weights laid out for fast convolutions."""
-    build = plugins.member("architecture", settings.network.architecture)
     outputs = 2 if settings.diffusion.variance == "learned" else 1
-    options = plugins.options("architecture", settings.network.architecture)
-    given = dict(options.model_validate(settings.network.options))
+    entry = settings.network
+    given = plugins.keywords("architecture", entry.architecture, entry.options)
+    build = plugins.member("architecture", entry.architecture)
     network: Network = build(channels, outputs, settings.resolution, **given)
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    recorded: bool = False,
+) -> None:
     """Write tensors and their record atomically as safetensors.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        record: kept inside the file.
+        recorded: another stage opens it, through :func:`noise2mask.files.checked`.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with writing(path) as temporary:
+    with writing(path, record=recorded) as temporary:
         temporary.write_bytes(save(plain, {RECORD: json.dumps(record, sort_keys=True)}))
 
 
@@ -138,12 +150,12 @@ def refusal(record: Mapping[str, Any], run: Run) -> str | None:
 def is_finished(run: Run, folder: Path) -> bool:
     """Whether a folder holds this run, finished, with the files that belong to it."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        _, inside = load_tensors(folder / "model.safetensors")
-    except (FileNotFoundError, ValueError, UserError):
+        record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+        _, inside = load_tensors(checked(folder / "model.safetensors"))
+        checked(folder / "history.jsonl")
+    except UserError:
         return False
-    there = (folder / "history.jsonl").is_file()
-    return there and refusal(record, run) is None and inside.get("digest") == record["digest"]
+    return refusal(record, run) is None and inside.get("digest") == record["digest"]
 
 
 def load_run(folder: Path) -> tuple[Run, Network]:
@@ -152,11 +164,10 @@ def load_run(folder: Path) -> tuple[Run, Network]:
     Raises:
         UserError: the run is not finished, or its files do not belong together.
     """
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no finished training: run this training first.") from None
-    tensors, inside = load_tensors(folder / "model.safetensors")
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} holds no finished training: run this training first.")
+    record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+    tensors, inside = load_tensors(checked(folder / "model.safetensors"))
     if inside["digest"] != record["digest"]:
         reasons = "; ".join(differences(inside, record))
         raise UserError(
@@ -198,6 +209,7 @@ def process_of(settings: RunSettings) -> Process:
         learned_variance=diffusion.variance == "learned",
         coding=diffusion.coding,
         clip=diffusion.clip and use.subject == "mask",
+        clip_to=diffusion.clip_to,
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
         timestep_weights=weigh(schedule, target, **options),
@@ -207,5 +219,4 @@ def process_of(settings: RunSettings) -> Process:
 
 def _named(kind: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
     """A plug-in and its options, defaults filled in."""
-    options = plugins.options(kind, entry.name).model_validate(entry.options)
-    return plugins.member(kind, entry.name), dict(options)
+    return plugins.member(kind, entry.name), plugins.keywords(kind, entry.name, entry.options)

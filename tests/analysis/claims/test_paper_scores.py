@@ -29,7 +29,6 @@ from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import Interval
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import Labels
-from noise2mask.report.section_claims import claims_section
 
 FEW = Resampling(300, 0.95, 0)
 DATA = ("lesion", "nuclei", "tissue")
@@ -475,15 +474,9 @@ def test_words():
     assert SETTING.scale(["tissue"]) == "1 dataset, 32 px"
 
 
-def test_the_section_shows_every_claim_and_keeps_its_cells():
-    found = table([c1(gains(0.05, 0.05), "iou"), c2(gains(0.05, 0.05))._replace(statement="a | b")])
+def test_the_table_has_a_row_a_claim():
+    found = table([c1(gains(0.05, 0.05), "iou"), c2(gains(0.05, 0.05))])
     assert tuple(found.columns) == COLUMNS["claims"]
-    text = claims_section(found)
-    assert text.startswith("## Claims of the paper\n")
-    rows = [line for line in text.splitlines() if line.startswith("| C")]
-    assert rows[0].split("|")[3].strip() == "confirmed"
-    assert "a \\| b" in rows[1]
-    assert rows[1].rstrip(" |").endswith("not tested")
-    assert "* **C1a** Diffusion better in 6 of 6" in text
-    assert "* **C2** (this study has no scores of references)" in text
-    assert claims_section(found[:0]) == ""
+    assert found["verdict"].tolist() == ["confirmed", "not tested"]
+    assert found["numbers"].iloc[0].startswith("Diffusion better in 6 of 6")
+    assert found["remark"].iloc[1] == "this study has no scores of references"

@@ -6,9 +6,8 @@ import pytest
 from noise2mask.analysis.ablation import least
 from noise2mask.evaluation.labels import Labels
 from noise2mask.report.figures import ablation
-from noise2mask.report.figures.heat_map import means_of
-from noise2mask.report.figures.step_lines import STEPS, chosen, parts
-from noise2mask.report.figures.style import MODE_LOOKS as LOOKS
+from noise2mask.report.figures.ablation import LOOKS, STEPS, chosen, means_of, parts
+from noise2mask.report.figures.looks import Looks
 
 SWEEPS = [
     "dataset", "network", "mode", "sampler", "steps", "start", "draws", "metric", "mean", "low",
@@ -69,32 +68,6 @@ def sweeps_table(datasets, modes, *, single=("feed_forward",), metric="dice"):
     return pd.DataFrame(rows, columns=SWEEPS)
 
 
-CONTRASTS = [
-    "dataset", "network", "first", "second", "sampler", "metric", "first_mean", "second_mean",
-    "difference", "low", "high", "p", "p_holm", "n",
-]  # fmt: skip
-PAIRS = (
-    ("diffusion", "feed_forward"), ("diffusion_x0", "diffusion"), ("recycled", "diffusion"),
-    ("adapted", "diffusion"), ("feed_forward_ensemble", "diffusion"),
-)  # fmt: skip
-
-
-def contrasts_table(datasets, pairs=PAIRS, metrics=("iou", "ece")):
-    generator = np.random.default_rng(2)
-    rows = []
-    for metric in metrics:
-        for number, (first, second) in enumerate(pairs):
-            for dataset in names(datasets):
-                gap = 0.02 * generator.normal() + 0.015 * (number - 1)
-                half = 0.01 + 0.02 * generator.random()
-                p = 0.001 if abs(gap) > half else 0.4
-                rows.append(
-                    (dataset, "unet", first, second, "ddim10", metric, 0.8 + gap, 0.8, gap,
-                     gap - half, gap + half, p, min(1, 2 * p), 40)
-                )  # fmt: skip
-    return pd.DataFrame(rows, columns=CONTRASTS)
-
-
 def shown(figure):
     """Panels that are seen, without colour bars."""
     return [axis for axis in figure.axes if axis.get_visible() and axis.axison]
@@ -130,8 +103,7 @@ def test_scores_of_modes_without_a_common_dataset_do_not_exist():
     rows = [row("a", "g00", "ddim10", 0.9), row("b", "g01", "ddim10", 0.7)]
     table = pd.DataFrame(rows, columns=SWEEPS)
     assert means_of(grid_table(3), table, "dice").scores.empty
-    figure = ablation.heat_maps(grid_table(3), table, "dice")
-    assert [text.get_text() for text in figure.texts] == ["no Dice of a grid yet"]
+    assert ablation.heat_maps(grid_table(3), table, "dice") is None
 
 
 def test_levels_that_are_numbers_ascend_and_others_keep_their_order():
@@ -145,7 +117,7 @@ def test_levels_that_are_numbers_ascend_and_others_keep_their_order():
 def test_heat_maps_hold_the_mean_of_every_pair_of_levels(metric):
     grid = grid_table(12)
     sweeps = sweeps_table(2, dict.fromkeys(grid["mode"]), metric=metric)
-    figure = ablation.heat_maps(grid, sweeps, metric, LABELS)
+    figure, numbers = ablation.heat_maps(grid, sweeps, metric, LABELS)
     best = sweeps[(sweeps.steps == 100) & sweeps.start.isna()].groupby("mode")["mean"].mean()
     wide = grid.pivot(index="mode", columns="factor", values="level").assign(score=best)
     meshes = {
@@ -170,6 +142,11 @@ def test_heat_maps_hold_the_mean_of_every_pair_of_levels(metric):
         told = [text.get_text() for text in axis.texts if text.get_text().startswith("n=")]
         assert sorted(told) == sorted(f"n={count}" for count in counts)
         assert axis.yaxis_inverted()
+        cells = numbers[(numbers.factor == down) & (numbers.other_factor == across)]
+        assert len(cells) == len(counts)
+        for cell in cells.itertuples():
+            assert cell.mean == pytest.approx(expected.loc[cell.level, cell.other_level])
+            assert cell.trainings == counts[cell.level, cell.other_level]
     for axis in shown(figure):
         for factor in FACTORS:
             for line in drawn(axis, factor):
@@ -183,7 +160,7 @@ def test_heat_maps_hold_the_mean_of_every_pair_of_levels(metric):
 def test_better_cells_are_lighter_and_their_text_can_be_read(metric):
     grid = grid_table(12)
     sweeps = sweeps_table(1, dict.fromkeys(grid["mode"]), metric=metric)
-    figure = ablation.heat_maps(grid, sweeps, metric)
+    figure = ablation.heat_maps(grid, sweeps, metric).figure
     for axis in figure.axes:
         for mesh in axis.collections:
             if mesh.get_gid():
@@ -201,7 +178,7 @@ def test_heat_maps_of_any_number_of_factors(count):
     factors = dict(list((FACTORS | {"timesteps": ("100", "1000")}).items())[:count])
     grid = grid_table(9, factors)
     sweeps = sweeps_table(1, dict.fromkeys(grid["mode"]))
-    figure = ablation.heat_maps(grid, sweeps, "dice")
+    figure = ablation.heat_maps(grid, sweeps, "dice").figure
     figure.draw_without_rendering()
     assert sum(len(drawn(axis, name)) for axis in figure.axes for name in factors) == count
     assert sum(bool(mesh.get_gid()) for axis in figure.axes for mesh in axis.collections) == (
@@ -236,7 +213,7 @@ def test_a_line_is_of_one_kind_of_sampler():
 
 def test_steps_hold_every_mean_interval_and_the_least_steps():
     sweeps = sweeps_table(3, ("diffusion", "x_0"))
-    figure = ablation.steps(sweeps, "dice", LABELS)
+    figure = ablation.steps_dice(sweeps, LABELS)
     axes = shown(figure)
     assert [axis.get_title() for axis in axes] == [f"{title} (n = 40)" for title in TITLES[:3]]
     for axis, dataset in zip(axes, names(3), strict=True):
@@ -264,32 +241,32 @@ def test_steps_hold_every_mean_interval_and_the_least_steps():
 def test_many_modes_are_grey_but_for_the_best():
     modes = tuple(f"g{place:02}" for place in range(12))
     sweeps = sweeps_table(1, ("diffusion", *modes))
-    looks = chosen(sweeps, 1)
-    assert len(looks) == len(LOOKS) == len(set(looks.values()))
+    known = Looks.of(sweeps)
+    looks = chosen(sweeps, 1, known)
+    assert len(looks) == LOOKS == len(set(looks.values()))
     tops = sweeps[sweeps["mode"].isin(modes)].groupby("mode")["mean"].max()
     assert set(looks) == {"feed_forward", "diffusion", *tops.nlargest(6).index}
-    worst = set(chosen(sweeps, -1)) - {"feed_forward", "diffusion"}
+    worst = set(chosen(sweeps, -1, known)) - {"feed_forward", "diffusion"}
     bottoms = sweeps[sweeps["mode"].isin(modes)].groupby("mode")["mean"].min()
     assert worst == set(bottoms.nsmallest(6).index)
-    figure = ablation.steps(sweeps, "dice")
+    figure = ablation.steps_dice(sweeps)
     assert "6 other modes" in legend_of(figure)
     (axis,) = shown(figure)
     greys = {mode for mode in modes if drawn(axis, mode)[0].get_color() == "0.78"}
     assert greys == set(modes) - set(looks)
 
 
-def test_looks_differ_without_colour_and_stay_the_same():
-    assert (
-        len({look.marker for look in LOOKS}) == len({look.colour for look in LOOKS}) == len(LOOKS)
-    )
-    few, more = (chosen(sweeps_table(1, modes), 1) for modes in (("x",), ("diffusion", "x")))
-    assert few["x"] == more["x"]
-    assert few["feed_forward"] == more["feed_forward"]
+def test_modes_of_one_number_of_steps_are_levels_or_not_there():
+    sweeps = sweeps_table(1, ("diffusion",))
+    single = pd.DataFrame([row("set_00", "x_0", "ddim10", 0.3)], columns=SWEEPS)
+    (axis,) = shown(ablation.steps_dice(pd.concat([sweeps, single])))
+    assert drawn(axis, "feed_forward")
+    assert not drawn(axis, "x_0")
 
 
 def test_starts_hold_rows_with_a_start_only():
     sweeps = sweeps_table(2, ("diffusion", "x_0"))
-    figure = ablation.starts(sweeps, "dice", LABELS)
+    figure = ablation.starts_dice(sweeps, LABELS)
     axes = shown(figure)
     assert len(axes) == 2
     for axis in axes:
@@ -302,75 +279,22 @@ def test_starts_hold_rows_with_a_start_only():
 
 def test_several_networks_have_their_own_panels():
     sweeps = sweeps_table(1, ("diffusion",))
-    figure = ablation.steps(pd.concat([sweeps, sweeps.assign(network="segdiff")]), "dice")
+    figure = ablation.steps_dice(pd.concat([sweeps, sweeps.assign(network="segdiff")]))
     assert [axis.get_title() for axis in shown(figure)] == [
         "set_00, unet (n = 40)", "set_00, SegDiff (n = 40)",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("metric", ["iou", "ece"])
-def test_contrasts_hold_every_difference(metric):
-    table = contrasts_table(4)
-    table.loc[3, "p_holm"] = np.nan
-    figure = ablation.contrasts(table, metric, LABELS)
-    axes = shown(figure)
-    assert len(axes) == len(PAIRS)
-    for axis, (first, second) in zip(axes, PAIRS, strict=True):
-        title = axis.get_title().replace("\n", " ")
-        assert title.startswith(f"{LABELS.mode(first)} minus {LABELS.mode(second)}")
-        rows = table[(table.metric == metric) & (table["first"] == first)].reset_index()
-        dots = {line.get_ydata()[0]: line for line in axis.lines if line.get_marker() == "o"}
-        assert len(dots) == 4
-        for place, cell in rows.iterrows():
-            assert list(dots[place].get_xdata()) == [cell.difference]
-            filled = dots[place].get_markerfacecolor() != "white"
-            assert filled == (cell.p_holm < 0.05)
-        clear = rows[rows.p_holm < 0.05].difference * (-1 if metric == "ece" else 1)
-        tally = f"better in {(clear > 0).sum()}, worse in {(clear < 0).sum()} of 4"
-        assert axis.get_title().endswith(tally)
-        low, high = axis.get_xlim()
-        assert low == -high
-        assert axis.xaxis_inverted() == (metric == "ece")
-        assert max(rows.high.max(), -rows.low.min()) <= abs(high)
-    assert legend_of(figure) == [
-        "Holm p < 0.05", "Holm p ≥ 0.05", "95 % interval, n = 40 cases",
-    ]  # fmt: skip
-
-
-def test_contrasts_that_were_not_planned_are_not_tested():
-    figure = ablation.contrasts(contrasts_table(2).assign(p_holm=np.nan), "iou")
-    assert legend_of(figure)[0] == "not tested"
-    assert not [
-        line for axis in shown(figure) for line in axis.lines if line.get_gid() == "significant"
-    ]
-
-
-def test_contrasts_of_several_networks_and_missing_cells():
-    table = contrasts_table(2)
-    both = pd.concat([table, table.iloc[:3].assign(network="segdiff", sampler="ddim50")])
-    figure = ablation.contrasts(both, "iou")
-    titles = [label.get_text() for label in shown(figure)[0].get_yticklabels()]
-    assert titles == ["set_00, unet", "set_01, unet", "set_00, SegDiff", "set_01, SegDiff"]
-    figure.draw_without_rendering()
-
-
-def test_empty_tables_say_so():
-    sweeps, table = pd.DataFrame(columns=SWEEPS), pd.DataFrame(columns=CONTRASTS)
-    grid = pd.DataFrame(columns=["mode", "factor", "level"])
-    for figure, message in (
-        (ablation.heat_maps(grid, sweeps, "dice"), "no Dice of a grid yet"),
-        (ablation.heat_maps(grid_table(), sweeps, "dice"), "no Dice of a grid yet"),
-        (ablation.steps(sweeps, "dice"), "no Dice over steps yet"),
-        (ablation.starts(sweeps, "ece"), "no ECE over start yet"),
-        (ablation.contrasts(table, "iou"), "no contrast of IoU yet"),
-    ):
-        assert [text.get_text() for text in figure.texts] == [message]
+def test_empty_tables_have_no_figure():
+    sweeps, grid = pd.DataFrame(columns=SWEEPS), pd.DataFrame(columns=["mode", "factor", "level"])
+    assert ablation.heat_maps(grid, sweeps, "dice") is None
+    assert ablation.heat_maps(grid_table(), sweeps, "dice") is None
+    assert ablation.steps_dice(sweeps) is None
+    assert ablation.starts_dice(sweeps) is None
 
 
 def test_undefined_means_leave_no_mark():
     sweeps = sweeps_table(1, ("diffusion",)).assign(mean=np.nan, low=np.nan, high=np.nan)
-    figure = ablation.steps(sweeps, "dice")
+    figure = ablation.steps_dice(sweeps)
     figure.draw_without_rendering()
     assert not drawn(shown(figure)[0], "least")
-    gone = contrasts_table(1).assign(difference=np.nan, low=np.nan, high=np.nan, p_holm=np.nan)
-    ablation.contrasts(gone, "iou").draw_without_rendering()

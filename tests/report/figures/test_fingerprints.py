@@ -1,26 +1,18 @@
-import doctest
-
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from scipy.cluster import hierarchy
-from scipy.optimize import minimize
 from scipy.special import expit
 from scipy.stats import spearmanr
 
 from noise2mask.analysis.fingerprints.likeness import dice_curves, ordered, wide
 from noise2mask.evaluation.labels import Labels
-from noise2mask.report.figures import (
-    fingerprint_strips as strips,
-)
-from noise2mask.report.figures import (
-    fingerprints as atlas_figures,
-)
-from noise2mask.report.figures import (
-    label_placement,
-)
+from noise2mask.evaluation.ranks import FEW
+from noise2mask.report.figures import fingerprints as atlas_figures
+from noise2mask.report.figures import label_placement
+from noise2mask.report.figures.index import Drawn
 
 FIGURES = ["dataset", "figure", "mean", "low", "high", "n"]
 TITLES = (
@@ -102,6 +94,10 @@ def fingerprints_table(count):
 LABELS = made_up_labels(18)
 
 
+def figure_of(found):
+    return found.figure if isinstance(found, Drawn) else found
+
+
 def line_of(axis, gid):
     """The one line of an axis with this gid."""
     found = [line for line in axis.lines if line.get_gid() == gid]
@@ -132,10 +128,13 @@ def overlaps(found):
 @pytest.mark.parametrize("count", [1, 2, 3, 18])
 def test_atlas_holds_every_curve_and_mark(count):
     oracles, fingerprints = oracles_table(count), fingerprints_table(count)
-    figure = atlas_figures.atlas(oracles, fingerprints, LABELS)
+    figure = figure_of(atlas_figures.atlas(oracles, fingerprints, LABELS))
     figure.draw_without_rendering()
     strips = figure.axes[1]
     order = ordered(dice_curves(oracles)).datasets
+    if count < FEW:
+        order = tuple(sorted(order, key=lambda name: -death(names(18).index(name))))
+        assert not figure.axes[0].lines
     assert [label.get_text() for label in strips.get_yticklabels()] == [
         LABELS.dataset(name) for name in order
     ]
@@ -155,24 +154,31 @@ def test_atlas_holds_every_curve_and_mark(count):
         figure.axes[2:5], ("boundary_per_area", "objects", "foreground"), strict=True
     ):
         assert list(line_of(axis, name).get_xdata()) == figures[name].tolist()
-    clusters = ordered(dice_curves(oracles)).clusters
+    clusters = ordered(dice_curves(oracles)).clusters if count >= FEW else (1,)
     dividers = [line for line in strips.lines if line.get_gid() == "cluster"]
     assert len(dividers) == max(clusters) - 1
 
 
-def test_atlas_tells_the_rank_correlation_above_geometry():
+def test_atlas_tells_the_rank_correlation_above_geometry_and_in_its_numbers():
     fingerprints = fingerprints_table(18)
-    figure = atlas_figures.atlas(oracles_table(18), fingerprints)
+    figure, numbers = atlas_figures.atlas(oracles_table(18), fingerprints)
     table = wide(fingerprints)
     expected = spearmanr(table.boundary_per_area, table.log_snr_at_half).statistic
     assert figure.axes[2].get_title().endswith(f"ρ = {expected:.2f}")
-    few = atlas_figures.atlas(oracles_table(2), fingerprints_table(2))
-    assert "ρ" not in few.axes[2].get_title()
+    told = numbers.set_index("figure").rank_correlation["boundary_per_area"]
+    assert told == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("count", [3, FEW - 1])
+def test_few_datasets_have_neither_tree_nor_correlation(count):
+    figure = atlas_figures.atlas(oracles_table(count), fingerprints_table(count))
+    assert not isinstance(figure, Drawn)
+    assert all("ρ" not in axis.get_title() for axis in figure.axes)
 
 
 def test_atlas_tree_has_its_leaves_at_the_strips():
     oracles = oracles_table(7)
-    tree = atlas_figures.atlas(oracles, fingerprints_table(7)).axes[0]
+    tree = figure_of(atlas_figures.atlas(oracles, fingerprints_table(7))).axes[0]
     ends = [
         y for line in tree.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)
         if x == 0
@@ -186,8 +192,8 @@ def test_atlas_tree_has_its_leaves_at_the_strips():
 
 
 def test_marks_are_told_apart_without_colour():
-    assert len({mark.marker for mark in strips.MARKS}) == 3
-    figure = atlas_figures.atlas(oracles_table(3), fingerprints_table(3))
+    assert len({mark.marker for mark in atlas_figures.MARKS}) == 3
+    figure = figure_of(atlas_figures.atlas(oracles_table(3), fingerprints_table(3)))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "Dice falls below 0.9", "Dice falls below 0.5", "hump of the loss of eps",
     ]  # fmt: skip
@@ -224,10 +230,10 @@ def test_widths_are_means_over_near_levels():
     assert line.get_ydata() == pytest.approx([8.0, 1.5, 0.875, 0.5, 0.5])
 
 
-@pytest.mark.parametrize("count", [1, 3, 18])
+@pytest.mark.parametrize("count", [4, 18])
 def test_names_lie_beside_their_points_and_not_on_each_other(count):
     fingerprints = fingerprints_table(count)
-    figure = atlas_figures.geometry_against_death(fingerprints, LABELS)
+    figure = figure_of(atlas_figures.geometry_against_death(fingerprints, LABELS))
     axis = figure.axes[0]
     table = wide(fingerprints)
     points = line_of(axis, "datasets")
@@ -243,28 +249,29 @@ def test_names_lie_beside_their_points_and_not_on_each_other(count):
     assert axis.get_xscale() == "log"
 
 
-def test_geometry_title_has_the_rank_correlation():
-    axis = atlas_figures.geometry_against_death(fingerprints_table(18), LABELS).axes[0]
+def test_geometry_title_has_the_rank_correlation_that_its_numbers_have():
+    figure, numbers = atlas_figures.geometry_against_death(fingerprints_table(18), LABELS)
+    axis = figure.axes[0]
     assert axis.get_title().startswith("rank correlation 0.98, 95 % interval 0.")
     assert axis.get_title().endswith("n = 18 datasets")
+    row = numbers.set_index("figure").loc["boundary_per_area"]
+    assert f"rank correlation {row.rank_correlation:.2f}, 95 % interval {row.low:.2f}" in (
+        axis.get_title()
+    )
     assert "half-way to its floor" in axis.get_ylabel()
-    few = atlas_figures.geometry_against_death(fingerprints_table(1)).axes[0]
-    assert few.get_title() == "1 dataset, too few for a rank correlation"
-    assert "below 0.5" in few.get_ylabel()
+    few = figure_of(atlas_figures.geometry_against_death(fingerprints_table(4))).axes[0]
+    assert few.get_title() == "4 datasets, too few for a rank correlation"
+    assert atlas_figures.geometry_against_death(fingerprints_table(3)) is None
 
 
-def test_empty_tables_say_so():
+def test_empty_tables_have_no_figure():
     oracles, fingerprints = oracles_table(2), fingerprints_table(2)
-    for figure, message in (
-        (atlas_figures.atlas(oracles.iloc[:0], fingerprints), "no oracle yet"),
-        (atlas_figures.widths(oracles.iloc[:0]), "no oracle yet"),
-        (atlas_figures.geometry_against_death(fingerprints.iloc[:0]), "no fingerprint yet"),
-    ):
-        assert [text.get_text() for text in figure.texts] == [message]
-    atlas_figures.atlas(oracles, fingerprints.iloc[:0]).draw_without_rendering()
+    assert atlas_figures.atlas(oracles.iloc[:0], fingerprints) is None
+    assert atlas_figures.widths(oracles.iloc[:0]) is None
+    figure_of(atlas_figures.atlas(oracles, fingerprints.iloc[:0])).draw_without_rendering()
     undefined = fingerprints.assign(mean=np.nan, low=np.nan, high=np.nan)
-    atlas_figures.atlas(oracles, undefined).draw_without_rendering()
-    assert atlas_figures.geometry_against_death(undefined).texts
+    figure_of(atlas_figures.atlas(oracles, undefined)).draw_without_rendering()
+    assert atlas_figures.geometry_against_death(undefined) is None
 
 
 def test_figures_do_not_change_their_tables():
@@ -277,23 +284,24 @@ def test_figures_do_not_change_their_tables():
     pd.testing.assert_frame_equal(fingerprints, before[1])
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_spread_moves_heights_as_little_as_possible(seed):
-    generator = np.random.default_rng(seed)
-    heights, gap = np.sort(generator.random(6)), 0.15
-    found = np.array(label_placement.spread(heights.tolist(), gap))
-    assert np.diff(found).min() >= gap - 1e-12
-    best = minimize(
-        lambda x: ((x - heights) ** 2).sum(), np.arange(6.0),
-        constraints={"type": "ineq", "fun": lambda x: np.diff(x) - gap}, tol=1e-12,
-    )  # fmt: skip
-    assert found == pytest.approx(best.x, abs=1e-4)
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ([], []),
+        ([0.4], [0.4]),
+        ([0.5, 0.5], [0.5, 0.6]),
+        ([0.2, 0.9, 0.95], [0.2, 0.88, 0.98]),
+        ([0.97, 0.1], [0.97, 0.1]),
+    ],
+)
+def test_names_at_ends_keep_their_order_and_their_distance(ends, expected):
+    assert label_placement._apart(ends, 0.1) == pytest.approx(expected)
 
 
-def test_spread_of_few_and_unordered():
-    assert label_placement.spread([], 1) == []
-    assert label_placement.spread([2.0], 1) == [2.0]
-    assert label_placement.spread([0.0, 5.0], 1) == [0.0, 5.0]
-    with pytest.raises(ValueError, match="must ascend"):
-        label_placement.spread([1.0, 0.0], 1)
-    assert doctest.testmod(label_placement).failed == 0
+def test_names_beside_points_are_the_same_every_time():
+    places = [
+        figure_of(atlas_figures.geometry_against_death(fingerprints_table(6), LABELS)).axes[0]
+        for _ in range(2)
+    ]
+    found = [[text.get_position() for text in axis.texts if text.get_text()] for axis in places]
+    assert found[0] == found[1]

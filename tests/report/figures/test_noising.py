@@ -1,6 +1,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 from skimage.data import camera
@@ -12,6 +13,7 @@ from noise2mask.evaluation.metrics import dice
 from noise2mask.report.figures import noising as module
 from noise2mask.report.figures.noising import (
     linear_timestep,
+    noised,
     noising,
     noisy,
     read_mask,
@@ -121,7 +123,7 @@ def test_no_foreground_is_found_where_none_is_even_if_values_are_high():
 
 
 def test_the_figure_names_levels_and_scores():
-    first, second, third, fourth = rows(noising(MASK, PHOTOGRAPH, SOME, seed=1))
+    first, second, third, fourth = rows(noised(MASK, PHOTOGRAPH, SOME, seed=1).figure)
     assert [axis.get_title() for axis in first] == [
         "log SNR ∞\nno noise", "log SNR 0\nt = 258", "log SNR −4\nt = 628", "log SNR −9\nt = 942",
     ]  # fmt: skip
@@ -132,8 +134,24 @@ def test_the_figure_names_levels_and_scores():
     assert third[0].get_ylabel() == "noisy photograph"
 
 
+def test_the_numbers_are_those_in_the_figure():
+    figure, numbers = noised(MASK, PHOTOGRAPH, SOME, seed=1)
+    _, second, _, fourth = rows(figure)
+    assert numbers.log_snr.tolist() == list(SOME)
+    for axis, score in zip(second, numbers.dice, strict=True):
+        assert axis.get_xlabel().startswith(f"Dice {score:.3f}")
+    for axis, score in zip(fourth, numbers.variance, strict=True):
+        assert axis.get_xlabel().startswith(f"variance {100 * score:.0f} %")
+
+
+def test_levels_are_those_that_were_measured():
+    figure, numbers = noising(pd.DataFrame({"log_snr": [3.5, -3.0]}))
+    assert numbers.log_snr.tolist() == [math.inf, 3.0, 0.0, -2.0]
+    assert len(rows(figure)[0]) == 4
+
+
 def test_mask_and_photograph_have_the_same_noise():
-    first, _, third, _ = rows(noising(MASK, PHOTOGRAPH, SOME))
+    first, _, third, _ = rows(noised(MASK, PHOTOGRAPH, SOME).figure)
     for column, log_snr in enumerate(SOME):
         a = 1 / (1 + math.exp(-log_snr))
         mask, picture = (row[column].images[0].get_array() for row in (first, third))
@@ -144,7 +162,7 @@ def test_mask_and_photograph_have_the_same_noise():
 
 
 def test_colours_say_where_the_mask_read_is_wrong():
-    axis = rows(noising(MASK, PHOTOGRAPH, (-6.0,)))[1][0]
+    axis = rows(noised(MASK, PHOTOGRAPH, (-6.0,)).figure)[1][0]
     picture = np.asarray(axis.images[0].get_array())
     white, black = (picture == 1).all(axis=2), (picture == 0).all(axis=2)
     orange = np.isclose(picture, [0xE6 / 255, 0x9F / 255, 0]).all(axis=2)
@@ -158,7 +176,7 @@ def test_colours_say_where_the_mask_read_is_wrong():
 
 def test_the_seed_alone_decides():
     def last(seed):
-        return rows(noising(MASK, PHOTOGRAPH, (0.0,), seed))[0][0].images[0].get_array()
+        return rows(noised(MASK, PHOTOGRAPH, (0.0,), seed).figure)[0][0].images[0].get_array()
 
     np.testing.assert_array_equal(last(3), last(3))
     assert not np.array_equal(last(3), last(4))
@@ -166,7 +184,7 @@ def test_the_seed_alone_decides():
 
 @pytest.mark.parametrize(("width", "levels"), [(6.0, SOME), (9.0, module.LOG_SNRS)])
 def test_no_text_is_cut_or_meets_another(width, levels):
-    figure = noising(MASK, PHOTOGRAPH, levels, width=width)
+    figure = noised(MASK, PHOTOGRAPH, levels, width=width).figure
     assert figure.get_figwidth() == width
     figure.draw_without_rendering()
     found = [figure.legends[0]]
@@ -198,4 +216,4 @@ def test_no_text_is_cut_or_meets_another(width, levels):
 )
 def test_what_cannot_be_meant_is_refused(mask, picture, levels, message):
     with pytest.raises(ValueError, match=message):
-        noising(mask, picture, levels)
+        noised(mask, picture, levels)

@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,7 +7,6 @@ import pytest
 from helpers.made_up_tables import (
     LABELS,
     QUICK,
-    comparisons_table,
     example_cases,
     history_table,
     metrics_table,
@@ -19,13 +17,12 @@ from helpers.made_up_tables import (
 from PIL import Image
 
 from noise2mask.evaluation.labels import Labels
-from noise2mask.report.figures import panels as marks
+from noise2mask.report.cases import Case
 from noise2mask.report.figures import results, style
-from noise2mask.report.figures.style import save
+from noise2mask.report.figures.style import far_edge, save
 
 METRICS = metrics_table(cases=12)
 SUMMARY = summary_table(METRICS)
-COMPARISONS = comparisons_table(METRICS)
 HISTORY = history_table(("lesion_phantom",))
 RELIABILITY = reliability_table()
 
@@ -73,13 +70,14 @@ def test_results_tell_modes_apart_without_colour():
     assert usual.get_marker() == "s"
     assert diffusion.get_marker() == "o"
     assert extra.get_markerfacecolor() == "white"
-    assert usual.get_markerfacecolor() == usual.get_color()
+    assert extra.get_marker() != usual.get_marker()
+    assert extra.get_color() == usual.get_color() == usual.get_markerfacecolor()
     greys = [0.299 * r + 0.587 * g + 0.114 * b for r, g, b in
              (mpl.colors.to_rgb(dot.get_color()) for dot in (usual, diffusion))]  # fmt: skip
     assert abs(greys[0] - greys[1]) > 0.25
     heights = [dot.get_ydata()[0] for dot in (usual, extra, diffusion)]
     assert heights == sorted(heights)
-    assert min(np.diff(heights)) > 0.2
+    assert min(np.diff(heights)) >= 1
 
 
 def test_results_legend_tells_draws():
@@ -87,6 +85,15 @@ def test_results_legend_tells_draws():
     assert legend[0] == "feed-forward, N = 1"
     assert "diffusion, N = 5" in legend
     assert "feed-forward (calibration), N = 1" in legend
+
+
+def test_a_single_network_has_its_trainings_beside_their_marks():
+    one = SUMMARY[SUMMARY.network.isin(["medsegdiff", "blind"])]
+    figure = results.results(one, "iou", LABELS)
+    assert [label.get_text() for label in panels(figure)[0].get_yticklabels()] == [
+        "feed-forward, N = 1", "feed-forward (calibration), N = 1", "diffusion, N = 5",
+    ]  # fmt: skip
+    assert not figure.legends or legend_of(figure) == ["image-blind"]
 
 
 def test_image_blind_is_a_line_where_near_and_an_arrow_where_far():
@@ -106,106 +113,169 @@ def test_image_blind_is_a_line_where_near_and_an_arrow_where_far():
     assert "image-blind" not in legend_of(far)
 
 
-def test_comparison_fills_significant_markers_and_points_to_diffusion():
-    figure = results.comparison(COMPARISONS, labels=LABELS)
-    assert "95 % interval, n = 12 cases" in legend_of(figure)
-    for axis, metric in zip(panels(figure), ("iou", "ece"), strict=True):
-        table = COMPARISONS[COMPARISONS.metric == metric].reset_index(drop=True)
-        dots = {line.get_ydata()[0]: line for line in axis.lines if line.get_marker() == "o"}
-        assert len(dots) == 9
-        for place, row in table.iterrows():
-            assert dots[place].get_xdata() == [row.difference]
-            assert (dots[place].get_markerfacecolor() == "white") == (row.p_holm >= 0.05)
-        low, high = axis.get_xlim()
-        assert low == pytest.approx(-high)
-        assert axis.xaxis_inverted() == (metric == "ece")
-        assert axis.get_title(loc="right") == "favours diffusion →"
-        assert ("reversed" in axis.get_xlabel()) == (metric == "ece")
-    assert {"white", "#0072B2"} == {
-        line.get_markerfacecolor() for line in panels(figure)[0].lines if line.get_marker() == "o"
-    }
+@pytest.mark.parametrize(("metric", "value", "arrow"), [("dice", 0.003, "←"), ("ece", 0.9, "→")])
+def test_one_untrained_head_does_not_stretch_the_axis(metric, value, arrow):
+    far = SUMMARY.copy()
+    head = (far.sampler == "calibration") & (far.metric == metric)
+    far.loc[head, ["mean", "low", "high"]] = value
+    without = panels(results.results(far[~head], metric))
+    for axis, alone in zip(panels(results.results(far, metric)), without, strict=True):
+        assert axis.get_xlim() == pytest.approx(alone.get_xlim())
+        mark = marked(axis, "medsegdiff feed_forward calibration")
+        assert mark.get_xdata()[0] == axis.get_xlim()[metric == "ece"]
+        assert any(arrow in text.get_text() and f"{value:.3f}" in text.get_text()
+                   for text in axis.texts)  # fmt: skip
 
 
-def test_training_curves_hold_losses_and_the_chosen_checkpoint():
-    figure = results.training_curves(HISTORY, LABELS)
+def test_what_many_have_is_not_far():
+    assert far_edge([0.9, 0.89, 0.88, 0.9, 0.2], 1) > 0.2
+    assert far_edge([0.9, 0.89, 0.2, 0.3], 1) < 0.2  # half of them: that is the result
+    assert far_edge([0.9, 0.9, 0.9, 0.2, 0.3], 1) == -np.inf
+    assert far_edge([0.1, 0.11, 0.12, 0.1, 0.9], -1) < 0.9
+    assert far_edge([0.1, np.nan], 0) == -np.inf
+    assert far_edge([], -1) == np.inf
+
+
+def test_numbers_of_draws_have_their_own_figure():
+    more = SUMMARY[SUMMARY.sampler == "ddim10"].assign(sampler="n25")
+    draws = pd.DataFrame({"sampler": ["n25", "ddim10"]})
+    axis = panels(results.results(pd.concat([SUMMARY, more]), "iou", draws=draws))[0]
+    drawn = {artist.get_gid() for artist in axis.get_children()}
+    assert "ensemdiff diffusion ddim10" in drawn
+    assert "ensemdiff diffusion n25" not in drawn
+
+
+def test_training_holds_validation_losses_and_the_chosen_checkpoint():
+    figure = results.training(HISTORY, LABELS)
     axes = panels(figure)
     assert len(axes) == 3
     for axis, network in zip(axes, ("ensemdiff", "segdiff", "medsegdiff"), strict=True):
         assert axis.get_yscale() == "log"
-        drawn = [line for line in axis.lines if line.get_gid()]
-        assert len(drawn) == 6
-        for place, mode in enumerate(("feed_forward", "diffusion")):
+        assert axis.get_title().startswith("lesion phantom\n")
+        for mode in ("feed_forward", "diffusion"):
             table = HISTORY[(HISTORY.network == network) & (HISTORY["mode"] == mode)]
-            for line in drawn[3 * place : 3 * place + 3]:
-                rows = table[table.name == line.get_gid()]
+            for name in ("val_loss", "chosen"):
+                line, rows = marked(axis, f"{mode} {name}"), table[table.name == name]
                 assert list(line.get_xdata()) == rows.step.tolist()
                 assert list(line.get_ydata()) == rows.value.tolist()
+        assert len(axis.lines) == 4  # and no noisy training losses
+    assert legend_of(figure) == ["feed-forward", "diffusion", "chosen"]
 
 
-def test_training_curves_draw_one_line_a_seed():
+def test_training_draws_one_line_a_seed():
     both = pd.concat([HISTORY, HISTORY.assign(seed=1, value=HISTORY.value * 2)])
-    axis = panels(results.training_curves(both))[0]
-    assert sum(line.get_gid() == "val_loss" for line in axis.lines) == 4
+    axis = panels(results.training(both))[0]
+    assert sum(str(line.get_gid()).endswith("val_loss") for line in axis.lines) == 4
 
 
-def test_reliability_holds_curves_counts_error_and_draws():
+def test_reliability_has_a_row_a_network_and_a_line_a_training():
     figure = results.reliability(RELIABILITY, "band", LABELS)
-    axes = [axis for axis in panels(figure) if "phantom" in axis.get_title()]
-    assert len(axes) == 6
-    assert axes[0].get_title() == "lesion phantom\nfeed-forward, N = 1"
-    assert axes[3].get_title() == "lesion phantom\ndiffusion, N = 5"
-    for axis, mode in ((axes[0], "feed_forward"), (axes[3], "diffusion")):
-        for network in ("ensemdiff", "segdiff", "medsegdiff"):
-            sampler = "ddim10" if mode == "diffusion" else "one_pass"
+    axes = panels(figure)
+    assert len(axes) == 9
+    assert [axis.get_title() for axis in axes[:3]] == [LABELS.dataset(name) for name in QUICK]
+    assert [axis.get_ylabel() for axis in axes[::3]] == [
+        f"{name}\nshare of foreground" for name in ("EnsemDiff", "SegDiff", "MedSegDiff")
+    ]
+    assert legend_of(figure) == ["feed-forward", "diffusion"]
+    for axis, network in zip(axes[::3], ("ensemdiff", "segdiff", "medsegdiff"), strict=True):
+        told = [text.get_text() for text in axis.texts if text.get_gid() == "pooled ECE"]
+        for mode, sampler in (("feed_forward", "one_pass"), ("diffusion", "ddim10")):
             table = RELIABILITY[
                 (RELIABILITY.dataset == QUICK[0]) & (RELIABILITY.region == "band")
                 & (RELIABILITY.network == network) & (RELIABILITY.sampler == sampler)
             ]  # fmt: skip
             filled = table[table["count"] > 0]
-            line = marked(axis, f"{network} {sampler}")
-            assert list(line.get_xdata()) == filled.confidence.tolist()
-            assert list(line.get_ydata()) == filled.frequency.tolist()
+            seen = filled[filled["count"] >= 0.001 * filled["count"].sum()]
+            line = marked(axis, f"{network} {mode} {sampler}")
+            assert list(line.get_xdata()) == seen.confidence.tolist()
+            assert list(line.get_ydata()) == seen.frequency.tolist()
             gap = (filled.confidence - filled.frequency).abs() * filled["count"]
-            assert f"{gap.sum() / filled['count'].sum():.3f}" in axis.texts[0].get_text()
-    counts = panels(figure)[panels(figure).index(axes[3]) + 3]
-    steps = counts.patches[0].get_data()
-    assert len(steps.edges) == 16
-    assert np.count_nonzero(steps.values) == 6
+            assert f"{gap.sum() / filled['count'].sum():.3f}" in told
+        assert len(told) == 2
+
+
+def test_nearly_empty_bins_are_not_drawn():
+    full = RELIABILITY.assign(count=RELIABILITY["count"] + 500)
+    few = full.copy()
+    bins = few["frequency"].notna() & (few["bin"] == 7)
+    few.loc[bins, ["count", "frequency"]] = (1, 0.0)
+    lines = [
+        marked(panels(results.reliability(table))[0], "ensemdiff feed_forward one_pass")
+        for table in (full, few)
+    ]
+    assert [len(line.get_xdata()) for line in lines] == [15, 14]
+    assert 0.0 not in lines[1].get_ydata()
+
+
+def test_reliability_of_a_single_network_shows_its_readings_with_looks_of_their_own():
+    one = RELIABILITY[RELIABILITY.network == "medsegdiff"]
+    axis = panels(results.reliability(one))[0]
+    lines = [line for line in axis.lines if str(line.get_gid()).startswith("medsegdiff")]
+    looks = {(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in lines}
+    assert len(lines) == len(looks) == 3
+
+
+def test_baselines_share_a_row_of_reliability_diagrams():
+    own = RELIABILITY[RELIABILITY.network == "segdiff"]
+    theirs = [
+        own[own["mode"] == "diffusion"].assign(network=name, mode="reference", sampler="prediction")
+        for name in ("nnunet", "segformer")
+    ]
+    figure = results.reliability(pd.concat([own, *theirs]))
+    assert len(panels(figure)) == 6
+    assert panels(figure)[3].get_ylabel().startswith("baselines")
+    assert legend_of(figure)[-2:] == ["nnunet", "segformer"]
 
 
 def test_reliability_leaves_image_blind_predictions_out():
     blind = RELIABILITY.assign(network="blind", mode="none", sampler="mean_mask")
-    table = pd.concat([blind, RELIABILITY])
-    axes, alone = panels(results.reliability(table)), panels(results.reliability(RELIABILITY))
-    assert len(axes) == len(alone) == 12
-    colours = [marked(axis, "ensemdiff one_pass").get_color() for axis in (axes[0], alone[0])]
-    assert colours[0] == colours[1]
+    axes = panels(results.reliability(pd.concat([blind, RELIABILITY])))
+    assert len(axes) == len(panels(results.reliability(RELIABILITY))) == 9
 
 
 def test_examples_show_the_arrays_with_the_reference():
     shown = example_cases(("lesion_phantom",))
     axes = results.examples(shown, LABELS).axes
     pictures = [axis for axis in axes if axis.images and axis.get_xlim()[1] > 2]
-    assert len(pictures) == 10
-    assert pictures[0].get_ylabel() == "lesion phantom\ncase000"
-    (soft, _), (mean, spread) = shown[1].predictions.values()
-    row = pictures[5:]
-    arrays = (shown[1].image, shown[1].mask, soft, mean, spread)
-    for axis, expected in zip(row, arrays, strict=True):
+    assert len(pictures) == 2 * 4  # image, one pass, draws and their spread below each other
+    assert pictures[0].get_title() == "lesion phantom\ncase000"
+    assert [axis.get_ylabel() for axis in pictures[::2]] == [
+        "image", "feed-forward", "diffusion", "standard deviation",
+    ]  # fmt: skip
+    single, several = shown[1].predictions
+    arrays = (shown[1].image, single.mean / 255, several.mean / 255, several.spread / 255)
+    for axis, expected in zip(pictures[1::2], arrays, strict=True):
         np.testing.assert_array_equal(axis.images[0].get_array(), expected)
-    assert [len(axis.collections) for axis in row] == [1, 0, 1, 1, 1]  # contours
-    assert {axis.get_xlabel() for axis in axes} >= {"mean probability", "standard deviation"}
-    assert [axis.images[0].get_clim() for axis in row[2:]] == [(0, 1), (0, 1), (0, 0.5)]
+        assert len(axis.collections) == 1  # the contour
+    assert {axis.get_xlabel() for axis in axes} >= {
+        "mean probability", "standard deviation of the draws",
+    }  # fmt: skip
+    assert [axis.images[0].get_clim() for axis in pictures[3::2]] == [(0, 1), (0, 1), (0, 0.5)]
 
 
 def test_examples_without_draws_or_foreground():
     case = example_cases(("lesion_phantom",), each=1)[0]
-    single = results.Example(
-        "d", "c", case.image, np.zeros_like(case.mask), {"one": (case.mask * 0.5, None)}
-    )
+    single = Case("d", "c", case.image, np.zeros_like(case.mask), case.predictions[:1])
     figure = results.examples([single])
-    assert "standard deviation" not in {axis.get_xlabel() for axis in figure.axes}
-    assert not any(axis.collections for axis in figure.axes[:3])
+    assert "standard deviation of the draws" not in {axis.get_xlabel() for axis in figure.axes}
+    assert not any(axis.collections for axis in figure.axes[:2])
+
+
+def test_any_number_of_trainings_has_room_for_its_names():
+    case = example_cases(("lesion_phantom",), each=1)[0]
+    many = tuple(
+        case.predictions[1]._replace(mode=f"adapted (unreadable {number}), x_0")
+        for number in range(7)
+    )
+    figure = results.examples([Case("d", "c", case.image, case.mask, many)] * 6)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() == pytest.approx(style.WIDTH)
+    labels = [axis.yaxis.label.get_window_extent() for axis in figure.axes
+              if axis.get_ylabel()]  # fmt: skip
+    assert len(labels) == 1 + 2 * 7
+    assert not any(
+        one.overlaps(other) for place, one in enumerate(labels) for other in labels[:place]
+    )
 
 
 def test_unknown_names_are_shown_as_they_are():
@@ -218,21 +288,25 @@ def test_unknown_names_are_shown_as_they_are():
     assert panels(titled)[0].get_yticklabels()[1].get_text() == "New"
 
 
+def copies(table, count):
+    one = table[table.dataset == "lesion_phantom"]
+    return pd.concat([one.assign(dataset=f"dataset{k}") for k in range(count)])
+
+
 @pytest.mark.parametrize("count", [1, 18])
 def test_any_number_of_datasets(count):
-    names = [f"dataset{k}" for k in range(count)]
+    assert len(panels(results.results(copies(SUMMARY, count), "iou"))) == count
+    few = count <= results.DATASETS
+    found = results.reliability(copies(RELIABILITY, count))
+    assert (found is not None) == few
+    assert (results.training(copies(HISTORY, count)) is not None) == few
 
-    def copies(table):
-        one = table[table.dataset == "lesion_phantom"]
-        return pd.concat([one.assign(dataset=name) for name in names])
 
-    assert len(panels(results.results(copies(SUMMARY), "iou"))) == count
-    assert len(panels(results.comparison(copies(COMPARISONS)))) == 2
-    names = names[:4]
-    assert len(panels(results.results(copies(SUMMARY), "iou"))) == len(names)
-    assert len(panels(results.reliability(copies(RELIABILITY)))) == 4 * len(names)
-    names = names[:2]
-    assert len(panels(results.training_curves(copies(HISTORY)))) == 3 * len(names)
+def test_more_trainings_than_can_be_told_apart_have_no_figure():
+    many = pd.concat(
+        [SUMMARY[SUMMARY["mode"] == "diffusion"].assign(mode=f"m{k}") for k in range(13)]
+    )
+    assert results.results(many, "iou") is None
 
 
 LONG = Labels(
@@ -249,17 +323,16 @@ LONG = Labels(
     "draw",
     [
         lambda labels: results.results(SUMMARY, "iou", labels),
-        lambda labels: results.comparison(COMPARISONS, labels=labels),
-        lambda labels: results.training_curves(history_table(), labels),
+        lambda labels: results.training(history_table(), labels),
         lambda labels: results.reliability(RELIABILITY, labels=labels),
         lambda labels: results.examples(example_cases(each=1), labels),
     ],
-    ids=["results", "comparison", "training", "reliability", "examples"],
+    ids=["results", "training", "reliability", "examples"],
 )
 def test_no_title_is_cut_or_meets_another(draw, labels):
     figure = draw(labels)
     figure.draw_without_rendering()
-    boxes = []
+    boxes = [legend.get_window_extent() for legend in figure.legends]
     for axis in panels(figure):
         boxes += [axis.title.get_window_extent(), axis.yaxis.label.get_window_extent()]
         shown = [label for label in axis.get_yticklabels() if label.get_text()]
@@ -271,6 +344,16 @@ def test_no_title_is_cut_or_meets_another(draw, labels):
         assert box.x1 <= figure.bbox.x1 + 1
         assert box.y1 <= figure.bbox.y1 + 1
         assert not any(box.overlaps(other) for other in boxes[:place])
+
+
+def test_a_legend_of_long_names_fits_the_figure():
+    names = {f"m{k}": "a way of training with a very long name, number " + str(k) for k in range(7)}
+    table = pd.concat([SUMMARY[SUMMARY["mode"] == "diffusion"].assign(mode=mode) for mode in names])
+    figure = results.results(table, "iou", Labels(modes=names))
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.x1
 
 
 def test_titles_are_folded_before_what_they_stand_for():
@@ -286,19 +369,14 @@ def test_undefined_values_are_left_out():
     figure = results.results(table, "iou")
     assert np.isfinite(panels(figure)[0].get_xlim()).all()
     assert not any("image-blind" in text for text in texts(figure))
-    pairs = COMPARISONS.assign(low=np.nan, high=np.nan, p_holm=np.nan)
-    results.comparison(pairs).canvas.draw()
 
 
-def test_empty_tables_give_a_figure_that_says_so():
-    for figure in (
-        results.results(SUMMARY[:0], "iou"),
-        results.comparison(COMPARISONS[:0]),
-        results.training_curves(HISTORY[:0]),
-        results.reliability(RELIABILITY[:0]),
-        results.examples([]),
-    ):
-        assert re.fullmatch("no .*", figure.texts[0].get_text())
+def test_empty_tables_have_no_figure():
+    assert results.results(SUMMARY, "not_scored") is None
+    assert results.results(SUMMARY[:0], "iou") is None
+    assert results.training(HISTORY[:0]) is None
+    assert results.reliability(RELIABILITY[:0]) is None
+    assert results.examples([]) is None
 
 
 def test_equal_figures_have_equal_bytes_whatever_the_users_style(tmp_path):
@@ -306,16 +384,13 @@ def test_equal_figures_have_equal_bytes_whatever_the_users_style(tmp_path):
     for name, size in (("a", 10), ("b", 20)):
         with mpl.rc_context({"font.size": size, "axes.linewidth": size, "savefig.dpi": 40}):
             save(results.results(table, "iou", LABELS), tmp_path / name / "results")
-    for file in ("results.svg", "results.png"):
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    svg = (tmp_path / "a" / "results.svg").read_text()
-    assert ">EnsemDiff</text>" in svg
-    assert "<dc:date>" not in svg
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["results.png"]
+    one, other = ((tmp_path / name / "results.png").read_bytes() for name in "ab")
+    assert one == other
     with Image.open(tmp_path / "a" / "results.png") as picture:
         assert "Software" not in picture.info
-    assert len(list((tmp_path / "a").iterdir())) == 2
 
 
-@pytest.mark.parametrize("module", [results, style, marks])
+@pytest.mark.parametrize("module", sorted(Path(style.__file__).parent.glob("*.py")), ids=str)
 def test_figures_have_no_state(module):
-    assert "pyplot" not in Path(module.__file__).read_text()
+    assert "pyplot" not in module.read_text()

@@ -122,6 +122,17 @@ def ordered(curves: pd.DataFrame) -> Order:
     )
 
 
+def by_death(oracles: pd.DataFrame) -> tuple[str, ...]:
+    """Datasets from those whose masks die first to those whose masks last longest.
+
+    Args:
+        oracles: the table of that name.
+    """
+    curves = dice_curves(oracles)
+    death = _half_way(curves.to_numpy(dtype=np.float64), curves.columns.to_numpy(dtype=np.float64))
+    return tuple(str(curves.index[row]) for row in np.argsort(-death, kind="stable"))
+
+
 def death_of(figures: pd.DataFrame) -> pd.Series:
     """Log SNR at which each dataset's masks die; the series has the name of the figure.
 

@@ -96,7 +96,8 @@ def measure_modes(
             check_same_data(run.run, split)
         parts += [table.assign(split=name) for table in _measured(trained, split, analysis)]
     table = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
-    write_text(out, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(out, text, record=True)
 
 
 def _measured(

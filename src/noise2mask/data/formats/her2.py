@@ -12,7 +12,6 @@ splits. ``magnification`` is that of the objective (10 for 10x); all cases must 
 is asked for, because nothing is rescaled here. Large images are cut by ``tile`` in the study.
 """
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +19,12 @@ from typing import Annotated
 from pydantic import Field
 
 from noise2mask.data.formats import folder
-from noise2mask.data.formats.pairing import check_split_names, listed, load_pair
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats.listing import folder_of
+from noise2mask.data.formats.pairing import Root, listed, load_pair, named_splits, read_table
+from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import judged as judged
+from noise2mask.data.formats.pairing import survey as survey
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 COLUMNS = ("id", "patient", "magnification")
@@ -29,37 +32,38 @@ COLUMNS = ("id", "patient", "magnification")
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder with images, masks and cases.csv")],
+    root: Root,
     foreground: Annotated[
         tuple[int, ...], Field(min_length=1, description="numbers of the classes to segment")
     ] = (1,),
     magnification: Annotated[
         float, Field(gt=0, description="of the objective, which all cases must have")
     ] = 10.0,
-) -> list[Source]:
+) -> Listing:
     """The cases of ``cases.csv``.
 
     Raises:
         UserError: files are missing or do not pair, ``cases.csv`` does not fit them, or a case
             has another magnification.
     """
-    path = Path(root) / "cases.csv"
-    pairs = {source.id: source for source in folder.sources(root=root, foreground=foreground)}
-    rows = _read(path)
-    if missing := sorted(pairs.keys() - rows.keys()):
-        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add them.")
-    if missing := sorted(rows.keys() - pairs.keys()):
-        raise UserError(
-            f"{listed('id', missing, 'no image')} in {Path(root) / 'images'} but a line in {path}; "
-            "add the images or remove the lines."
-        )
+    path = folder_of(root) / "cases.csv"
+    listing = folder.sources(root=root, foreground=foreground)
+    pairs = {source.id: source for source in listing}
+    rows = read_table(path, COLUMNS, "split", pairs)
+    for id, row in rows.items():
+        if empty := [column for column in COLUMNS if not row[column]]:
+            raise UserError(f"the line of {id!r} in {path} has no {empty[0]}; fill it in.")
     _check_magnification(path, rows, magnification)
-    split_of = {id: row["split"] for id, row in rows.items() if row.get("split")}
-    check_split_names(split_of, str(path))
-    return [
-        Source(id, rows[id]["patient"], split_of.get(id), source.payload)
-        for id, source in sorted(pairs.items())
-    ]
+    said = {id: row["split"] for id, row in rows.items() if row.get("split")}
+    split_of = named_splits(said, {}, str(path))
+    return Listing(
+        (
+            Source(id, rows[id]["patient"], split_of.get(id), source.payload)
+            for id, source in sorted(pairs.items())
+        ),
+        unused=listing.unused,
+        tables=[path],
+    )
 
 
 def load(source: Source) -> tuple[Image, Mask]:
@@ -69,33 +73,6 @@ def load(source: Source) -> tuple[Image, Mask]:
         UserError: a file is damaged, or the sizes differ.
     """
     return load_pair(source)
-
-
-def _read(path: Path) -> dict[str, dict[str, str]]:
-    """The lines of ``cases.csv`` by id, every needed column filled."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            columns, lines = list(reader.fieldnames or ()), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path} could not be read ({error}); it must be a CSV file with the columns "
-            f"{', '.join(COLUMNS)} and, if there are official splits, split."
-        ) from error
-    if missing := [column for column in COLUMNS if column not in columns]:
-        raise UserError(
-            f"{path} has no column {missing[0]!r} (it has {', '.join(columns) or 'none'}); the "
-            f"columns {', '.join(COLUMNS)} are needed, and split may be given."
-        )
-    rows: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(lines, start=2):
-        row = {name: (value or "").strip() for name, value in line.items() if name is not None}
-        if empty := [column for column in COLUMNS if not row[column]]:
-            raise UserError(f"line {number} of {path} has no {empty[0]}; fill it in.")
-        if row["id"] in rows:
-            raise UserError(f"{path} names the id {row['id']!r} twice; remove a line.")
-        rows[row["id"]] = row
-    return rows
 
 
 def _check_magnification(path: Path, rows: Mapping[str, Mapping[str, str]], wanted: float) -> None:

@@ -14,10 +14,9 @@ import pandas as pd
 from noise2mask.errors import UserError, unknown
 from noise2mask.evaluation.bootstrap import PairedDifference, holm, paired_difference
 from noise2mask.evaluation.differences import SIGNIFICANCE
-from noise2mask.evaluation.labels import metric_of, names_in, trained
+from noise2mask.evaluation.labels import HEADLINE, metric_of, names_in, trained
 from noise2mask.report.diff.changes import Change, Score, changes_between, untouching
 from noise2mask.report.diff.revisions import Report
-from noise2mask.report.markdown import MAIN
 from noise2mask.report.provenance import Record
 from noise2mask.study.schema import Evaluation
 
@@ -163,7 +162,7 @@ def _chosen_metrics(a: Report, b: Report, wanted: Sequence[str] | None) -> tuple
     known = [names_in(trained(report.metrics), "metric") for report in (a, b)]
     both = [name for name in known[1] if name in known[0]]
     if wanted is None:
-        return tuple(name for name in MAIN if name in both) or tuple(both)
+        return tuple(name for name in HEADLINE if name in both) or tuple(both)
     if list(wanted) == ["all"]:
         return tuple(both)
     for name in wanted:

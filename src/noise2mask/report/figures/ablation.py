@@ -1,16 +1,26 @@
-"""Figures of an ablation: what each setting does, how many steps are enough, planned contrasts.
+"""Figures of an ablation: what each setting does, and how many sampling steps are enough.
 
 Each is a pure function of tables.
 """
 
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from noise2mask.analysis.ablation import MARGIN
+from noise2mask.analysis.ablation import MARGIN, least
 from noise2mask.evaluation.labels import (
     Labels,
     Metric,
@@ -19,38 +29,52 @@ from noise2mask.evaluation.labels import (
     metric_of,
     modes_in,
     names_in,
+    number,
     trained,
 )
-from noise2mask.report.figures.heat_map import effects, key, means_of, pair
-from noise2mask.report.figures.panels import difference
-from noise2mask.report.figures.step_lines import (
-    START,
-    STEPS,
-    Along,
-    chosen,
-    doubling,
-    handles,
-    mode_line,
-    parts,
-    ring,
-)
+from noise2mask.report.figures.index import Drawn, figure
+from noise2mask.report.figures.looks import KNOWN, Look, Looks
 from noise2mask.report.figures.style import (
     ACROSS,
-    MODE_LOOKS,
     WIDTH,
     direction,
-    empty,
     folded,
     legend,
     panels,
-    styled,
 )
 
+LOOKS = 8
+"""Modes of a panel that have a look; all others are grey."""
 
-@styled
+
+COLOURS = "cividis"
+CELLS = ("factor", "level", "other_factor", "other_level", "mean", "trainings")
+"""Columns of the numbers of :func:`heat_maps`; alone, a level has no other factor."""
+GREY = "0.78"
+
+
+class Along(NamedTuple):
+    """The axis of a panel: the column it shows, and columns that must be equal along a line."""
+
+    column: str
+    equal: tuple[str, ...]
+
+
+STEPS = Along("steps", ("draws",))
+START = Along("start", ("draws", "steps"))
+
+
+@figure(
+    "Ablation",
+    "{metric} of the levels of two factors at a time: mean over the trainings that have both.",
+    "Look at the small number in a cell before its colour: it says how many trainings it is the "
+    "mean of.",
+    rank=25,
+    each={"metric": ("iou", "ece")},
+)
 def heat_maps(
-    grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str, labels: Labels | None = None
-) -> Figure:
+    grid: pd.DataFrame, summary: pd.DataFrame, metric: str, labels: Labels | None = None
+) -> Drawn | None:
     """Main effects on the diagonal, and below it a heat map for each pair of factors.
 
     A cell is the mean over the runs with both levels, their number below it; hatched if there is
@@ -59,28 +83,31 @@ def heat_maps(
 
     Args:
         grid: the table of that name.
-        sweeps: the table of that name; see ``heat.means_of`` for what is taken from it.
+        summary: the table of that name; see :func:`means_of` for what is taken from it.
         metric: name of a metric in it.
         labels: titles of datasets; those that the means are over are named.
     """
     labels = labels or Labels()
-    meaning, runs = metric_of(metric), means_of(grid, sweeps, metric)
+    meaning, runs = metric_of(metric), means_of(grid, summary, metric)
     count = len(runs.factors)
     if not count or runs.scores.empty:
-        return empty(Figure(figsize=(WIDTH, 2)), f"no {meaning.title} of a grid yet")
+        return None
     side = WIDTH / max(count, 3)
-    figure = Figure(figsize=(WIDTH, min(side, 2.2) * count + 0.9))
+    figure = Figure(figsize=(WIDTH, min(side, 2.2) * count + 1.1))
     axes = figure.subplots(count, count, squeeze=False, sharex="col")
-    images = []
+    images: list[QuadMesh] = []
+    numbers: list[tuple[Any, ...]] = []
     for row, down in enumerate(runs.factors):
         for column, across in enumerate(runs.factors):
             axis = axes[row, column]
             if column > row:
                 axis.set_axis_off()
             elif column == row:
-                effects(axis, runs, across, meaning)
+                numbers += effects(axis, runs, across, meaning)
             else:
-                images.append(pair(axis, runs, down, across, meaning))
+                mesh, cells = pair(axis, runs, down, across, meaning)
+                images.append(mesh)
+                numbers += cells
             if column < row:
                 axis.tick_params(labelleft=column == 0)
         if row:
@@ -89,17 +116,26 @@ def heat_maps(
         axis.set_xlabel(across)
         levels = runs.factors[across]
         slanted = max(map(len, levels)) * len(levels) > 7 * side
-        axis.tick_params(axis="x", labelbottom=True, labelrotation=40 if slanted else 0)
+        axis.tick_params(axis="x", labelbottom=True, labelrotation=90 if slanted else 0)
     if images:
         key(axes, images[0], meaning, runs, [labels.dataset(name) for name in runs.datasets])
-    return figure
+    return Drawn(figure, pd.DataFrame(numbers, columns=list(CELLS)))
 
 
-@styled
-def steps(
-    sweeps: pd.DataFrame, metric: str, labels: Labels | None = None, within: float = MARGIN
-) -> Figure:
-    """Quality against the number of sampling steps, a panel a dataset, a line a mode.
+@figure(
+    "Ablation",
+    "Dice against the number of sampling steps: mean over test cases with {interval}; a ring is "
+    "the least number within a Dice point of the best. A training of one step is a level line.",
+    "Look at the ring on each line: more steps than there gain less than a Dice point.",
+    rank=27,
+)
+def steps_dice(
+    summary: pd.DataFrame,
+    labels: Labels | None = None,
+    looks: Looks | None = None,
+    within: float = MARGIN,
+) -> Figure | None:
+    """Dice against the number of sampling steps, a panel a dataset, a line a mode.
 
     A ring is at the least number of steps whose mean is within `within` of the best mean of its
     line. A mode of one step only is a horizontal line. Open markers are samplers other than the
@@ -107,101 +143,68 @@ def steps(
     with the best means are coloured.
 
     Args:
-        sweeps: the table of that name; rows without a `start`.
-        metric: name of a metric in it.
+        summary: the table of that name.
         labels: names to be shown.
-        within: in units of the metric.
+        looks: of the trainings.
+        within: in units of Dice.
     """
-    rows = sweeps[(sweeps["metric"] == metric) & sweeps["start"].isna()]
-    figure, axes = _lines(rows, metric, STEPS, labels or Labels(), within)
+    whole = trained(summary)
+    whole = whole[(whole["metric"] == "dice") & whole["start"].isna()]
+    counts = whole.groupby("mode")["steps"]
+    varied = counts.transform("nunique") > 2
+    if not varied.any():
+        return None
+    # Beside them a mode of a single step is a level to compare with.
+    rows = whole[varied | (counts.transform("max") == 1)]
+    figure, axes = _lines(rows, STEPS, labels or Labels(), looks or Looks.of(rows), within)
     for axis in axes:
         doubling(axis, rows["steps"])
         axis.set_xlabel("sampling steps")
     return figure
 
 
-@styled
-def starts(sweeps: pd.DataFrame, metric: str, labels: Labels | None = None) -> Figure:
-    """Quality against the timestep from which pure noise is denoised, as in :func:`steps`.
+@figure(
+    "Ablation",
+    "Dice against the timestep at which sampling starts from pure noise: mean over test cases with "
+    "{interval}.",
+    "Look at the least timestep up to which a line stays level: those above it do not decide the "
+    "mask.",
+    rank=28,
+)
+def starts_dice(
+    summary: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
+) -> Figure | None:
+    """Dice against the timestep from which pure noise is denoised, as in :func:`steps_dice`.
 
     Args:
-        sweeps: the table of that name; rows with a `start`.
-        metric: name of a metric in it.
+        summary: the table of that name; rows with a `start`.
         labels: names to be shown.
+        looks: of the trainings.
     """
-    rows = sweeps[(sweeps["metric"] == metric) & sweeps["start"].notna()]
-    figure, axes = _lines(rows, metric, START, labels or Labels())
+    rows = trained(summary)
+    rows = rows[(rows["metric"] == "dice") & rows["start"].notna()]
+    if rows["start"].nunique() < 2:  # one place is no line
+        return None
+    figure, axes = _lines(rows, START, labels or Labels(), looks or Looks.of(rows))
     for axis in axes:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.set_xlabel("timestep at which denoising starts")
     return figure
 
 
-@styled
-def contrasts(
-    table: pd.DataFrame, metric: str, labels: Labels | None = None, significance: float = 0.05
-) -> Figure:
-    """First minus second mode, paired by case: a panel a contrast, a row a dataset; axes differ.
-
-    Markers are filled where the p-value adjusted by Holm is below `significance`. Right is always
-    better for the first: the axis of a metric of which less is better runs from right to left.
-
-    Args:
-        table: the table `contrasts`.
-        metric: name of a metric in it.
-        labels: names to be shown.
-        significance: level of the family of comparisons.
-    """
-    labels = labels or Labels()
-    meaning, rows = metric_of(metric), table[table["metric"] == metric]
-    pairs = list(dict.fromkeys(zip(rows["first"], rows["second"], strict=True)))
-    keys = ["dataset", "network", "sampler"]
-    places = list(dict.fromkeys(rows[keys].itertuples(index=False, name=None)))
-    names = [folded(_name(place, rows, labels), 30) for place in places]
-    lines = sum(name.count("\n") + 1 for name in names)
-    figure, axes = panels(len(pairs), 0.06 * len(places) + 0.16 * lines + 1.15, extra=0.45)
-    if not axes:
-        return empty(figure, f"no contrast of {meaning.title} yet")
-    for axis, (first, second) in zip(axes, pairs, strict=True):
-        of_pair = rows[(rows["first"] == first) & (rows["second"] == second)]
-        cells = of_pair.set_index(keys)
-        for height, place in enumerate(places):
-            if place in cells.index:
-                cell = cells.loc[place]
-                difference(axis, cell, height, significant=bool(cell["p_holm"] < significance))
-        title = folded(f"{labels.mode(first)} minus {labels.mode(second)}", 30)
-        tally = _tally(of_pair, meaning, significance)
-        axis.set_title("\n".join(filter(None, [title, tally])), fontsize=9)
-        finite = of_pair[["difference", "low", "high"]].to_numpy(dtype=np.float64)
-        reach = 1.08 * max(np.abs(finite[np.isfinite(finite)]).max(initial=0), 1e-6)
-        axis.axvline(0, color="0.2", linewidth=1.1)
-        axis.set_xlim((reach, -reach) if meaning.better < 0 else (-reach, reach))
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.set_yticks(range(len(names)), names)
-        axis.set_ylim(len(names) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(visible=False, axis="y")
-        side = {1: "first is better →", -1: "first is better → (axis reversed)", 0: ""}
-        axis.set_xlabel(f"{meaning.title}, {side[meaning.better]}".rstrip(", "))
-    legend(figure, _significances(rows, significance, labels))
-    return figure
-
-
 def _lines(
     rows: pd.DataFrame,
-    metric: str,
     axis_of: Along,
     labels: Labels,
+    known: Looks,
     within: float | None = None,
 ) -> tuple[Figure, list[Axes]]:
     """Panels of means with intervals, a line a mode, and the figure that they are in."""
-    rows, meaning = trained(rows), metric_of(metric)
+    meaning = metric_of("dice")
     cells = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
     several = len(names_in(rows, "network")) > 1
-    figure, axes = panels(len(cells), 2.4, extra=0.9, same_y=False)
-    if not axes:
-        return empty(figure, f"no {meaning.title} over {axis_of.column} yet"), []
-    looks = chosen(rows, meaning.better)
+    figure, axes = panels(len(cells), 2.3, extra=0.8, same_y=False)
+    looks = chosen(rows, meaning.better, known)
     for place, (axis, (dataset, network)) in enumerate(zip(axes, cells, strict=True)):
         panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
         title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
@@ -218,35 +221,292 @@ def _lines(
     return figure, axes
 
 
-def _name(place: tuple[str, ...], rows: pd.DataFrame, labels: Labels) -> str:
-    """Title of a dataset, with network and sampler where there are several."""
-    dataset, network, sampler = place
-    parts = [labels.dataset(dataset)]
-    if len(names_in(rows, "network")) > 1:
-        parts.append(labels.network(network))
-    if rows.groupby(["dataset", "network"])["sampler"].nunique().max() > 1:
-        parts.append(sampler)
-    return ", ".join(parts)
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """The runs of a grid.
+
+    Attributes:
+        factors: levels of each factor, numbers ascending, others in their order of appearance.
+        levels: a row a mode, a column a factor.
+        scores: of each mode that was run, by its name.
+        datasets: names of those that the scores are means over.
+    """
+
+    factors: Mapping[str, tuple[str, ...]]
+    levels: pd.DataFrame
+    scores: pd.Series
+    datasets: tuple[str, ...]
+
+    def of(self, chosen: Mapping[str, str]) -> npt.NDArray[np.float64]:
+        """Scores of the runs with these levels of factors."""
+        levels = self.levels.loc[self.scores.index]
+        same = np.ones(len(levels), dtype=np.bool_)
+        for factor, level in chosen.items():
+            same &= (levels[factor] == level).to_numpy()
+        return self.scores.to_numpy(dtype=np.float64)[same]
 
 
-def _tally(rows: pd.DataFrame, meaning: Metric, significance: float) -> str:
-    """How often the first is better and worse beyond chance; nothing if that was not tested."""
-    if rows["p_holm"].isna().all():
-        return ""
-    clear = rows[rows["p_holm"] < significance]["difference"] * meaning.better
-    return f"better in {(clear > 0).sum()}, worse in {(clear < 0).sum()} of {len(rows)}"
+def means_of(grid: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Runs:
+    """One value for each mode of a grid.
+
+    A mode is scored by its sampler with the most steps that has no `start` (of equal ones the one
+    with most draws, then the first of the table), never by its best one. Its score is the mean
+    over those datasets and networks that all modes have, so that no mode gains by what it was run
+    on; modes that were not run at all are left out.
+
+    Args:
+        grid: the table of that name.
+        summary: the table of that name.
+        metric: name of a metric in it.
+    """
+    names = list(dict.fromkeys(grid["factor"]))
+    levels = grid.pivot(index="mode", columns="factor", values="level").reindex(columns=names)
+    factors = {
+        name: _sorted(dict.fromkeys(grid.loc[grid["factor"] == name, "level"])) for name in names
+    }
+    rows = trained(summary[(summary["metric"] == metric) & summary["start"].isna()])
+    rows = rows[rows["mode"].isin(levels.index) & rows["mean"].notna()]
+    rows = rows.sort_values(["steps", "draws"], ascending=False, kind="stable")
+    cells = rows.drop_duplicates(["mode", "dataset", "network"])
+    table = cells.pivot(index="mode", columns=["dataset", "network"], values="mean")
+    table = table.dropna(axis="columns")
+    datasets = tuple(dict.fromkeys(map(str, table.columns.get_level_values("dataset"))))
+    return Runs(factors, levels, table.mean(axis=1).dropna(), datasets)
 
 
-def _significances(rows: pd.DataFrame, significance: float, labels: Labels) -> list[Line2D]:
-    """What a legend of differences shows."""
-    colour = MODE_LOOKS[1].colour
-    tested = rows["p_holm"].notna()
-    faces = [(colour, f"Holm p < {significance:g}")] if tested.any() else []
-    faces += [("white", f"Holm p ≥ {significance:g}")] if tested.any() else []
-    faces += [] if tested.all() else [("white", "not tested")] if not tested.any() else []
-    found = [
-        Line2D([], [], color=colour, marker="o", markerfacecolor=face, markersize=7, label=label)
-        for face, label in faces
+def pair(
+    axis: Axes, runs: Runs, down: str, across: str, metric: Metric
+) -> tuple[QuadMesh, list[tuple[Any, ...]]]:
+    """A heat map, and its numbers: levels of one factor in rows, of another in columns."""
+    rows, columns = runs.factors[down], runs.factors[across]
+    found = [[runs.of({down: one, across: two}) for two in columns] for one in rows]
+    means = np.array([[cell.mean() if len(cell) else np.nan for cell in row] for row in found])
+    norm = Normalize(float(runs.scores.min()), float(runs.scores.max()))
+    colours = colormaps[_colours(metric)]
+    mesh = axis.pcolormesh(
+        means, cmap=colours, norm=norm, edgecolors="white", linewidth=1.5, gid=f"{down} {across}"
+    )
+    room = axis.get_position().width * WIDTH * 72 / len(columns)
+    for y, row in enumerate(found):
+        for x, cell in enumerate(row):
+            if not len(cell):
+                axis.add_patch(
+                    Rectangle(
+                        (x, y), 1, 1, facecolor="0.93", edgecolor="0.7", hatch="////", linewidth=0
+                    )
+                )
+                continue
+            dark = np.dot(colours(norm(means[y, x]))[:3], (0.299, 0.587, 0.114)) < 0.5
+            ink = "white" if dark else "black"
+            keywords: dict[str, Any] = {"ha": "center", "color": ink}
+            text = number(means[y, x], metric.digits).replace("0.", ".", 1)
+            size = min(7.5, room / (0.75 * len(text)))
+            axis.text(x + 0.5, y + 0.44, text, va="bottom", fontsize=size, **keywords)
+            axis.text(
+                x + 0.5, y + 0.56, f"n={len(cell)}", va="top", fontsize=min(6, size), **keywords
+            )
+    axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axis.set_ylim(len(rows), 0)
+    _levels(axis, columns)
+    numbers = [
+        (down, one, across, other, means[y, x], len(found[y][x]))
+        for y, one in enumerate(rows)
+        for x, other in enumerate(columns)
+        if len(found[y][x])
     ]
-    label = f"{labels.interval()}, {counted(rows['n'])} cases"
-    return [*found, Line2D([], [], color=colour, linewidth=1.8, label=label)]
+    return mesh, numbers
+
+
+def effects(axis: Axes, runs: Runs, factor: str, metric: Metric) -> list[tuple[Any, ...]]:
+    """The means of a factor's levels joined by a line, each run a small dot; and its numbers."""
+    levels = runs.factors[factor]
+    found = [runs.of({factor: level}) for level in levels]
+    for place, cell in enumerate(found):
+        axis.plot(np.full(len(cell), place + 0.5), cell, ".", color="0.65", markersize=4)
+    means = [cell.mean() if len(cell) else np.nan for cell in found]
+    axis.plot(
+        np.arange(len(levels)) + 0.5, means, "o-", color="black", markersize=5, linewidth=1.3,
+        gid=factor,
+    )  # fmt: skip
+    low, high = float(runs.scores.min()), float(runs.scores.max())
+    room = 0.12 * (high - low or 1)
+    axis.set_ylim((high + room, low - room) if metric.better < 0 else (low - room, high + room))
+    axis.yaxis.set_major_locator(MaxNLocator(4))
+    axis.yaxis.tick_right()
+    axis.tick_params(axis="y", labelsize=7.5)
+    axis.spines["left"].set_visible(False)
+    axis.spines["right"].set_visible(True)
+    axis.set_title(factor, fontweight="bold", fontsize=9)
+    _levels(axis, levels)
+    return [
+        (factor, level, "", "", mean, len(cell))
+        for level, mean, cell in zip(levels, means, found, strict=True)
+        if len(cell)
+    ]
+
+
+def key(
+    axes: npt.NDArray[np.object_],
+    mesh: QuadMesh,
+    metric: Metric,
+    runs: Runs,
+    datasets: Sequence[str],
+) -> None:
+    """The colour bar in the empty corner of the triangle, and over what the means are."""
+    axis = axes[0, -1]
+    left = -1.0 if len(axes) > 3 else 0.0  # over the column beside it, which is empty too
+    figure = axis.get_figure()
+    bar = figure.colorbar(
+        mesh, cax=axis.inset_axes((left, 0.72, 1 - left, 0.1)), orientation="horizontal"
+    )
+    better = {1: ", lighter is better", -1: ", lighter is better", 0: ""}[metric.better]
+    bar.set_label(f"mean {metric.title}{better}", fontsize=8.5)
+    bar.ax.tick_params(labelsize=7.5)
+    bar.ax.xaxis.set_major_locator(MaxNLocator(4))
+    shown = f"{len(datasets)} datasets" if len(datasets) > 3 else ", ".join(datasets)
+    axis.text(
+        1, 0.28, folded(f"{len(runs.scores)} runs on {shown}", 40) + "\nn: runs in a cell",
+        transform=axis.transAxes, ha="right", va="top", fontsize=8.5,
+    )  # fmt: skip
+
+
+def _levels(axis: Axes, levels: Sequence[str]) -> None:
+    axis.set_xticks(np.arange(len(levels)) + 0.5, levels)
+    axis.set_xlim(0, len(levels))
+    axis.tick_params(labelbottom=False, length=0)
+    axis.grid(visible=False, axis="x")
+
+
+def _colours(metric: Metric) -> str:
+    """Lighter is better."""
+    return f"{COLOURS}_r" if metric.better < 0 else COLOURS
+
+
+def _sorted(levels: Mapping[str, None]) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(levels, key=float))
+    except ValueError:
+        return tuple(levels)
+
+
+def chosen(rows: pd.DataFrame, better: int, looks: Looks) -> dict[str, Look]:
+    """The modes that get their look: all, or of more than eight those with the best means.
+
+    Modes that look the same in every study are always among them.
+
+    Args:
+        rows: of a table `summary`, of one metric.
+        better: -1 if a lower mean is better.
+        looks: of the trainings.
+    """
+    modes = modes_in(rows)
+    if len(modes) > LOOKS:
+        signed = rows.assign(mean=rows["mean"] * (better or 1))
+        best = signed.groupby(["mode", "dataset", "network"])["mean"].max().groupby("mode").mean()
+        ranked = sorted(modes, key=lambda mode: (mode not in KNOWN, -best[mode]))[:LOOKS]
+        modes = [mode for mode in modes if mode in ranked]
+    return looks.named(modes)
+
+
+def parts(rows: pd.DataFrame, along: Along) -> list[pd.DataFrame]:
+    """The lines of a mode, one for each kind of sampler, that with most points first.
+
+    Samplers are of one kind if their names differ in digits only and what should be equal is. Of
+    several points at one place the first of the table is taken.
+
+    Args:
+        rows: of a table `summary`, of one dataset, network, mode and metric.
+        along: the axis.
+    """
+    kind = rows["sampler"].map(lambda name: re.sub(r"\d+", "", str(name)))
+    keys = [kind, *(rows[name] for name in along.equal)]
+    lines = [
+        part.drop_duplicates(along.column).sort_values(along.column)
+        for _, part in rows.groupby(keys, sort=False, dropna=False)
+    ]
+    return sorted(lines, key=len, reverse=True)
+
+
+def mode_line(
+    axis: Axes, lines: Sequence[pd.DataFrame], along: Along, look: Look | None, mode: str
+) -> None:
+    """The lines of a mode with intervals, grey without a look; one step alone goes all across."""
+    for place, line in enumerate(lines):
+        x, mean = line[along.column].to_numpy(), line["mean"].to_numpy()
+        if look is None:
+            axis.plot(x, mean, color=GREY, linewidth=1, marker=".", zorder=1, gid=mode)
+            continue
+        keywords: dict[str, Any] = {"color": look.colour, "linestyle": look.line}
+        if along is STEPS and list(x) == [1]:
+            axis.axhspan(*line[["low", "high"]].iloc[0], color=look.colour, alpha=0.1, linewidth=0)
+            axis.axhline(mean[0], linewidth=1.3, **keywords)
+        for at, low, high in zip(x, line["low"], line["high"], strict=True):
+            axis.plot([at, at], [low, high], color=look.colour, linewidth=1, alpha=0.6)
+        axis.plot(
+            x, mean, linewidth=1.6, marker=look.marker, markersize=5, gid=mode,
+            markerfacecolor="white" if place else look.colour, **keywords,
+        )  # fmt: skip
+
+
+def ring(axis: Axes, line: pd.DataFrame, better: int, within: float, colour: str) -> None:
+    """A ring about the least number of steps that is as good as the best."""
+    row = least(line, better, within)
+    if row is not None and len(line) > 1:
+        axis.plot(
+            [row["steps"]], [row["mean"]], "o", markersize=11, markerfacecolor="none",
+            markeredgecolor=colour, markeredgewidth=1.6, gid="least",
+        )  # fmt: skip
+
+
+def doubling(axis: Axes, steps: pd.Series) -> None:
+    """Logarithmic steps, with ticks at numbers of steps that were run, at least doubled each."""
+    axis.set_xscale("log")
+    ticks: list[float] = []
+    for value in sorted(set(steps)):
+        if not ticks or value >= 2 * ticks[-1]:
+            ticks.append(value)
+    axis.xaxis.set_major_locator(FixedLocator(ticks))
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def handles(
+    looks: Mapping[str, Look],
+    rows: pd.DataFrame,
+    labels: Labels,
+    rings: tuple[float, Metric] | None,
+) -> list[Line2D]:
+    """What the legend of such panels shows.
+
+    Args:
+        looks: of modes.
+        rows: all that is drawn.
+        labels: names to be shown.
+        rings: how near to the best a ring is, and of which metric; None without rings.
+    """
+    found = [
+        Line2D(
+            [], [], color=look.colour, marker=look.marker, linestyle=look.line, markersize=5,
+            label=labels.mode(mode),
+        )
+        for mode, look in looks.items()
+    ]  # fmt: skip
+    others = len(set(modes_in(rows)) - set(looks))
+    if others:
+        found.append(Line2D([], [], color=GREY, marker=".", label=f"{others} other modes"))
+    if rings is not None and rings[1].better:
+        label = f"least steps within {rings[0]:g} of the best"
+        found.append(
+            Line2D(
+                [], [], linestyle="", marker="o", markersize=10, markerfacecolor="none",
+                markeredgecolor="black", label=label,
+            )
+        )  # fmt: skip
+    if np.isfinite(rows[["low", "high"]].to_numpy(dtype=np.float64)).any():
+        found.append(
+            Line2D(
+                [], [], color="0.4", marker="|", linestyle="", markersize=10,
+                label=labels.interval(),
+            )
+        )  # fmt: skip
+    return found

@@ -1,66 +1,66 @@
 """Quality against what a mask costs: a pure function of the table `pareto`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from noise2mask.evaluation.labels import Labels, metric_of, names_in, number
+from noise2mask.evaluation.labels import Labels, metric_of, names_in, number, rows_of
 from noise2mask.evaluation.pareto import on_front
+from noise2mask.report.figures.index import figure
+from noise2mask.report.figures.label_placement import beside
+from noise2mask.report.figures.looks import Looks
 from noise2mask.report.figures.style import (
     ACROSS,
-    NETWORK_LOOKS,
     WIDTH,
-    Look,
-    cycled,
     direction,
-    empty,
+    far_edge,
     folded,
     legend,
-    styled,
 )
 from noise2mask.study.plan import REFERENCE
 
 SHOWN = ("dice", "ece")
-FAR = 6
-"""A value this many times as far from the best as the median leaves the panel,"""
-NEAR = 0.05
-"""unless it is nearer than this."""
 CLOSE = 2.0
 """Times whose ratio is less share the room for a number."""
-REFERENCE_LOOKS = (
-    Look("#0072B2", "*", "-"),
-    Look("#8A7A00", "P", "-"),
-    Look("#E69F00", "X", "-"),
+
+
+@figure(
+    "Costs",
+    "Dice and ECE against seconds per mask: grey, the best within that time; letters tell networks "
+    "apart.",
+    "Look at which marks lie on the step: the others cost more for no more.",
+    rank=60,
 )
-
-
-@styled
-def quality_against_cost(pareto: pd.DataFrame, labels: Labels | None = None) -> Figure:
+def quality_against_cost(
+    pareto: pd.DataFrame,
+    labels: Labels | None = None,
+    looks: Looks | None = None,
+    draws: pd.DataFrame | None = None,
+) -> Figure | None:
     """Dice and ECE against seconds per mask: a column a dataset, a mark a row of the table.
-
-    Marks of a network are filled where a draw takes several evaluations and open where it takes
-    one. A thin line joins the numbers of draws N of a mode (the first row of each) at one number
-    of evaluations a draw. The grey step is the front: the best within that time. A value far
-    worse than the others stands at the frame, with its number.
 
     Args:
         pareto: the table of that name.
         labels: names to be shown.
+        looks: of the trainings.
+        draws: the table of that name; its numbers of draws are small marks on a line.
     """
-    labels = labels or Labels()
+    labels, looks = labels or Labels(), looks or Looks.of(pareto)
     datasets = names_in(pareto, "dataset")
     blocks = [datasets[start : start + ACROSS] for start in range(0, len(datasets), ACROSS)]
     across = len(blocks[0]) if blocks else 1
     width = WIDTH if across > 1 else 0.6 * WIDTH
-    figure = Figure(figsize=(width, 2.5 * len(SHOWN) * max(1, len(blocks)) + 0.8))
+    figure = Figure(figsize=(width, 2.3 * len(SHOWN) * max(1, len(blocks)) + 1.0))
     if not datasets:
-        return empty(figure, "no cost yet")
-    looks = _looks(pareto)
+        return None
+    letters = _letters(pareto, labels)
+    numbers = set() if draws is None else set(draws["sampler"])
     grid = figure.subplots(
         len(SHOWN) * len(blocks), across, squeeze=False, sharex=True, sharey=False
     )
@@ -69,27 +69,37 @@ def quality_against_cost(pareto: pd.DataFrame, labels: Labels | None = None) -> 
         for axis in axes[len(block) :]:
             axis.set_visible(False)
         for axis, dataset in zip(axes, block, strict=False):
-            panel = pareto[pareto["dataset"] == dataset]
-            _panel(axis, panel, metric, looks)
+            _panel(axis, pareto[pareto["dataset"] == dataset], metric, looks, numbers)
             if metric == SHOWN[0]:
                 axis.set_title(folded(labels.dataset(dataset), 32))
             else:
                 axis.set_xlabel("seconds per mask")
             axis.tick_params(labelbottom=metric == SHOWN[-1])
         axes[0].set_ylabel(direction(metric_of(metric)))
-    legend(figure, _handles(pareto, looks, labels))
+    legend(figure, _handles(pareto, looks, labels, numbers, letters))
+    if letters:
+        for line, axes in enumerate(grid):
+            block, metric = blocks[line // len(SHOWN)], SHOWN[line % len(SHOWN)]
+            for axis, dataset in zip(axes, block, strict=False):
+                _name(axis, pareto[pareto["dataset"] == dataset], metric, letters)
     return figure
 
 
-def _looks(pareto: pd.DataFrame) -> dict[str, Look]:
-    """Looks of networks, and of references their own."""
-    theirs = pareto["mode"] == REFERENCE
-    return cycled(NETWORK_LOOKS, names_in(pareto[~theirs], "network")) | cycled(
-        REFERENCE_LOOKS, names_in(pareto[theirs], "network")
-    )
+def _letters(pareto: pd.DataFrame, labels: Labels) -> dict[str, str]:
+    """The letters that tell networks apart; none where there is only one."""
+    networks = names_in(pareto[pareto["mode"] != REFERENCE], "network")
+    if len(networks) < 2:
+        return {}
+    for length in range(1, 6):
+        found = {name: labels.network(name)[:length] for name in networks}
+        if len(set(found.values())) == len(found):
+            return found
+    return {name: str(number) for number, name in enumerate(networks, start=1)}
 
 
-def _panel(axis: Axes, panel: pd.DataFrame, metric: str, looks: Mapping[str, Look]) -> None:
+def _panel(
+    axis: Axes, panel: pd.DataFrame, metric: str, looks: Looks, numbers: Collection[str]
+) -> None:
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
     seconds = panel["seconds_per_mask"]
@@ -97,36 +107,40 @@ def _panel(axis: Axes, panel: pd.DataFrame, metric: str, looks: Mapping[str, Loo
     # Decades alone leave a narrow range with one number.
     narrow = seconds.max() < 50 * seconds.min()
     axis.xaxis.set_minor_formatter("{x:g}" if narrow else NullFormatter())
+    axis.yaxis.set_major_locator(MaxNLocator(5))
     _front(axis, panel, metric)
     several = panel[(panel["mode"] != REFERENCE) & (panel["steps"] > 1)]
-    for (network, _, _), same in several.groupby(["network", "mode", "steps"], sort=False):
+    for (_, mode, _), same in several.groupby(["network", "mode", "steps"], sort=False):
         line = same.drop_duplicates("draws").sort_values("draws")
-        look = looks[str(network)]
         axis.plot(
-            line["seconds_per_mask"], line[metric], color=look.colour, linestyle=look.line,
-            linewidth=0.9, alpha=0.7,
+            line["seconds_per_mask"], line[metric], linewidth=0.9, alpha=0.7,
+            **looks.mode(str(mode)).lines(),
         )  # fmt: skip
     better = metric_of(metric).better
-    edge = _edge(panel[metric], better)
+    edge = far_edge(panel[metric], better)
     crowd: list[float] = []
-    for _, row in panel.sort_values("seconds_per_mask").iterrows():
-        look, x, value = looks[row["network"]], row["seconds_per_mask"], row[metric]
+    for _, row in panel.sort_values("seconds_per_mask", kind="stable").iterrows():
+        x, value = row["seconds_per_mask"], row[metric]
+        look, size = looks.of_row(row["network"], row["mode"], row["sampler"]), 6.5
+        if row["sampler"] in numbers:
+            look, size = looks.mode(row["mode"]), 6.5 if _is_usual(row, panel) else 3.5
         outside = better * (edge - value) > 0
         if outside:
             # Numbers whose marks stand close together are stacked.
             crowd = [*crowd, x] if crowd and x < CLOSE * crowd[-1] else [x]
+            side = -1 if x * x > seconds.min() * seconds.max() else 1  # the nearer frame is behind
             axis.annotate(
                 f"{number(value, 2)} {'↓' if better > 0 else '↑'}", (x, edge),
-                xytext=(6, (3 + 9 * (len(crowd) - 1)) * better), textcoords="offset points",
-                fontsize=8, color="0.3", va="bottom" if better > 0 else "top", gid="outside",
+                xytext=(8 * side, (3 + 10 * (len(crowd) - 1)) * better), gid="outside",
+                textcoords="offset points", fontsize=8, color="0.25", zorder=4,
+                va="bottom" if better > 0 else "top", ha="left" if side > 0 else "right",
+                bbox={"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0},
             )  # fmt: skip
         elif metric == "dice":
             axis.plot([x, x], [row["low"], row["high"]], color=look.colour, alpha=0.45, linewidth=1)
-        filled = row["steps"] > 1 or row["mode"] == REFERENCE
         axis.plot(
-            [x], [edge if outside else value], linestyle="", color=look.colour, clip_on=False,
-            marker=look.marker, markersize=12 if look.marker == "*" else 6.5, zorder=3,
-            markerfacecolor=look.colour if filled else "white",
+            [x], [edge if outside else value], linestyle="", clip_on=False, zorder=3,
+            markersize=10 if look.marker == "*" else size, **look.marks(),
             gid=f"{row['network']} {row['mode']} {row['sampler']}",
         )  # fmt: skip
     if (better * (edge - panel[metric]) > 0).any():
@@ -134,11 +148,20 @@ def _panel(axis: Axes, panel: pd.DataFrame, metric: str, looks: Mapping[str, Loo
         axis.set_ylim((edge, high) if better > 0 else (low, edge))
 
 
-def _edge(values: "pd.Series[float]", better: int) -> float:
-    """The worst value that is shown where it is."""
-    best = float((better * values).max())
-    behind = best - better * values
-    return better * (best - max(NEAR, FAR * float(behind.median())))
+def _is_usual(row: "pd.Series[Any]", panel: pd.DataFrame) -> bool:
+    """Whether a row is the first of its training."""
+    same = panel[(panel["network"] == row["network"]) & (panel["mode"] == row["mode"])]
+    return bool(row["sampler"] == same["sampler"].iloc[0])
+
+
+def _name(axis: Axes, panel: pd.DataFrame, metric: str, letters: dict[str, str]) -> None:
+    """The letter of its network beside each mark that is not at the frame."""
+    better = metric_of(metric).better
+    edge = far_edge(panel[metric], better)
+    rows = panel[(panel["mode"] != REFERENCE) & (better * (edge - panel[metric]) <= 0)]
+    rows = rows.drop_duplicates(["network", "seconds_per_mask", metric])
+    names = [letters[name] for name in rows["network"]]
+    beside(axis, names, rows["seconds_per_mask"], rows[metric], size=7)
 
 
 def _front(axis: Axes, panel: pd.DataFrame, metric: str) -> None:
@@ -156,26 +179,31 @@ def _front(axis: Axes, panel: pd.DataFrame, metric: str) -> None:
     )
 
 
-def _handles(pareto: pd.DataFrame, looks: Mapping[str, Look], labels: Labels) -> Sequence[Line2D]:
-    theirs = set(names_in(pareto[pareto["mode"] == REFERENCE], "network"))
-    handles = [
-        Line2D(
-            [], [], color=look.colour, marker=look.marker, label=labels.network(network),
-            linestyle="" if network in theirs else look.line, linewidth=0.9,
-            markersize=12 if look.marker == "*" else 6.5,
-        )
-        for network, look in looks.items()
-    ]  # fmt: skip
-    ours = pareto["steps"][pareto["mode"] != REFERENCE]
-    for there, face, label in (
-        ((ours <= 1).any(), "white", "one evaluation a draw"),
-        ((ours > 1).any(), "0.3", "several a draw"),
-    ):
-        if there:
-            handles.append(
-                Line2D(
-                    [], [], color="0.3", marker="o", linestyle="", markersize=6.5,
-                    markerfacecolor=face, label=label,
-                )
-            )  # fmt: skip
-    return [*handles, Line2D([], [], color="0.7", linewidth=3, label="best within the time")]
+def _handles(
+    pareto: pd.DataFrame,
+    looks: Looks,
+    labels: Labels,
+    numbers: Collection[str],
+    letters: dict[str, str],
+) -> Sequence[Line2D]:
+    rows = rows_of(pareto)
+    handles: dict[tuple[str, str], Line2D] = {}
+    for row in rows:
+        look, title = looks.of_row(*row[:3]), labels.kind(row, rows)
+        key = (row.mode, row.sampler)
+        if row.mode == REFERENCE:
+            key, title = (row.mode, row.network), labels.network(row.network)
+        elif row.sampler in numbers:
+            same = [one.sampler for one in rows if one.mode == row.mode and one.sampler in numbers]
+            drawn = sorted({labels.draws.get(name, 1) for name in same})
+            key, look = (row.mode, ""), looks.mode(row.mode)
+            title = f"{labels.mode(row.mode)}, N = {', '.join(map(str, drawn))}"
+        size = 10 if look.marker == "*" else 6.5
+        line = Line2D([], [], linestyle="", markersize=size, label=title, **look.marks())
+        handles.setdefault(key, line)
+    letter_handles = [
+        Line2D([], [], linestyle="", label=f"{letter}: {labels.network(name)}")
+        for name, letter in letters.items()
+    ]
+    front = Line2D([], [], color="0.7", linewidth=3, label="best within the time")
+    return [*handles.values(), *letter_handles, front]

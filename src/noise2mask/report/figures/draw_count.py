@@ -1,7 +1,6 @@
 """Figure of calibration against N, the draws whose mean is scored."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,38 +10,36 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from noise2mask.evaluation.labels import Labels, metric_of, modes_in, names_in
-from noise2mask.report.figures.style import (
-    ACROSS,
-    MODE_LOOKS,
-    NETWORK_LOOKS,
-    Look,
-    cycled,
-    empty,
-    folded,
-    legend,
-    mode_looks,
-    panels,
-    styled,
-)
-
-Key = tuple[str, str]
-"""A network and one of its modes."""
+from noise2mask.evaluation.labels import Labels, Row, metric_of, names_in, rows_of
+from noise2mask.report.figures.index import figure
+from noise2mask.report.figures.looks import Look, Looks
+from noise2mask.report.figures.style import ACROSS, folded, legend, panels
+from noise2mask.study.plan import REFERENCE
 
 SHOWN = ("dataset", "network", "mode", "sampler", "metric", "mean")
 """Columns of what stands beside."""
 FLOOR = (0, (5, 2))
-BESIDE = ((0, (1, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (1, 3)), (0, (8, 2, 1, 2, 1, 2)))
-"""Lines of what does not depend on N."""
+BESIDE = 4
+"""Ways to probabilities that stand beside calibration at each N."""
+MARGIN = 0.15
+"""Share of the height of a panel above what was measured; a floor above it is cut off."""
 
 
-@styled
-def calibration(
-    table: pd.DataFrame,
-    beside: pd.DataFrame | None = None,
-    region: Literal["all", "band"] = "all",
+@figure(
+    "Draws",
+    "Pooled ECE over {region} against N, the draws whose mean is scored, with {interval}; dashed, "
+    "a perfect sampler of masks; level, the best of the other trainings.",
+    "Look at whether the line falls with N, and below the level lines.",
+    rank=40,
+    each={"region": ("all", "band")},
+)
+def draws(
+    draws: pd.DataFrame,
+    region: str = "all",
+    summary: pd.DataFrame | None = None,
     labels: Labels | None = None,
-) -> Figure:
+    looks: Looks | None = None,
+) -> Figure | None:
     """Pooled ECE against N: a panel a dataset, a line a network and mode; vertical axes differ.
 
     The band is the interval. Dashed in the same colour is the floor, what a perfect sampler of N
@@ -50,68 +47,67 @@ def calibration(
     the legend.
 
     Args:
-        table: the table `draws`.
-        beside: rows of the table `summary` of what is to be compared, such as one pass, an ensemble
-            or scaled probabilities; those of other metrics and datasets are not shown.
+        draws: the table of that name.
         region: all pixels, or those about the boundary.
+        summary: the table of that name, for what is to be compared: one pass, an ensemble, scaled
+            probabilities, those with the least pooled ECE.
         labels: names to be shown; N of what stands beside is among them.
+        looks: of the trainings.
     """
     labels, metric = labels or Labels(), _metric(region)
-    rows = table[table["region"] == region]
-    other = pd.DataFrame(columns=list(SHOWN)) if beside is None else beside[list(SHOWN)]
+    rows = draws[draws["region"] == region]
+    other = pd.DataFrame(columns=list(SHOWN)) if summary is None else _beside(rows, summary)
     other = other[(other["metric"] == metric) & other["dataset"].isin(rows["dataset"])]
-    looks, datasets = _looks(rows, other), names_in(rows, "dataset")
-    kinds = list(dict.fromkeys(zip(other["mode"], other["sampler"], strict=True)))
-    lines = {kind: BESIDE[place % len(BESIDE)] for place, kind in enumerate(kinds)}
-    figure, axes = panels(len(datasets), 2.7, extra=1.0, same_y=False)
+    looks = looks or Looks.of(rows, other)
+    several = len(names_in(rows, "network")) > 1
+    places = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
+    figure, axes = panels(len(places), 2.4, extra=0.8, same_y=False)
     if not axes:
-        return empty(figure, "no scores of several numbers of draws yet")
-    for place, (axis, dataset) in enumerate(zip(axes, datasets, strict=True)):
-        axis.set_title(folded(labels.dataset(dataset), 34))
-        for (network, mode), look in looks.items():
-            _line(axis, _of(rows, dataset, network, mode), look, f"{network} {mode}")
-            values = _of(other, dataset, network, mode)
-            for sampler, mean in zip(values["sampler"], values["mean"], strict=True):
-                axis.axhline(
-                    mean, color=look.colour, linewidth=1.5, linestyle=lines[mode, sampler],
-                    gid=f"{network} {mode} {sampler}",
-                )  # fmt: skip
+        return None
+    for place, (axis, (dataset, network)) in enumerate(zip(axes, places, strict=True)):
+        title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
+        axis.set_title(folded(title, 34))
+        panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+        for mode in names_in(panel, "mode"):
+            _line(axis, panel[panel["mode"] == mode], looks.mode(mode), f"{network} {mode}")
+        level = other[(other["dataset"] == dataset) & (other["network"] == network)]
+        for _, row in level.iterrows():
+            look = looks.of_row(network, row["mode"], row["sampler"])
+            axis.axhline(
+                row["mean"], linewidth=1.5, **look.lines(),
+                gid=f"{network} {row['mode']} {row['sampler']}",
+            )  # fmt: skip
+        shown = [*panel["ece_pooled_low"], *panel["ece_pooled_high"], *level["mean"]]
+        finite = [value for value in (*shown, *panel["ece_pooled"]) if np.isfinite(value)]
+        low, high = min(finite, default=0), max(finite, default=1)
+        room = MARGIN * (high - low or high or 1)
+        axis.set_ylim(max(0.0, low - room), high + room)
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_locator(FixedLocator(sorted(set(rows["draws"]))))
         axis.xaxis.set_major_formatter("{x:g}")
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_locator(MaxNLocator(5))
-        axis.set_ylim(bottom=0)
         axis.set_xlabel("draws N")
         if place % ACROSS == 0:
             axis.set_ylabel(metric_of(metric).title)
-    legend(figure, _handles(rows, looks, lines, labels))
+    known = [] if summary is None else rows_of(summary)
+    kinds = set(zip(other["network"], other["mode"], other["sampler"], strict=True))
+    legend(figure, _handles(rows, [row for row in known if row[:3] in kinds], looks, labels))
     return figure
+
+
+def _beside(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Other ways to the same networks' probabilities, those with the least pooled ECE."""
+    same = summary["network"].isin(rows["network"]) & ~summary["mode"].isin(rows["mode"])
+    others = summary[same & (summary["mode"] != REFERENCE)]
+    means = others[others["metric"] == "ece_pooled"].groupby(["mode", "sampler"])["mean"].mean()
+    best = set(means.nsmallest(BESIDE).index)
+    kinds = pd.Series(zip(others["mode"], others["sampler"], strict=True), index=others.index)
+    return others[kinds.isin(best)]
 
 
 def _metric(region: str) -> str:
     return "ece_pooled" if region == "all" else f"ece_{region}_pooled"
-
-
-def _looks(rows: pd.DataFrame, other: pd.DataFrame) -> dict[Key, Look]:
-    """By mode with one network, by network with one line each, else by both."""
-    keys: list[Key] = []
-    for part in (rows, other):
-        keys += list(dict.fromkeys(zip(part["network"], part["mode"], strict=True)))
-    keys = list(dict.fromkeys(keys))
-    networks = list(dict.fromkeys(network for network, _ in keys))
-    if len(networks) == 1:
-        of_modes = mode_looks(modes_in(pd.concat([rows[["network", "mode"]], other])))
-        return {key: of_modes[key[1]] for key in keys}
-    if rows.groupby("network")["mode"].nunique().max() == 1:
-        of_networks = cycled(NETWORK_LOOKS, networks)
-        return {key: of_networks[key[0]] for key in keys}
-    return {key: MODE_LOOKS[place % len(MODE_LOOKS)] for place, key in enumerate(keys)}
-
-
-def _of(table: pd.DataFrame, dataset: str, network: str, mode: str) -> pd.DataFrame:
-    names = table[["dataset", "network", "mode"]]
-    return table[(names == [dataset, network, mode]).all(axis=1)]
 
 
 def _line(axis: Axes, line: pd.DataFrame, look: Look, name: str) -> None:
@@ -133,26 +129,18 @@ def _line(axis: Axes, line: pd.DataFrame, look: Look, name: str) -> None:
 
 
 def _handles(
-    rows: pd.DataFrame,
-    looks: Mapping[Key, Look],
-    lines: Mapping[tuple[str, str], tuple[float, tuple[float, ...]]],
-    labels: Labels,
+    rows: pd.DataFrame, other: Sequence[Row], looks: Looks, labels: Labels
 ) -> list[Line2D | Patch]:
     """What the legend shows."""
-    one = len({network for network, _ in looks}) == 1
     found: list[Line2D | Patch] = []
-    for network, mode in dict.fromkeys(zip(rows["network"], rows["mode"], strict=True)):
-        look, title = looks[network, mode], labels.mode(mode)
-        title = title if one else f"{labels.network(network)}, {title}"
+    for mode in names_in(rows, "mode"):
+        look = looks.mode(mode)
         found.append(
-            Line2D([], [], color=look.colour, marker=look.marker, markersize=5.5, label=title)
+            Line2D([], [], markersize=5.5, label=labels.mode(mode), **look.marks() | look.lines())
         )
-    for (mode, sampler), style in lines.items():
-        colours = {look.colour for key, look in looks.items() if key[1] == mode}
-        colour = colours.pop() if one else "0.4"
-        drawn = labels.drawn([sampler])
-        title = ", ".join(filter(None, [f"{labels.mode(mode)} ({sampler})", drawn]))
-        found.append(Line2D([], [], color=colour, linestyle=style, linewidth=1.5, label=title))
+    for row in {row[1:3]: row for row in other}.values():
+        look, title = looks.of_row(*row[:3]), labels.kind(row, other)
+        found.append(Line2D([], [], linewidth=1.5, label=title, **look.lines()))
     if rows["floor"].notna().any():
         label = "floor: perfect masks"
         found.append(Line2D([], [], color="0.4", linestyle=FLOOR, linewidth=1.2, label=label))

@@ -1,132 +1,220 @@
-"""The figures of an analysis, each under the name that its caption is found by."""
+"""What makes a function a figure of the report, and which figures a study has.
 
-from collections.abc import Iterator
-from typing import Literal
+A figure is a function of this package with the mark :func:`figure`, which brings its place, its
+caption and what to look at. It is found by itself, under its own name, as every plug-in is. Its
+parameters say what it is made of: a parameter that has the name of a table gets that table, and
+`labels`, `looks` and `cases` are those of the report. Without a table that it needs, or where it
+gives None, there is no such figure.
+"""
 
-import numpy as np
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Protocol, get_args
+
 import pandas as pd
 from matplotlib.figure import Figure
-from skimage import data
-from skimage.color import rgb2gray
 
-from noise2mask.data.formats import phantoms
-from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.evaluation.columns import AnalysisTables
-from noise2mask.evaluation.labels import Labels, names_in
-from noise2mask.report.figures import ablation, differences, fingerprints, noise_axis
-from noise2mask.report.figures.cost import quality_against_cost
-from noise2mask.report.figures.draw_count import calibration
-from noise2mask.report.figures.noising import noising
+from noise2mask import plugins
+from noise2mask.evaluation.labels import Labels, metric_of
+from noise2mask.report.figures.looks import Looks
+from noise2mask.report.figures.style import save, styled
 
-SHOWN = ("dice", "iou", "ece")
-"""Metrics that are drawn."""
-E3 = "image_free"
-"""Beside trainings on eps, one on x_0: its loss of eps is a thousandfold at little noise."""
-OF_EPS = ("eps_diffusion", "image_diffusion")
-"""Trained on eps: their loss of x_0 is a hundredfold where little else than noise is left."""
-MANY = 4
-"""Datasets from which on an atlas says more than a panel for each."""
-REGIONS: tuple[Literal["all", "band"], ...] = ("all", "band")
-BESIDE = 4
-"""Ways to probabilities that stand beside calibration at each N."""
-SIDE = 128
-"""Of the pictures that are noised, px."""
+Section = Literal[
+    "Quirks",
+    "Contrasts",
+    "Ablation",
+    "Results",
+    "Calibration",
+    "Draws",
+    "Costs",
+    "Information",
+    "Losses",
+    "Masks",
+    "Cases",
+    "Training",
+]
+"""Parts of a page that figures stand in, in their order."""
+SECTIONS: tuple[Section, ...] = get_args(Section)
+IN_REPORT = 6
+"""Figures that the text of a report shows; all others lie beside it."""
 
 
-def figures(
-    tables: AnalysisTables, labels: Labels, summary: pd.DataFrame | None = None
-) -> Iterator[tuple[str, Figure]]:
-    """Every figure that the tables allow, with the name of its file.
+_WORDS = {
+    "all": "all pixels",
+    "band": "the band about the reference boundary",
+    "log_snr": "log SNR",
+    "t": "the timestep t",
+}
+"""Values of `each` in captions."""
+
+
+class Drawn(NamedTuple):
+    """A figure, with the numbers in it that stand in no table of the study."""
+
+    figure: Figure
+    numbers: pd.DataFrame
+
+
+class Source(Protocol):
+    """What figures are made of."""
+
+    @property
+    def tables(self) -> Mapping[str, pd.DataFrame]:
+        """Tables by name."""
+
+    @property
+    def labels(self) -> Labels:
+        """Names to be shown."""
+
+    @property
+    def looks(self) -> Looks:
+        """Colours and markers of trainings."""
+
+    @property
+    def cases(self) -> Any:
+        """Cases that may be shown, or None."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure, as its mark says it.
+
+    Attributes:
+        name: of the function.
+        section: where it stands.
+        caption: what it shows; ``{interval}`` and the names of `each` are filled in.
+        look: what to look at.
+        rank: its place among those for which the text of a report has room; None for never.
+        each: a parameter, with the values that make a figure each, named ``<name>_<value>``.
+        draw: the function.
+    """
+
+    name: str
+    section: Section
+    caption: str
+    look: str
+    rank: int | None
+    each: Mapping[str, Sequence[str]]
+    draw: Callable[..., Figure | Drawn | None] = field(repr=False)
+
+
+class Shown(NamedTuple):
+    """A figure that was drawn."""
+
+    name: str
+    entry: Entry
+    caption: str
+    figure: Figure
+    numbers: pd.DataFrame | None
+
+
+def figure(
+    section: Section,
+    caption: str,
+    look: str,
+    *,
+    rank: int | None = None,
+    each: Mapping[str, Sequence[str]] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a function as a figure of the report; see :class:`Entry`."""
+
+    def marked(draw: Callable[..., Any]) -> Callable[..., Any]:
+        drawn = styled(draw)
+        entry = Entry(draw.__name__, section, caption, look, rank, dict(each or {}), drawn)
+        drawn.entry = entry  # type: ignore[attr-defined]
+        return drawn
+
+    return marked
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every figure that there is, by section."""
+    found = [plugins.member("figure", name).entry for name in plugins.names("figure")]
+    return tuple(sorted(found, key=lambda entry: SECTIONS.index(entry.section)))
+
+
+def figures(source: Source) -> Iterator[Shown]:
+    """Every figure that a report has, drawn."""
+    for entry in entries():
+        given = _arguments(entry, source)
+        if given is None:
+            continue
+        for name, chosen in _variants(entry):
+            found = entry.draw(**given, **chosen)
+            if found is None:
+                continue
+            drawn, numbers = found if isinstance(found, Drawn) else (found, None)
+            yield Shown(name, entry, _caption(entry, chosen, source.labels), drawn, numbers)
+
+
+def in_report(shown: Sequence[Shown], chosen: Sequence[str] = ()) -> list[Shown]:
+    """The figures for the text of a report, the one that decides first.
 
     Args:
-        tables: of the analysis.
-        labels: names to be shown.
-        summary: the table of that name, for what stands beside calibration at each N.
+        shown: all.
+        chosen: names of those a study wants; without it the best ranked, one of each function.
     """
-    for region in REGIONS if len(tables.draws) else ():
-        others = None if summary is None else _beside(tables.draws, summary)
-        yield f"draws_{region}", calibration(tables.draws, others, region, labels)
-    if len(tables.pareto):
-        yield "quality_against_cost", quality_against_cost(tables.pareto, labels)
-    if len(tables.losses):
-        modes = tables.losses["mode"]
-        beside = E3 if modes.isin(OF_EPS).any() else None
-        of_eps = tables.losses[modes != beside]
-        for axis in ("log_snr", "t"):
-            yield (
-                f"loss_eps_{axis}",
-                noise_axis.losses(of_eps, "eps", labels, structure=tables.structure, axis=axis),
-            )
-        of_x_0 = tables.losses[~modes.isin(OF_EPS)]
-        yield "loss_x_0_log_snr", noise_axis.losses(of_x_0, "x_0", labels)
-    if len(tables.integrand):
-        yield "integrand", noise_axis.integrand(tables.integrand, tables.information, labels)
-    if len(tables.oracles) and len(tables.losses):
-        yield "noising", noised_phantom()
-    if len(tables.oracles):
-        yield from _of_masks(tables, labels)
-    yield from _of_scores(tables, labels)
+    if chosen:
+        known = {one.name: one for one in shown}
+        return [known[name] for name in chosen if name in known]
+    first: dict[str, Shown] = {}
+    for one in shown:
+        first.setdefault(one.entry.name, one)
+    ranked = [one for one in first.values() if one.entry.rank is not None]
+    return sorted(ranked, key=lambda one: one.entry.rank or 0)[:IN_REPORT]
 
 
-def noised_phantom() -> Figure:
-    """A phantom's mask and a photograph of scikit-image (CC0) under the same noise."""
-    source = phantoms.sources(family="nuclei", count=3, size=SIDE, seed=1)[0]
-    _, mask = phantoms.load(source)
-    photograph = rgb2gray(resize_image(data.coffee()[:, 100:500], (SIDE, SIDE)))
-    standardised = (photograph - photograph.mean()) / photograph.std()
-    return noising(resize_mask(mask, (SIDE, SIDE)).astype(bool), np.asarray(standardised))
+def save_figures(shown: Sequence[Shown], folder: Path) -> None:
+    """Write each figure to ``<folder>/<name>.png``, and its numbers beside it.
+
+    Figures and numbers of an earlier report that are not among them go.
+    """
+    from noise2mask.evaluation.tables import save_table
+
+    written = set()
+    for one in shown:
+        written.add(save(one.figure, folder / one.name))
+        if one.numbers is not None:
+            save_table(one.numbers, folder / f"{one.name}.csv")
+            written.add(folder / f"{one.name}.csv")
+    for path in folder.glob("*.*") if folder.exists() else ():
+        if path.suffix in (".png", ".svg", ".csv") and path not in written:
+            path.unlink()
 
 
-def _beside(draws: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
-    """Other ways to the same networks' probabilities, those `BESIDE` with the least pooled ECE."""
-    same = summary["network"].isin(draws["network"]) & ~summary["mode"].isin(draws["mode"])
-    others = summary[same]
-    means = others[others["metric"] == "ece_pooled"].groupby(["mode", "sampler"])["mean"].mean()
-    best = set(means.nsmallest(BESIDE).index)
-    kinds = pd.Series(zip(others["mode"], others["sampler"], strict=True), index=others.index)
-    return others[kinds.isin(best)]
+def _arguments(entry: Entry, source: Source) -> dict[str, Any] | None:
+    """What a figure is given; None if something that it needs is not there."""
+    others = {"labels": source.labels, "looks": source.looks, "cases": source.cases}
+    given: dict[str, Any] = {}
+    for name, parameter in inspect.signature(entry.draw).parameters.items():
+        needed = parameter.default is inspect.Parameter.empty
+        if name in entry.each:
+            continue
+        if name not in others and name not in source.tables:
+            if needed:
+                raise TypeError(f"figure {entry.name} asks for '{name}', which is no table")
+            continue
+        value = others[name] if name in others else source.tables[name]
+        if value is None or (isinstance(value, pd.DataFrame) and value.empty):
+            if needed:
+                return None
+            continue
+        given[name] = value
+    return given
 
 
-def _of_masks(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
-    datasets = names_in(tables.oracles, "dataset")
-    yield "masks_beside_images", noise_axis.masks_beside_images(tables.image_oracles, labels)
-    if len(datasets) < MANY:
-        yield "readability", noise_axis.readability(tables.oracles, labels)
-    else:
-        yield (
-            "geometry_against_death",
-            fingerprints.geometry_against_death(tables.fingerprints, labels),
-        )
-    yield "atlas", fingerprints.atlas(tables.oracles, tables.fingerprints, labels)
-    yield "widths", fingerprints.widths(tables.oracles, labels)
+def _variants(entry: Entry) -> Iterator[tuple[str, dict[str, str]]]:
+    if not entry.each:
+        yield entry.name, {}
+    for parameter, values in entry.each.items():
+        for value in values:
+            yield f"{entry.name}_{value}", {parameter: value}
 
 
-def _of_scores(tables: AnalysisTables, labels: Labels) -> Iterator[tuple[str, Figure]]:
-    for metric in SHOWN:
-        if len(tables.grid):
-            yield (
-                f"heat_maps_{metric}",
-                ablation.heat_maps(tables.grid, _usual(tables.sweeps), metric, labels),
-            )
-        if len(tables.contrasts):
-            yield (
-                f"contrasts_{metric}",
-                ablation.contrasts(tables.contrasts, metric, labels),
-            )
-        if len(tables.quirks):
-            yield f"quirks_{metric}", differences.quirks(tables.quirks, metric, labels)
-    sweeps = tables.sweeps
-    whole = sweeps[sweeps["start"].isna()]
-    counts = whole.groupby("mode")["steps"]
-    varied = counts.transform("nunique") > 2
-    if varied.any():  # beside them a mode of a single step is a level to compare with
-        shown = whole[varied | (counts.transform("max") == 1)]
-        yield "steps_dice", ablation.steps(shown, "dice", labels)
-    if sweeps["start"].notna().any():
-        yield "starts_dice", ablation.starts(sweeps, "dice", labels)
-
-
-def _usual(sweeps: pd.DataFrame) -> pd.DataFrame:
-    """The rows of each mode's first sampler."""
-    first = sweeps.groupby("mode", sort=False)["sampler"].transform("first")
-    return sweeps[sweeps["sampler"] == first]
+def _caption(entry: Entry, chosen: Mapping[str, str], labels: Labels) -> str:
+    words = {"interval": labels.interval(), **chosen}
+    words |= {"metric": metric_of(chosen["metric"]).title} if "metric" in chosen else {}
+    words |= {key: _WORDS.get(value, value) for key, value in chosen.items() if key != "metric"}
+    return entry.caption.format(**words)

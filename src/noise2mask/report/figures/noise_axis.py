@@ -1,9 +1,11 @@
 """Figures of what noise leaves: losses, image information and readable share over log SNR.
 
-Each is a pure function of tables, and noise grows from left to right in all of them.
+Each is a pure function of tables. Log SNR falls from left to right, so that noise grows to the
+right on both axes, log SNR and t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,52 +14,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from noise2mask.evaluation.labels import Labels, names_in
-from noise2mask.report.figures.noise_panels import (
-    Level,
-    dataset_panels,
-    floor_line,
-    handle,
-    hump,
-    left,
-    line,
-    network_panels,
-    noise_axis,
-    quantiles,
-    totals,
-)
-from noise2mask.report.figures.style import (
-    NETWORK_LOOKS,
+from noise2mask.analysis.fingerprints.likeness import by_death
+from noise2mask.evaluation.labels import Labels, counted, headed, names_in, number
+from noise2mask.report.figures.index import figure
+from noise2mask.report.figures.looks import (
+    CHAINED,
+    DOTTED,
+    IMAGE,
+    MASK,
+    ORACLES,
     Look,
+    Looks,
     cycled,
-    empty,
-    legend,
-    panels,
-    styled,
 )
+from noise2mask.report.figures.style import ACROSS, folded, legend, panels
+from noise2mask.report.tables import doubts
 
-MASK = Look("#0072B2", "o", "-")
-IMAGE = Look("#D55E00", "D", (0, (5, 1.2, 1, 1.2)))
-MODE_LOOKS = {
-    "diffusion": MASK,
-    "eps_diffusion": MASK,
-    "image_free": Look("#009E73", "^", (0, (4, 1.5))),
-    "image_diffusion": IMAGE,
-    "posterior": Look("#000000", "s", "-"),
-    "posterior_free": Look("#000000", "P", (0, (1, 1))),
-}
-OTHER_LOOKS = (
-    Look("#CC79A7", "v", (0, (6, 2))),
-    Look("#56B4E9", "X", (0, (4, 1, 1, 1))),
-    Look("#8A7A00", "<", (0, (2, 1))),
-)
-IN_A_LINE = 3
-"""Maxima told in one line above a panel."""
-GLYPHS = {"o": "●", "^": "▲", "D": "◆", "s": "■", "v": "▼", "P": "✚", "X": "✖", "<": "◀"}
-TARGETS = {"eps": "ε", "x_0": "x₀"}
-ORACLES = {
+Level = Literal["log_snr", "t"]
+
+E3 = "image_free"
+"""Beside trainings on eps, one on x_0: its loss of eps is a thousandfold at little noise."""
+OF_EPS = ("eps_diffusion", "image_diffusion")
+"""Trained on eps: their loss of x_0 is a hundredfold where little else than noise is left."""
+LOWEST = 1e-4
+"""Losses below this share of the largest of a figure are cut off."""
+MANY = 4
+"""Datasets from which on the atlas says more than a panel for each."""
+TARGETS = {"eps": "ε", "x_0": "x₀", "v": "v"}
+READ_BY = {
     "pixel": "each pixel alone",
     "gaussian": "Gaussian filter",
     "median": "median filter",
@@ -65,53 +51,82 @@ ORACLES = {
     "posterior": "posterior over masks",
 }
 ESTIMATES = {
-    "difference": Look("#000000", "s", (0, (1, 1))),
-    "orthogonal": Look("#D55E00", "D", (0, (4, 1.5))),
+    "difference": Look("#000000", "s", DOTTED),
+    "orthogonal": Look("#D55E00", "D", CHAINED),
 }
 GREY = "0.86"
 
 
-@styled
-def losses(
-    table: pd.DataFrame,
-    target: str = "eps",
-    labels: Labels | None = None,
-    *,
-    structure: pd.DataFrame | None = None,
-    axis: Level = "log_snr",
-) -> Figure:
-    """The loss of every noise level: a panel a dataset and network, a line a mode.
+def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
+    """The losses of a target of those trainings whose estimate it is that was trained.
 
-    Losses of masks and of images differ by an order of magnitude, so each curve and its band are
-    divided by the curve's maximum, which stands above the panel: the figure compares shapes.
-
-    A triangle above the curves is the hump, its line the interval of the hump's place; it is
-    filled if "non-monotonic" is confirmed, open if undecided, absent if refuted.
+    A network that learnt x_0 has a loss of eps that is a thousandfold at little noise, one that
+    learnt eps a loss of x_0 that is a hundredfold where little else than noise is left.
 
     Args:
-        table: `losses`.
-        target: the loss of what: ``eps``, ``x_0`` or ``v``.
-        labels: names to be shown.
-        structure: the table of that name, for the triangles.
-        axis: of the noise levels.
+        losses: the table of that name.
+        target: ``eps``, ``x_0`` or ``v``.
     """
-    labels = labels or Labels()
-    shown = table[table["target"] == target].dropna(subset=["log_snr", "t", "loss"])
+    shown = losses[losses["target"] == target].dropna(subset=["log_snr", "t", "loss"])
+    if target == "eps" and shown["mode"].isin(OF_EPS).any():
+        return shown[shown["mode"] != E3]
+    return shown if target == "eps" else shown[~shown["mode"].isin(OF_EPS)]
+
+
+@figure(
+    "Losses",
+    "Loss of ε along {axis}: mean squared error per pixel with {interval}. A triangle marks a "
+    "hump, filled if confirmed.",
+    "Look at whether a curve rises before it falls.",
+    rank=80,
+    each={"axis": ("log_snr", "t")},
+)
+def losses(
+    losses: pd.DataFrame,
+    axis: Level = "log_snr",
+    labels: Labels | None = None,
+    looks: Looks | None = None,
+    structure: pd.DataFrame | None = None,
+) -> Figure | None:
+    """The loss of eps at every noise level: a panel a dataset and network, a line a mode.
+
+    The vertical axis is logarithmic and the same for all panels, so heights can be compared.
+
+    Args:
+        losses: the table of that name.
+        axis: of the noise levels.
+        labels: names to be shown.
+        looks: of the trainings.
+        structure: the table of that name, for the triangles.
+    """
+    labels, shown = labels or Labels(), trained_on(losses, "eps")
+    looks = looks or Looks.of(shown)
     found = network_panels(shown, shown, labels)
-    figure, axes = panels(len(found), 2.7, extra=0.8)
+    figure, axes = panels(len(found), 2.4, extra=0.7, across=_across(len(found)))
     if not axes:
-        return empty(figure, f"no loss of {TARGETS.get(target, target)} yet")
-    humps = pd.DataFrame() if structure is None else _humps(structure, target)
-    looks = _looks_of(names_in(shown, "mode"))
+        return None
+    humps = pd.DataFrame() if structure is None else _humps(structure, "eps")
+    modes = names_in(shown, "mode")
+    top = float(shown[["loss", "high"]].max().max())
+    lowest = max(LOWEST * top, float(shown.loc[shown["loss"] > 0, "loss"].min()))
     for place, panel in zip(axes, found, strict=True):
+        place.set_yscale("log")
+        rows = panel.rows(shown)
         seen = panel.rows(humps) if len(humps) else humps
-        _curves(place, panel.rows(shown), seen, looks, axis)
-        place.set_title(panel.title, pad=16 + 11 * ((len(looks) - 1) // IN_A_LINE))
-        place.set_ylim(-0.03, 1.14 + (0.1 * len(looks) if len(humps) else 0))
-        place.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+        for order, mode in enumerate(modes):
+            one = rows[rows["mode"] == mode]
+            if one.empty:
+                continue
+            line(place, one, axis, "loss", looks.mode(mode), order, gid=mode)
+            for _, row in seen[seen["mode"] == mode].head(1).iterrows() if len(seen) else ():
+                hump(place, row, one, axis, looks.mode(mode), top * 1.6 * 1.5**order)
+        place.set_title(panel.title)
+        place.set_ylim(lowest, top * (1.6 * 1.5 ** len(modes) if len(humps) else 1.3))
+        place.yaxis.set_major_locator(LogLocator())
+        place.yaxis.set_minor_locator(NullLocator())
     noise_axis(axes, shown, axis)
-    left(axes, f"loss of {TARGETS.get(target, target)},\nshare of its maximum")
-    handles = [handle(look, mode_title(mode, target, labels)) for mode, look in looks.items()]
+    left(axes, f"loss of {TARGETS['eps']}")
+    handles = [handle(looks.mode(mode), labels.mode(mode)) for mode in modes]
     if len(humps):
         label = f"hump, {labels.interval()}"
         handles.append(Line2D([], [], color="0.3", marker="v", markersize=7, label=label))
@@ -119,10 +134,17 @@ def losses(
     return figure
 
 
-@styled
+@figure(
+    "Information",
+    "Image information along log SNR: bits per mask and unit of log SNR, with quantiles; grey, the "
+    "mask's own entropy, scaled.",
+    "Look at where the blue area lies: other timesteps teach little about the image. Where the "
+    "dotted line leaves it the networks are far from their optima.",
+    rank=70,
+)
 def integrand(
-    table: pd.DataFrame, information: pd.DataFrame, labels: Labels | None = None
-) -> Figure:
+    integrand: pd.DataFrame, information: pd.DataFrame, labels: Labels | None = None
+) -> Figure | None:
     """Where along the noise axis the image is needed: a panel a dataset and network.
 
     The filled area under the covariance estimate is I(mask; image), which the panel states in
@@ -131,24 +153,29 @@ def integrand(
     the mask uncertain at all.
 
     Args:
-        table: `integrand`.
+        integrand: the table of that name.
         information: the table of that name.
         labels: names to be shown.
     """
     labels = labels or Labels()
-    table = table.dropna(subset=["log_snr", "density"])
+    table = integrand.dropna(subset=["log_snr", "density"])
     ours = table[table["estimate"].isin(["covariance", *ESTIMATES])]
     told = information[information["estimate"] == "covariance"]
     found = network_panels(ours, told, labels)
-    figure, axes = panels(len(found), 2.6, extra=0.6, same_y=False)
+    figure, axes = panels(len(found), 2.4, extra=0.6, same_y=False)
     if not axes:
-        return empty(figure, "no image information yet")
+        return None
     for axis, panel in zip(axes, found, strict=True):
         _densities(axis, panel.rows(ours), panel.estimate(table, "entropy_oracle"))
         image = panel.rows(told)
         for _, row in image.head(1).iterrows():
             quantiles(axis, row, 0.7)
         totals(axis, image, panel.estimate(information, "entropy_oracle"))
+        if doubts(panel.rows(information), labels):
+            axis.text(
+                0.98, 0.79, "not to be trusted", transform=axis.transAxes, ha="right", va="top",
+                fontsize=8, color="#B3261E", gid="doubt",
+            )  # fmt: skip
         axis.set_title(panel.title)
     noise_axis(axes, table, "log_snr")
     left(axes, "bits per mask\nand unit of log SNR")
@@ -167,8 +194,13 @@ def integrand(
     return figure
 
 
-@styled
-def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure:
+@figure(
+    "Masks",
+    "Dice of the oracles along log SNR: estimates without the image; dashed, the Dice of all "
+    "foreground.",
+    "Look at how far to the right a line stays near 1: so long the mask is read off x_t.",
+)
+def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
     """Dice of the oracles without training over log SNR: what can still be read of a mask.
 
     Dashed is the Dice of a mask that is all foreground.
@@ -179,12 +211,14 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure:
     """
     labels = labels or Labels()
     shown = oracles.dropna(subset=["log_snr", "dice"])
-    found = dataset_panels(shown, labels)
-    figure, axes = panels(len(found), 2.3, extra=0.6)
+    found = dataset_panels(names_in(shown, "dataset"), labels)
+    if len(found) >= MANY:
+        return None
+    figure, axes = panels(len(found), 2.2, extra=0.6)
     if not axes:
-        return empty(figure, "no oracle yet")
+        return None
     present = names_in(shown, "oracle")
-    looks = cycled(NETWORK_LOOKS, list(dict.fromkeys([*ORACLES, *present])))
+    looks = cycled(ORACLES, list(dict.fromkeys([*READ_BY, *present])))
     names = [name for name in looks if name in present]
     for axis, panel in zip(axes, found, strict=True):
         rows = panel.rows(shown)
@@ -196,24 +230,43 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure:
         axis.set_ylim(-0.03, 1.04)
     noise_axis(axes, shown, "log_snr")
     left(axes, "Dice")
-    legend(figure, [handle(looks[name], ORACLES.get(name, name)) for name in names])
+    legend(figure, [handle(looks[name], READ_BY.get(name, name)) for name in names])
     return figure
 
 
-@styled
-def masks_beside_images(image_oracles: pd.DataFrame, labels: Labels | None = None) -> Figure:
+@figure(
+    "Masks",
+    "Recovered share of variance along log SNR: best Gaussian filter on noisy masks and on noisy "
+    "images of the same signal-to-noise ratio, with {interval}; masks that are lost first come "
+    "first.",
+    "Look at the distance of the two lines: what masks keep longer than images.",
+)
+def masks_beside_images(
+    image_oracles: pd.DataFrame,
+    oracles: pd.DataFrame | None = None,
+    labels: Labels | None = None,
+) -> Figure | None:
     """Share of variance that the best Gaussian filter recovers from a noisy mask and image.
 
     Args:
         image_oracles: the table of that name.
+        oracles: the table of that name, for the order of the panels.
         labels: names to be shown.
     """
     labels = labels or Labels()
     shown = image_oracles.dropna(subset=["log_snr", "explained"])
-    found = dataset_panels(shown, labels)
-    figure, axes = panels(len(found), 2.3, extra=0.5)
+    dying = [] if oracles is None else list(by_death(oracles))
+    names = names_in(shown, "dataset")
+    found = dataset_panels(
+        [
+            *(name for name in dying if name in names),
+            *(name for name in names if name not in dying),
+        ],
+        labels,
+    )
+    figure, axes = panels(len(found), 2.0, extra=0.5)
     if not axes:
-        return empty(figure, "no mask beside an image yet")
+        return None
     looks = {"mask": MASK, "image": IMAGE}
     for axis, panel in zip(axes, found, strict=True):
         rows = panel.rows(shown)
@@ -228,49 +281,10 @@ def masks_beside_images(image_oracles: pd.DataFrame, labels: Labels | None = Non
     return figure
 
 
-def mode_title(mode: str, target: str, labels: Labels) -> str:
-    """Title of a mode whose loss is shown; one that is not known goes by its name."""
-    titles = {
-        "diffusion": "E2: mask, with image",
-        "image_free": f"{'E3' if target == 'x_0' else 'E2'}: mask, without image",
-        "image_diffusion": "E4: the image itself",
-    }
-    return titles.get(mode) or labels.mode(mode)
-
-
-def _looks_of(modes: list[str]) -> dict[str, Look]:
-    """A look for each mode, the known ones first and always the same."""
-    known = {mode: look for mode, look in MODE_LOOKS.items() if mode in modes}
-    return known | cycled(OTHER_LOOKS, [mode for mode in modes if mode not in MODE_LOOKS])
-
-
 def _humps(structure: pd.DataFrame, target: str) -> pd.DataFrame:
     """The rows of `structure` whose hump is to be shown."""
     rows = structure[(structure["target"] == target) & (structure["verdict"] != "refuted")]
     return rows[np.isfinite(rows["log_snr_at_hump"].astype(float))]
-
-
-def _curves(
-    axis: Axes, rows: pd.DataFrame, humps: pd.DataFrame, looks: Mapping[str, Look], level: Level
-) -> None:
-    """The losses of one panel over their maxima, the humps, and the maxima in words."""
-    largest = []
-    for order, (mode, look) in enumerate(looks.items()):
-        one = rows[rows["mode"] == mode]
-        if one.empty:
-            continue
-        top = float(one["loss"].max())
-        shares = one.assign(**{name: one[name] / (top or 1) for name in ("loss", "low", "high")})
-        line(axis, shares, level, "loss", look, order, gid=mode)
-        largest.append(f"{GLYPHS[look.marker]} {top:.2g}")
-        if len(humps):
-            for _, found in humps[humps["mode"] == mode].head(1).iterrows():
-                hump(axis, found, one, level, look, 1.17 + 0.1 * order)
-    lines = [largest[start : start + IN_A_LINE] for start in range(0, len(largest), IN_A_LINE)]
-    axis.text(
-        0.5, 1.0, "1 = " + "\n".join("   ".join(each) for each in lines), ha="center",
-        va="bottom", fontsize=8.5, color="0.25", transform=axis.transAxes,
-    )  # fmt: skip
 
 
 def _densities(axis: Axes, rows: pd.DataFrame, entropy: pd.DataFrame) -> None:
@@ -293,5 +307,186 @@ def _densities(axis: Axes, rows: pd.DataFrame, entropy: pd.DataFrame) -> None:
             linewidth=width, gid=name,
         )  # fmt: skip
     axis.axhline(0, color="0.35", linewidth=0.8)
-    axis.set_ylim(top=1.42 * top if top > 0 else 1.0)
+    lowest = min(0.0, float(rows["density"].min()))
+    axis.set_ylim(lowest - 0.05 * (top - lowest), top + 0.42 * (top - lowest) or 1.0)
     axis.yaxis.set_major_locator(MaxNLocator(4))
+
+
+class Panel(NamedTuple):
+    """What one panel shows, of one network or (None) of none, and its title."""
+
+    dataset: str
+    network: str | None
+    title: str = ""
+
+    def rows(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The rows of a table that belong to the panel."""
+        rows = table[table["dataset"] == self.dataset]
+        return rows if self.network is None else rows[rows["network"] == self.network]
+
+    def estimate(self, table: pd.DataFrame, name: str) -> pd.DataFrame:
+        """Rows of an estimate; one that no network made is the same beside every network."""
+        rows = table[(table["dataset"] == self.dataset) & (table["estimate"] == name)]
+        same = rows[rows["network"] == self.network]
+        return same if len(same) else rows
+
+
+def dataset_panels(datasets: Sequence[str], labels: Labels) -> list[Panel]:
+    """A panel for each dataset."""
+    return [Panel(name, None, folded(labels.dataset(name), 32)) for name in datasets]
+
+
+def network_panels(table: pd.DataFrame, counts: pd.DataFrame, labels: Labels) -> list[Panel]:
+    """A panel for each dataset and network; networks are named where there are several.
+
+    Args:
+        table: what is to be shown.
+        counts: a table whose `n` stand in the titles.
+        labels: names to be shown.
+    """
+    pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
+    several = len({network for _, network in pairs}) > 1
+    found = []
+    for dataset, network in pairs:
+        panel, title = Panel(str(dataset), str(network)), labels.dataset(str(dataset))
+        cases = panel.rows(counts)["n"]
+        note = counted(cases).replace(" ", "\xa0")  # one word, which is not folded
+        title = folded(headed(title, note) if len(cases) else title, 32).replace("\xa0", " ")
+        title += f"\n{labels.network(str(network))}" if several else ""
+        found.append(panel._replace(title=title))
+    return found
+
+
+def line(
+    axis: Axes, rows: pd.DataFrame, x: str, y: str, look: Look, order: int, *, gid: str
+) -> None:
+    """A curve, with a band if it has one; markers alternate with those of the other curves.
+
+    Args:
+        axis: where.
+        rows: of one curve, with the columns `x` and `y`, and perhaps `low` and `high`.
+        x: name of the horizontal axis.
+        y: name of the vertical axis.
+        look: of the curve.
+        order: number of the curve in its panel.
+        gid: name of the curve.
+    """
+    rows = rows.sort_values("log_snr", ascending=False)
+    if {"low", "high"} <= set(rows):
+        axis.fill_between(
+            rows[x], rows["low"], rows["high"], color=look.colour, alpha=0.2, linewidth=0
+        )
+    every = max(1, len(rows) // 6)
+    axis.plot(
+        rows[x], rows[y], color=look.colour, linestyle=look.line, linewidth=1.6,
+        marker=look.marker, markersize=4.5, markevery=((order * every // 3) % every, every),
+        gid=gid,
+    )  # fmt: skip
+
+
+def hump(
+    axis: Axes, found: "pd.Series[Any]", curve: pd.DataFrame, x: Level, look: Look, height: float
+) -> None:
+    """A triangle at the place of a hump, filled if it is confirmed, on its interval.
+
+    Args:
+        axis: where.
+        found: a row of `structure`.
+        curve: rows of `losses`, which take log SNR to t.
+        x: the horizontal axis.
+        look: of the curve.
+        height: of the triangle.
+    """
+    places = found[["hump_low", "log_snr_at_hump", "hump_high"]].to_numpy(dtype=np.float64)
+    if x == "t":
+        known = curve.sort_values("log_snr")
+        places = np.interp(places, known["log_snr"], known["t"].astype(float))
+    face = look.colour if found["verdict"] == "confirmed" else "white"
+    axis.plot(places[[0, 2]], [height, height], color=look.colour, linewidth=1.2)
+    axis.plot(
+        places[1:2], [height], color=look.colour, marker="v", markersize=7, linestyle="",
+        markerfacecolor=face, gid=f"hump {found['mode']}",
+    )  # fmt: skip
+
+
+def quantiles(axis: Axes, told: "pd.Series[Any]", top: float) -> None:
+    """Vertical lines at the quantiles of an information, up to `top` of the panel."""
+    for name in ("q10", "q50", "q90"):
+        if np.isfinite(told[name]):
+            width = 1.8 if name == "q50" else 0.9
+            axis.axvline(told[name], 0, top, color="0.15", linewidth=width, gid=name)
+
+
+def totals(axis: Axes, told: pd.DataFrame, entropy: pd.DataFrame) -> None:
+    """Bits that the image tells and bits of the mask, with intervals.
+
+    Args:
+        axis: where.
+        told: the row of `information` of the image, or none.
+        entropy: that of the mask, an upper bound, or none.
+    """
+    lines = [f"image {bits(row)}" for _, row in told.head(1).iterrows()]
+    lines += [f"mask ≤ {bits(row)}" for _, row in entropy.head(1).iterrows()]
+    axis.text(
+        0.02, 0.99, "\n".join(lines), transform=axis.transAxes, va="top", fontsize=8.5,
+        color="0.15",
+    )  # fmt: skip
+
+
+def bits(row: "pd.Series[Any]") -> str:
+    """Bits with their interval, to about three figures, in kbit from 10 000 on."""
+    values = [float(row[name]) for name in ("bits", "low", "high")]
+    unit = "kbit" if abs(values[0]) >= 10_000 else "bits"
+    values = [value / 1000 if unit == "kbit" else value for value in values]
+    digits = next((d for d, least in enumerate((100, 10, 1)) if abs(values[0]) >= least), 3)
+    value, low, high = (_signed(value, digits) for value in values)
+    return f"{value} {unit} [{low}, {high}]"
+
+
+def floor_line(axis: Axes, floor: float) -> None:
+    """Dice of a mask that is all foreground, dashed, with its value."""
+    if not np.isfinite(floor):
+        return
+    axis.axhline(floor, color="0.35", linewidth=1.3, linestyle=(0, (4, 2)), gid="floor")
+    below = floor > 0.12  # lines lie above it
+    axis.annotate(
+        f"all foreground {number(floor, 2)}", (0.02, floor), xycoords=("axes fraction", "data"),
+        xytext=(0, -3 if below else 2), textcoords="offset points",
+        va="top" if below else "bottom", fontsize=8.5, color="0.3",
+    )  # fmt: skip
+
+
+def noise_axis(axes: Sequence[Axes], table: pd.DataFrame, level: Level) -> None:
+    """One noise axis for all panels, noise growing to the right, named below the lowest."""
+    values = table[level].astype(float)
+    room = 0.03 * (float(values.max() - values.min()) or 1.0)
+    ends = (float(values.min()) - room, float(values.max()) + room)
+    for place, axis in enumerate(axes):
+        axis.set_xlim(ends if level == "t" else ends[::-1])
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        if place + _across(len(axes)) >= len(axes):
+            axis.set_xlabel(f"{'t' if level == 't' else 'log SNR'} (more noise →)")
+
+
+def left(axes: Sequence[Axes], label: str) -> None:
+    """Name the vertical axis at the left of each line of panels."""
+    for axis in axes[:: _across(len(axes))]:
+        axis.set_ylabel(label)
+
+
+def _across(count: int) -> int:
+    """Panels side by side: none stands alone in a line if four fit."""
+    return 4 if count % ACROSS == 1 and count % 4 == 0 else ACROSS
+
+
+def handle(look: Look, label: str) -> Line2D:
+    """What a legend shows for a curve."""
+    return Line2D(
+        [], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=5,
+        linewidth=1.6, label=label,
+    )  # fmt: skip
+
+
+def _signed(value: float, digits: int) -> str:
+    """A number with the minus sign of the axes."""
+    return number(value, digits).replace("-", "−")

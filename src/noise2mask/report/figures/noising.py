@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from skimage import data
+from skimage.color import rgb2gray
 
 from noise2mask.analysis.oracles.filters import BINS, gaussian_copies, widths_up_to
 from noise2mask.analysis.oracles.noisy_masks import Floats, Singles, linear_log_snr
 from noise2mask.analysis.oracles.thresholds import best_threshold, counted
+from noise2mask.data.formats import phantoms
+from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.evaluation.metrics import dice
-from noise2mask.report.figures.style import WIDTH, legend, styled
+from noise2mask.report.figures.index import Drawn, figure
+from noise2mask.report.figures.style import WIDTH, legend
 from noise2mask.seeds import seed_of
 
 Mask = NDArray[np.bool_]
@@ -28,6 +34,10 @@ LOG_SNRS = (math.inf, 3.0, 0.0, -2.0, -4.0, -6.0, -9.0)
 """From no noise (infinite SNR) to nearly nothing but noise."""
 
 MISSED, ADDED = "#E69F00", "#0072B2"  # light and dark, so that grey tells them apart
+NUMBERS = ("log_snr", "dice", "mask_width", "variance", "photograph_width")
+"""Columns of the numbers in the figure."""
+SIDE = 128
+"""Of the pictures, px."""
 REACH = 2.2
 """Values beyond +-REACH are shown as white or black."""
 
@@ -46,14 +56,37 @@ class Reading(NamedTuple):
     width: float
 
 
-@styled
-def noising(
+@figure(
+    "Masks",
+    "A mask and a photograph under the same noise: what the best Gaussian filter recovers of each; "
+    "its width is chosen with the truth known.",
+    "Look at the columns in which the mask is still read and the photograph is not.",
+)
+def noising(image_oracles: pd.DataFrame) -> Drawn:
+    """A phantom's mask and a photograph of scikit-image (CC0) under the same noise.
+
+    It shows on one picture what ``image_oracles`` measures on every case of a study.
+
+    Args:
+        image_oracles: the table of that name, for the range of noise levels.
+    """
+    source = phantoms.sources(family="nuclei", count=3, size=SIDE, seed=1)[0]
+    _, mask = phantoms.load(source)
+    photograph = rgb2gray(resize_image(data.coffee()[:, 100:500], (SIDE, SIDE)))
+    standardised = (photograph - photograph.mean()) / photograph.std()
+    low, high = image_oracles["log_snr"].min(), image_oracles["log_snr"].max()
+    levels = [level for level in LOG_SNRS if low <= level <= high or level == math.inf]
+    small = resize_mask(mask, (SIDE, SIDE)).astype(bool)
+    return noised(small, np.asarray(standardised), levels)
+
+
+def noised(
     mask: Mask,
     photograph: NDArray[np.floating],
     log_snrs: Sequence[float] = LOG_SNRS,
     seed: int = 0,
     width: float = WIDTH,
-) -> Figure:
+) -> Drawn:
     """Mask and photograph under growing noise, and what the best Gaussian filter reads of them.
 
     Columns are noise levels, named by log SNR and by the nearest timestep t of the linear schedule
@@ -69,6 +102,9 @@ def noising(
         seed: of the noise.
         width: of the figure, inches.
 
+    Returns:
+        The figure, and the scores and widths in it.
+
     Raises:
         ValueError: the pictures are not of these types or of one shape, the photograph is not
             standardised, or there is no level.
@@ -81,6 +117,7 @@ def noising(
     figure = Figure(figsize=(width, 4 * side * ratio + 2.0))
     grid = figure.subplots(4, columns, squeeze=False)
     levels = np.where(mask, 1.0, -1.0)
+    numbers = []
     for column, log_snr in enumerate(log_snrs):
         read = read_mask(mask, noisy(levels, noise, log_snr))
         seen = read_photograph(photograph, noisy(photograph, noise, log_snr))
@@ -93,6 +130,7 @@ def noising(
         grid[3, column].set_xlabel(
             f"variance {100 * seen.score:.0f} %\n{_width(seen)}", fontsize=8.5
         )
+        numbers.append((log_snr, read.score, read.width, seen.score, seen.width))
     titles = (
         "noisy mask", "read from it:\nfilter, threshold",
         "noisy photograph", "read from it:\nfilter",
@@ -110,7 +148,7 @@ def noising(
             Patch(facecolor=ADDED, label="background, added"),
         ],
     )
-    return figure
+    return Drawn(figure, pd.DataFrame(numbers, columns=list(NUMBERS)))
 
 
 def noisy(picture: NDArray[np.floating], noise: Floats, log_snr: float) -> Singles:

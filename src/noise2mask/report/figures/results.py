@@ -1,76 +1,73 @@
-"""Figures of a report: each a pure function of one table."""
+"""Figures of scores: results, calibration, training, and the cases themselves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from noise2mask.evaluation.labels import (
     BLIND,
+    HEADLINE,
     Labels,
+    Metric,
+    Row,
     counted,
     headed,
+    headline_rows,
     metric_of,
-    modes_in,
     names_in,
+    number,
+    principal,
     rows_of,
     trained,
 )
-from noise2mask.report.figures.panels import (
-    Prediction,
-    blind_line,
-    curve,
-    diagram,
-    difference,
-    dots,
-    halves,
-    handle,
-    shade,
-    wrapped,
-)
+from noise2mask.report.cases import Case, Prediction
+from noise2mask.report.figures.index import figure
+from noise2mask.report.figures.looks import Looks
 from noise2mask.report.figures.style import (
     ACROSS,
-    NETWORK_LOOKS,
     WIDTH,
-    cycled,
     direction,
-    empty,
+    far_edge,
     folded,
     legend,
-    mode_looks,
     panels,
-    styled,
 )
+from noise2mask.study.plan import REFERENCE
+
+KINDS = 12
+"""Ways of drawing masks (modes and samplers) that a figure of all of them can still show."""
+DATASETS = 8
+"""Datasets that figures with a panel for each training can still show."""
+FAR = 0.6
+"""An image-blind value this many widths of the networks' range outside it leaves the panel."""
+LINES = 6
+"""Curves of one reliability diagram."""
+SEEN = 0.001
+"""Share of the pixels of a diagram below which a bin is too empty to be drawn."""
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One test case to be shown.
-
-    Args:
-        dataset: name of its dataset.
-        case: name of the case.
-        image: uint8 (H, W, 3).
-        mask: the reference, bool (H, W).
-        predictions: a mode, or any title, to the mean probability (H, W) and the standard
-            deviation of the draws (H, W), None where there is one draw only.
-    """
-
-    dataset: str
-    case: str
-    image: npt.NDArray[np.uint8]
-    mask: npt.NDArray[np.bool_]
-    predictions: Mapping[str, Prediction]
-
-
-@styled
-def results(summary: pd.DataFrame, metric: str, labels: Labels | None = None) -> Figure:
+@figure(
+    "Results",
+    "{metric}: mean over test cases with {interval}; open, a further sampler or reading. Axes "
+    "differ; what is far behind stands at the frame with its number.",
+    "Look at which colour lies further on the better side.",
+    rank=30,
+    each={"metric": HEADLINE},
+)
+def results(
+    summary: pd.DataFrame,
+    metric: str,
+    labels: Labels | None = None,
+    looks: Looks | None = None,
+    draws: pd.DataFrame | None = None,
+) -> Figure | None:
     """Means with intervals: a panel a dataset, a line an architecture, modes side by side.
 
     The vertical line is the image-blind prediction. Where it lies far from all networks, an
@@ -80,245 +77,382 @@ def results(summary: pd.DataFrame, metric: str, labels: Labels | None = None) ->
         summary: the table of that name.
         metric: name of a metric in it.
         labels: names to be shown.
+        looks: of the trainings.
+        draws: the table of that name; its numbers of draws have a figure of their own.
     """
     labels = labels or Labels()
-    table = summary[summary["metric"] == metric]
-    rows, datasets, meaning = rows_of(table), names_in(table, "dataset"), metric_of(metric)
-    networks, looks = list(dict.fromkeys(row.network for row in rows)), mode_looks(modes_in(table))
-    height = 0.2 * len(rows) + 0.2 * len(networks) + 0.9
-    figure, axes = panels(len(datasets), height, extra=0.5)
+    summary = summary if draws is None else principal(summary, draws)
+    table, meaning = summary[summary["metric"] == metric], metric_of(metric)
+    looks = looks or Looks.of(table)
+    rows, datasets = rows_of(table), names_in(table, "dataset")
+    if len({row[1:3] for row in rows}) > KINDS:
+        return None
+    heights = _heights(rows)
+    ticks = _ticks(rows, heights, labels)
+    last = max(heights.values(), default=0.0)
+    figure, axes = panels(len(datasets), 0.17 * last + 1.15, extra=0.5)
     if not axes:
-        return empty(figure, f"no {meaning.title} yet")
+        return None
     for axis, dataset in zip(axes, datasets, strict=True):
         panel = table[table["dataset"] == dataset]
         axis.set_title(folded(headed(labels.dataset(dataset), counted(trained(panel)["n"])), 32))
-        dots(axis, panel, rows, looks)
-        blind_line(axis, panel, meaning)
+        _dots(axis, panel, heights, looks, meaning)
         axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.set_xlabel(direction(meaning))
-        axis.set_yticks(range(len(networks)), [labels.network(name) for name in networks])
-        axis.set_ylim(len(networks) - 0.4, -0.6)
+        axis.set_yticks(list(ticks), list(ticks.values()))
+        axis.set_ylim(last + 1.6, -0.9)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
-    kinds = {row[1:]: row for row in rows}.values()
-    handles = [handle(row, looks, labels.kind(row, rows)) for row in kinds]
+    kinds = {row[1:]: row for row in rows if row.mode != REFERENCE}.values()
+    handles = [
+        Line2D(
+            [], [], markersize=7, linewidth=1.8, label=labels.kind(row, rows),
+            **looks.of_row(*row[:3]).marks(),
+        )
+        for row in kinds if len(ticks) < len(rows)
+    ]  # fmt: skip
     if any(line.get_gid() == BLIND for axis in axes for line in axis.lines):
         handles.append(Line2D([], [], color="0.35", linestyle=(0, (4, 2)), label="image-blind"))
-    legend(figure, handles)
+    if handles:
+        legend(figure, handles)
     return figure
 
 
-@styled
-def comparison(
-    comparisons: pd.DataFrame,
-    metrics: Sequence[str] = ("iou", "ece"),
-    labels: Labels | None = None,
-    significance: float = 0.05,
-) -> Figure:
-    """Diffusion minus feed-forward for every cell, paired by case; right is always diffusion.
-
-    Markers are filled where the p-value adjusted by Holm is below `significance`. The axis of a
-    metric of which less is better runs from right to left.
-
-    Args:
-        comparisons: the table of that name.
-        metrics: names of metrics in it, a panel each.
-        labels: names to be shown.
-        significance: level of the family of comparisons.
-    """
-    labels = labels or Labels()
-    shown = [name for name in metrics if name in set(comparisons["metric"])]
-    table = comparisons[comparisons["metric"].isin(shown)]
-    pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
-    names = [folded(f"{labels.dataset(one)}, {labels.network(two)}", 32) for one, two in pairs]
-    lines = max((name.count("\n") + 1 for name in names), default=1)
-    height = (0.1 + 0.17 * lines) * len(pairs) + 1.1
-    figure, axes = panels(len(shown), height, extra=0.4, across=len(shown))
-    if not axes:
-        return empty(figure, "no comparison yet")
-    for axis, metric in zip(axes, shown, strict=True):
-        rows = table[table["metric"] == metric].set_index(["dataset", "network"])
-        for place, pair in enumerate(pairs):
-            if pair in rows.index:
-                cell = rows.loc[pair]
-                difference(axis, cell, place, significant=bool(cell["p_holm"] < significance))
-        halves(axis, metric_of(metric))
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-        turned = " (axis reversed)" if axis.xaxis_inverted() else ""
-        axis.set_xlabel(f"{metric_of(metric).title}, diffusion minus feed-forward{turned}")
-        axis.set_yticks(range(len(pairs)), names)
-        axis.set_ylim(len(pairs) - 0.4, -0.6)
-        axis.tick_params(axis="y", length=0)
-        axis.grid(visible=False, axis="y")
-        for place in range(1, len(pairs)):
-            if pairs[place][0] != pairs[place - 1][0]:
-                axis.axhline(place - 0.5, color="0.75", linewidth=0.8)
-    colour = mode_looks(())["diffusion"].colour
-    handles = [
-        Line2D([], [], color=colour, marker="o", markerfacecolor=face, markersize=7, label=label)
-        for face, label in (
-            (colour, f"Holm p < {significance:g}"),
-            ("white", f"Holm p ≥ {significance:g}"),
-        )
-    ]
-    label = f"{labels.interval()}, {counted(table['n'])} cases"
-    handles.append(Line2D([], [], color=colour, linewidth=1.8, label=label))
-    legend(figure, handles)
-    return figure
+def _ticks(rows: Sequence[Row], heights: Mapping[Row, float], labels: Labels) -> dict[float, str]:
+    """What stands left of which height: of several networks their names, of one its trainings."""
+    own = [row for row in rows if row.mode != REFERENCE]
+    if len({row.network for row in own}) == 1:
+        return {
+            height: labels.kind(row, own) if row in own else labels.network(row.network)
+            for row, height in heights.items()
+        }
+    found: dict[str, list[float]] = {}
+    for row, height in heights.items():
+        found.setdefault(labels.network(row.network), []).append(height)
+    return {float(np.mean(places)): name for name, places in found.items()}
 
 
-@styled
-def training_curves(history: pd.DataFrame, labels: Labels | None = None) -> Figure:
-    """Loss (thin) and validation loss (thick) of each training; a star is the chosen checkpoint.
+def _heights(rows: Sequence[Row]) -> dict[Row, float]:
+    """Where each row is drawn: one below the other, with room between two networks."""
+    found: dict[Row, float] = {}
+    for before, row in zip([None, *rows], rows, strict=False):
+        last = max(found.values(), default=-1.0)
+        apart = before is not None and before.network != row.network
+        found[row] = last + (1.9 if apart else 1.0)
+    return found
+
+
+def _dots(
+    axis: Axes, panel: pd.DataFrame, heights: Mapping[Row, float], looks: Looks, meaning: Metric
+) -> None:
+    """A dot with its interval for each row."""
+    cells = {(cell["network"], cell["mode"], cell["sampler"]): cell for _, cell in panel.iterrows()}
+    edge = far_edge(trained(panel)["mean"], meaning.better)
+    outside: list[tuple[float, float, Row]] = []
+    shown: list[float] = []
+    for row, height in heights.items():
+        if row[:3] not in cells:
+            continue
+        cell, look = cells[row[:3]], looks.of_row(*row[:3])
+        if meaning.better * (edge - cell["mean"]) > 0:
+            outside.append((float(cell["mean"]), height, row))
+            continue
+        ends = [cell["low"], cell["high"]]
+        shown += [value for value in (*ends, cell["mean"]) if np.isfinite(value)]
+        axis.plot(ends, [height, height], color=look.colour, linewidth=1.8)
+        axis.plot(
+            [cell["mean"]], [height], linestyle="", markersize=7, **look.marks(),
+            gid=f"{row.network} {row.mode} {row.sampler}",
+        )  # fmt: skip
+    low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
+    _blind_line(axis, panel, meaning, low, high)
+    right = meaning.better < 0
+    for value, height, row in outside:
+        look = looks.of_row(*row[:3])
+        place = axis.get_xlim()[int(right)]
+        axis.plot(
+            [place], [height], linestyle="", markersize=7, clip_on=False, zorder=3, **look.marks(),
+            gid=f"{row.network} {row.mode} {row.sampler}",
+        )  # fmt: skip
+        text = number(value, meaning.digits)
+        axis.annotate(
+            f"{text} →" if right else f"← {text}", (place, height), gid="outside",
+            xytext=(-7 if right else 7, 0), textcoords="offset points", fontsize=8, color="0.25",
+            va="center", ha="right" if right else "left",
+        )  # fmt: skip
+
+
+def _blind_line(axis: Axes, panel: pd.DataFrame, metric: Metric, low: float, high: float) -> None:
+    """The image-blind prediction as a line, or as an arrow at the frame if it is far away."""
+    width = max(high - low, 1e-3)
+    for _, cell in panel[panel["network"] == BLIND].iterrows():
+        value = float(cell["mean"])
+        if not np.isfinite(value):
+            continue
+        text = number(value, metric.digits)
+        if low - FAR * width <= value <= high + FAR * width:
+            low, high = min(low, value), max(high, value)
+            axis.axvline(value, color="0.35", linewidth=1.3, linestyle=(0, (4, 2)), gid=BLIND)
+            side = "left" if value < (low + high) / 2 else "right"
+            offset = 4 if side == "left" else -4
+            axis.annotate(
+                text, (value, 0.01), xycoords=("data", "axes fraction"), color="0.3", fontsize=8,
+                xytext=(offset, 1), textcoords="offset points", ha=side, va="bottom",
+            )  # fmt: skip
+        else:
+            right = value > high
+            words = f"image-blind {text} →" if right else f"← image-blind {text}"
+            axis.text(
+                0.99 if right else 0.01, 0.01, words, transform=axis.transAxes, color="0.3",
+                fontsize=8, ha="right" if right else "left", va="bottom", gid=BLIND,
+            )  # fmt: skip
+    axis.set_xlim(low - 0.07 * width, high + 0.07 * width)
+
+
+@figure(
+    "Training",
+    "Validation loss of each training, a line a seed; the star is the chosen checkpoint. Losses "
+    "of different modes are different quantities: compare shapes, not heights.",
+    "Look at whether the star lies at the right end: that training had not finished learning.",
+)
+def training(
+    history: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
+) -> Figure | None:
+    """Validation loss and chosen checkpoint: a panel a dataset and network, a line a training.
 
     Args:
         history: the table of that name.
         labels: names to be shown.
+        looks: of the trainings.
     """
-    labels = labels or Labels()
-    datasets, networks = names_in(history, "dataset"), names_in(history, "network")
-    looks = {mode: mode_looks(modes_in(history))[mode] for mode in modes_in(history)}
-    figure = Figure(figsize=(WIDTH, 1.75 * max(1, len(datasets)) + 0.6))
-    if not datasets:
-        return empty(figure, "no training yet")
-    grid = figure.subplots(len(datasets), len(networks), squeeze=False, sharex=True, sharey=True)
-    for (row, dataset), (column, network) in product(enumerate(datasets), enumerate(networks)):
-        axis = grid[row, column]
+    labels, looks = labels or Labels(), looks or Looks.of(history)
+    pairs = list(dict.fromkeys(zip(history["dataset"], history["network"], strict=True)))
+    modes = names_in(history, "mode")
+    if len({dataset for dataset, _ in pairs}) > DATASETS or len(modes) > KINDS:
+        return None
+    figure, axes = panels(len(pairs), 1.75, extra=0.6, across=4)
+    if not axes:
+        return None
+    for axis, (dataset, network) in zip(axes, pairs, strict=True):
         panel = history[(history["dataset"] == dataset) & (history["network"] == network)]
-        if panel.empty and column:
-            axis.set_visible(False)
-            continue
+        for mode in modes:
+            for _, one in panel[panel["mode"] == mode].groupby("seed"):
+                _history(axis, one, looks, mode)
         axis.set_yscale("log")
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        for mode, look in looks.items():
-            for _, one in panel[panel["mode"] == mode].groupby("seed"):
-                curve(axis, one, look)
-        if row == 0:
-            axis.set_title(labels.network(network))
-        if column == 0:
-            axis.set_ylabel(f"{folded(labels.dataset(dataset), 20)}\nloss")
-    for line in grid.T:
-        lowest = [axis for axis in line if axis.get_visible()][-1:]
-        for axis in lowest:
+        title = f"{folded(labels.dataset(dataset), 30)}\n{labels.network(network)}"
+        axis.set_title(title, fontsize=8.5)
+    for place, axis in enumerate(axes):
+        if place % 4 == 0:
+            axis.set_ylabel("validation loss")
+        if place + 4 >= len(axes):
             axis.set_xlabel("training step")
-            axis.tick_params(labelbottom=True)
     handles = [
-        Line2D([], [], color=look.colour, marker=look.marker, label=labels.mode(mode))
-        for mode, look in looks.items()
+        Line2D([], [], label=labels.mode(mode), markersize=5, **looks.mode(mode).marks())
+        for mode in modes
     ]
-    handles += [
-        Line2D([], [], color="0.4", linewidth=0.8, label="training loss"),
-        Line2D([], [], color="0.4", linewidth=2, label="validation loss"),
-        Line2D([], [], color="0.4", marker="*", markersize=10, linestyle="", label="chosen"),
-    ]
-    legend(figure, handles)
+    star = Line2D([], [], color="0.4", marker="*", markersize=10, linestyle="", label="chosen")
+    legend(figure, [*handles, star])
     return figure
 
 
-@styled
-def reliability(table: pd.DataFrame, region: str = "all", labels: Labels | None = None) -> Figure:
-    """Reliability diagrams: a column a dataset, a row a mode, a line an architecture.
+def _history(axis: Axes, one: pd.DataFrame, looks: Looks, mode: str) -> None:
+    """Validation losses of one training, and the chosen one."""
+    look = looks.mode(mode)
+    lines: dict[str, dict[str, Any]] = {
+        "val_loss": {"linewidth": 1.4, "markersize": 3.5},
+        "chosen": {
+            "linestyle": "", "marker": "*", "markersize": 11, "markeredgecolor": "black",
+            "markeredgewidth": 0.7, "zorder": 4,
+        },
+    }  # fmt: skip
+    for name, keywords in lines.items():
+        rows = one[one["name"] == name].sort_values("step")
+        if len(rows):
+            axis.plot(rows["step"], rows["value"], gid=f"{mode} {name}", **look.marks() | keywords)
 
-    Under each diagram stand the pixels in each bin. ECE is that of all pixels pooled.
+
+@figure(
+    "Calibration",
+    "Reliability over {region}, cases pooled: share of foreground against mean probability. "
+    "Numbers: ECE pooled over pixels. Bins with less than 0.1 % of the pixels are left out.",
+    "Look at which curve keeps nearer to the diagonal.",
+    rank=50,
+    each={"region": ("all", "band")},
+)
+def reliability(
+    reliability: pd.DataFrame,
+    region: str = "all",
+    labels: Labels | None = None,
+    looks: Looks | None = None,
+    draws: pd.DataFrame | None = None,
+) -> Figure | None:
+    """Reliability diagrams: a column a dataset, a row a network, a line a training.
+
+    Baselines share a row. Of several networks the usual sampler of each mode is drawn, of a single
+    one as many further samplers and readings as a diagram holds.
 
     Args:
-        table: the reliability table.
+        reliability: the table of that name.
         region: which pixels: ``all``, or ``band`` about the boundary.
         labels: names to be shown.
+        looks: of the trainings.
+        draws: the table of that name; its numbers of draws have a figure of their own.
     """
-    labels = labels or Labels()
-    table = trained(table[table["region"] == region])
-    datasets, rows = names_in(table, "dataset"), rows_of(table)
-    modes, looks = modes_in(table), cycled(NETWORK_LOOKS, names_in(table, "network"))
+    labels, looks = labels or Labels(), looks or Looks.of(reliability)
+    table = trained(reliability[reliability["region"] == region])
+    table = table if draws is None else principal(table, draws)
+    datasets = names_in(table, "dataset")
+    groups = _groups(rows_of(table))
+    if len(datasets) > DATASETS:
+        return None
     blocks = [datasets[start : start + ACROSS] for start in range(0, len(datasets), ACROSS)]
-    lines = [[(name, mode) for name in block] for block, mode in product(blocks, modes)]
-    if len(datasets) == 1:
-        lines = [[(datasets[0], mode) for mode in modes]]
-    across = max(map(len, lines), default=1)
-    height = 3.3 * max(1, len(lines)) + (0.5 if across == ACROSS else 1.0)
-    figure = Figure(figsize=(WIDTH / ACROSS * max(across, 2), height))
+    lines = [(block, group) for block in blocks for group in groups]
+    across = max(map(len, blocks), default=1)
+    figure = Figure(figsize=(WIDTH / ACROSS * max(across, 2), 2.1 * max(1, len(lines)) + 0.9))
     if not lines:
-        return empty(figure, "no reliability curve yet")
-    grid = figure.subplots(
-        2 * len(lines), across, squeeze=False, gridspec_kw={"height_ratios": [4, 1] * len(lines)}
-    )
-    for line, above, below in zip(lines, grid[::2], grid[1::2], strict=True):
-        for axis in [*above[len(line) :], *below[len(line) :]]:
+        return None
+    grid = figure.subplots(len(lines), across, squeeze=False, sharex=True, sharey=True)
+    drawn: dict[str, Line2D] = {}
+    for place, ((block, group), axes) in enumerate(zip(lines, grid, strict=True)):
+        for axis in axes[len(block) :]:
             axis.set_visible(False)
-        for axis, counts, (name, mode) in zip(above, below, line, strict=False):
-            panel = table[(table["dataset"] == name) & (table["mode"] == mode)]
-            diagram(axis, counts, panel, rows, looks, labels)
-            drawn = labels.drawn(names_in(panel, "sampler"))
-            title = ", ".join(filter(None, [labels.mode(mode), drawn]))
-            axis.set_title(f"{folded(labels.dataset(name), 32)}\n{title}")
-        above[0].set_ylabel("share of foreground")
-        below[0].set_ylabel("pixels")
-    handles = [
-        Line2D(
-            [], [], color=looks[row.network].colour, linestyle=looks[row.network].line,
-            marker=looks[row.network].marker, markerfacecolor="white" if row.extra else None,
-            markersize=5, label=labels.line(row),
-        )
-        for row in {labels.line(row): row for row in rows}.values()
-    ]  # fmt: skip
-    handles.append(Line2D([], [], color="0.6", linewidth=1, label="perfect calibration"))
-    legend(figure, handles)
+        for axis, dataset in zip(axes, block, strict=False):
+            _diagram(axis, table[table["dataset"] == dataset], group, labels, looks, drawn)
+            if group is groups[0]:
+                axis.set_title(folded(labels.dataset(dataset), 32))
+            if place == len(lines) - 1:
+                axis.set_xlabel("mean probability")
+        head = "baselines" if group[0].mode == REFERENCE else labels.network(group[0].network)
+        axes[0].set_ylabel(f"{head}\nshare of foreground")
+    legend(figure, list(drawn.values()))
     return figure
 
 
-@styled
-def examples(shown: Sequence[Example], labels: Labels | None = None) -> Figure:
-    """Cases with the mean probability of each mode and the spread of its draws.
+def _groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of each network that a diagram holds, those of all baselines together."""
+    usual = headline_rows(rows)
+    several = len({row.network for row in rows if row.mode != REFERENCE}) > 1
+    found: dict[str, list[Row]] = {}
+    for row in usual if several else sorted(rows, key=lambda row: row not in usual):
+        group = found.setdefault("" if row.mode == REFERENCE else row.network, [])
+        if len(group) < LINES:
+            group.append(row)
+    return sorted(found.values(), key=lambda group: group[0].mode == REFERENCE)
 
-    The contour is the reference, in every picture of a row.
+
+def _diagram(
+    axis: Axes,
+    panel: pd.DataFrame,
+    rows: Sequence[Row],
+    labels: Labels,
+    looks: Looks,
+    drawn: dict[str, Line2D],
+) -> None:
+    """One reliability diagram with the pooled ECE of each line; what is new goes into `drawn`."""
+    axis.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    errors = []
+    for row in rows:
+        one = panel[(panel["network"] == row.network) & (panel["sampler"] == row.sampler)]
+        one = one[(one["mode"] == row.mode) & (one["count"] > 0)].sort_values("bin")
+        if one.empty:
+            continue
+        look = looks.of_row(*row[:3])
+        seen = one[one["count"] >= SEEN * one["count"].sum()]
+        keywords: dict[str, Any] = look.marks() | look.lines() | {"linewidth": 1.3, "markersize": 4}
+        axis.plot(
+            seen["confidence"], seen["frequency"],
+            gid=f"{row.network} {row.mode} {row.sampler}", **keywords,
+        )  # fmt: skip
+        errors.append((number(pooled_ece(one), 3), look.colour))
+        title = labels.network(row.network) if row.mode == REFERENCE else labels.row(row)
+        drawn.setdefault(title, Line2D([], [], label=title, **keywords))
+    for place, (text, colour) in enumerate(reversed(errors)):
+        axis.text(
+            0.98, 0.03 + 0.08 * place, text, transform=axis.transAxes, ha="right", fontsize=8,
+            color=colour, fontweight="bold", gid="pooled ECE",
+        )  # fmt: skip
+    ticks = [0, 0.5, 1]
+    axis.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=ticks, yticks=ticks)
+    axis.set_xticklabels([f"{tick:g}" for tick in ticks])
+    axis.set_yticklabels([f"{tick:g}" for tick in ticks])
+
+
+def pooled_ece(curve: pd.DataFrame) -> float:
+    """Expected calibration error of the non-empty bins of a reliability curve."""
+    gap = (curve["confidence"] - curve["frequency"]).abs()
+    return float((curve["count"] * gap).sum() / curve["count"].sum())
+
+
+@figure(
+    "Cases",
+    "Test cases with the reference (contour): the image, the mean probability of each training, "
+    "and below it the standard deviation of the draws of a pixel, where there are several.",
+    "Look at where the spread is: along boundaries it is doubt about the outline, inside it is "
+    "doubt about the object.",
+    rank=90,
+)
+def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | None:
+    """Cases side by side, what is shown of them below each other.
 
     Args:
-        shown: the cases, a row each.
+        cases: a column each.
         labels: names to be shown.
     """
     labels = labels or Labels()
-    titles = list(dict.fromkeys(title for example in shown for title in example.predictions))
-    spread = [
-        title
-        for title in titles
-        if any(example.predictions.get(title, (None, None))[1] is not None for example in shown)
-    ]
-    columns = ["image", "reference", *titles, *(f"{title}, standard deviation" for title in spread)]
-    side = min(1.45, WIDTH / (len(columns) + 0.4))
-    figure = Figure(figsize=(side * len(columns) + 0.5, side * max(1, len(shown)) + 1.2))
-    if not shown:
-        return empty(figure, "no case to show")
-    grid = figure.subplots(len(shown), len(columns), squeeze=False)
-    probability = deviation = None
-    for row, example in enumerate(shown):
-        axes = list(grid[row])
-        axes[0].imshow(example.image)
-        axes[1].imshow(example.mask, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        title = folded(labels.dataset(example.dataset), 18)
-        axes[0].set_ylabel(f"{title}\n{example.case}", fontsize=8.5)
-        for axis, title in zip(axes[2:], titles, strict=False):
-            probability = shade(axis, example.predictions.get(title), 0, "gray", 1.0) or probability
-        for axis, title in zip(axes[2 + len(titles) :], spread, strict=True):
-            deviation = shade(axis, example.predictions.get(title), 1, "cividis", 0.5) or deviation
-        for column, axis in enumerate(axes):
+    kinds = list(
+        dict.fromkeys((one.network, one.mode, one.sampler) for case in cases
+                      for one in case.predictions)
+    )  # fmt: skip
+    spread = {kind for kind in kinds for case in cases
+              if (found := _of(case, kind)) is not None and found.number > 1}  # fmt: skip
+    rows: list[tuple[tuple[str, str, str] | None, str]] = [(None, "image")]
+    for kind in kinds:
+        rows.append((kind, labels.mode(kind[1])))
+        rows += [(kind, "standard deviation")] if kind in spread else []
+    side = min(1.3, (WIDTH - 1.6) / max(1, len(cases)))
+    figure = Figure(figsize=(side * len(cases) + 1.6, side * len(rows) + 1.1))
+    if not cases:
+        return None
+    grid = figure.subplots(len(rows), len(cases), squeeze=False)
+    shades: dict[int, tuple[AxesImage, list[Axes]]] = {}
+    for (shown, title), axes in zip(rows, grid, strict=True):
+        part = int(title == "standard deviation")
+        for axis, case in zip(axes, cases, strict=True):
             axis.set(xticks=[], yticks=[])
             axis.grid(visible=False)
             axis.spines[:].set_visible(False)
-            if column != 1 and 0 < example.mask.mean() < 1:
-                axis.contour(example.mask, levels=[0.5], colors="#D55E00", linewidths=1.1)
-            if row == 0:
-                axis.set_title(wrapped(columns[column], labels), fontsize=9.5)
-    for image, start, stop, title in (
-        (probability, 2, 2 + len(titles), "mean probability"),
-        (deviation, 2 + len(titles), len(columns), "standard deviation"),
-    ):
-        if image is not None:
-            bar = figure.colorbar(
-                image, ax=list(grid[:, start:stop].flat), location="bottom", shrink=0.9,
-                aspect=14 * (stop - start), pad=0.02,
-            )  # fmt: skip
-            bar.set_label(title)
+            if shown is None:
+                axis.imshow(case.image)
+                axis.set_title(
+                    f"{folded(labels.dataset(case.dataset), 16)}\n{case.case}", fontsize=8
+                )
+            elif (found := _of(case, shown)) is not None:
+                values = (found.spread if part else found.mean) / 255
+                shade = axis.imshow(
+                    values, cmap=("gray", "cividis")[part], vmin=0, vmax=(1.0, 0.5)[part],
+                    interpolation="nearest",
+                )  # fmt: skip
+                shades.setdefault(part, (shade, []))[1].append(axis)
+            if 0 < case.mask.mean() < 1:
+                axis.contour(case.mask, levels=[0.5], colors="#D55E00", linewidths=1)
+        axes[0].set_ylabel(folded(title, 18), rotation=0, ha="right", va="center", fontsize=8.5)
+    _shade_bars(figure, grid, shades)
     return figure
+
+
+def _of(case: Case, kind: tuple[str, str, str]) -> Prediction | None:
+    return next((one for one in case.predictions if one[:3] == kind), None)
+
+
+def _shade_bars(
+    figure: Figure, grid: Any, shades: Mapping[int, tuple[AxesImage, list[Axes]]]
+) -> None:
+    """What the greys and colours of the pictures mean."""
+    for part, (shade, _) in shades.items():
+        bar = figure.colorbar(shade, ax=list(grid.flat), location="bottom", shrink=0.6, aspect=40,
+                              pad=0.02)  # fmt: skip
+        bar.set_label(("mean probability", "standard deviation of the draws")[part])

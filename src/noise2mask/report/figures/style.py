@@ -1,16 +1,20 @@
 """What the figures share: style, panels, legends, and the saving of a figure."""
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
+import numpy as np
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from numpy.typing import ArrayLike
 
 from noise2mask.evaluation.labels import Metric
 from noise2mask.files import writing
@@ -19,9 +23,9 @@ STYLE: Mapping[str, Any] = MappingProxyType(
     {
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
-        "font.size": 9.5,
-        "axes.titlesize": 10.5,
-        "axes.labelsize": 9.5,
+        "font.size": 9,
+        "axes.titlesize": 9.5,
+        "axes.labelsize": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.edgecolor": "0.35",
@@ -30,93 +34,53 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "grid.color": "0.9",
         "grid.linewidth": 0.7,
         "legend.frameon": False,
-        "legend.fontsize": 9.5,
-        "xtick.labelsize": 9,
-        "ytick.labelsize": 9,
+        "legend.fontsize": 9,
+        "xtick.labelsize": 8.5,
+        "ytick.labelsize": 8.5,
         "xtick.color": "0.25",
         "ytick.color": "0.25",
         "figure.facecolor": "white",
         "figure.constrained_layout.use": True,
         "savefig.dpi": 160,
-        "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
-        "svg.hashsalt": "noise2mask",  # equal figures have equal bytes
     }
 )
-WIDTH = 9.0  # inches; 1440 pixels
+WIDTH = 8.3  # inches: 830 pixels of a page of a code host at 100 dots per inch
 ACROSS = 3  # panels side by side
+FAR = 6
+"""A value this many times as far from the best as the median leaves the panel,"""
+NEAR = 0.05
+"""unless it is nearer than this, or more than this share of all would leave it."""
+FEW = 0.25
 
-
-class Look(NamedTuple):
-    """Colour, marker and line; no two of a legend share any of them, so grey is enough."""
-
-    colour: str
-    marker: str
-    line: Literal["-"] | tuple[float, tuple[float, ...]]
-
-
-# Colours of Okabe and Ito (2008), told apart by colour-blind readers; orange is light, blue dark.
-MODE_LOOKS = (
-    Look("#E69F00", "s", "-"),
-    Look("#0072B2", "o", "-"),
-    Look("#009E73", "^", "-"),
-    Look("#CC79A7", "D", "-"),
-    Look("#D55E00", "v", "-"),
-    Look("#56B4E9", "P", "-"),
-    Look("#000000", "X", (0, (4, 1.5))),
-    Look("#8A7A00", "<", (0, (4, 1, 1, 1))),
-)
-NETWORK_LOOKS = (
-    Look("#000000", "o", "-"),
-    Look("#D55E00", "s", (0, (4, 1.5))),
-    Look("#56B4E9", "^", (0, (1, 1))),
-    Look("#009E73", "D", (0, (4, 1, 1, 1))),
-    Look("#CC79A7", "v", (0, (6, 2))),
-)
-
-STABLE = ("feed_forward", "diffusion")
-"""The modes that the paper compares."""
 
 _P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
-def styled(draw: Callable[_P, Figure]) -> Callable[_P, Figure]:
+def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
     """Draw in the style of this module, whatever the user's matplotlib settings are."""
 
     @wraps(draw)
-    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> Figure:
+    def drawn(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         with style.context(["default", dict(STYLE)]):
             return draw(*args, **kwargs)
 
     return drawn
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write `figure` to ``<path>.svg`` and ``<path>.png``; equal figures have equal bytes.
+def save(figure: Figure, path: Path) -> Path:
+    """Write `figure` to ``<path>.png``, which is returned; equal figures have equal bytes.
+
+    A page of a code host shows it at half its pixels, so that it is sharp on any screen.
 
     Args:
-        figure: made by a function of this module.
+        figure: made by a function with the mark of :mod:`noise2mask.report.figures.index`.
         path: without a suffix.
     """
-    metadata: dict[str, dict[str, Any]] = {
-        "svg": {"Date": None, "Creator": None},
-        "png": {"Software": None},
-    }
-    for kind, fields in metadata.items():
-        with (
-            style.context(["default", dict(STYLE)]),
-            writing(path.with_name(f"{path.name}.{kind}")) as temporary,
-        ):
-            figure.savefig(temporary, format=kind, metadata=fields)
-
-
-def cycled(looks: Sequence[Look], names: Sequence[str]) -> dict[str, Look]:
-    """A look for each name, from the first again when there are more names than looks."""
-    return {name: looks[place % len(looks)] for place, name in enumerate(names)}
-
-
-def mode_looks(modes: Iterable[str]) -> dict[str, Look]:
-    """Looks of modes; those of `STABLE` look the same in every study."""
-    return cycled(MODE_LOOKS, list(dict.fromkeys([*STABLE, *modes])))
+    written = path.with_name(f"{path.name}.png")
+    with style.context(["default", dict(STYLE)]), writing(written) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+    return written
 
 
 def panels(
@@ -160,21 +124,34 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
     labels = [str(handle.get_label()) for handle in handles]
     figure.legend(
         handles=list(handles), loc="outside upper center",
-        ncols=_columns(labels, figure.get_figwidth(), 5 if figure.get_figwidth() >= WIDTH else 2),
-        handlelength=2.2, columnspacing=1.5, numpoints=1,
+        ncols=_columns(labels, figure.get_figwidth()), numpoints=1, **_SPACING,
     )  # fmt: skip
 
 
-def _columns(labels: Sequence[str], width: float, most: int) -> int:
+_SPACING = {"handlelength": 2.2, "handletextpad": 0.8, "columnspacing": 1.5, "borderpad": 0.4}
+"""Of a legend, in letters."""
+
+
+def _columns(labels: Sequence[str], width: float) -> int:
     """Columns of a legend whose texts fit in so many inches; each is as wide as its longest."""
-    for columns in range(most, 1, -1):
-        rows = -(-len(labels) // columns)
-        widest = [
-            max(map(len, labels[start : start + rows])) for start in range(0, len(labels), rows)
-        ]
-        if sum(0.6 + 0.075 * characters for characters in widest) <= width:
+    size = float(STYLE["legend.fontsize"])
+    widths = [text_width(label, size) for label in labels]
+    for columns in range(min(5, len(labels)), 1, -1):
+        longest = sum(max(part) for part in np.array_split(widths, columns))
+        around = columns * (_SPACING["handlelength"] + _SPACING["handletextpad"])
+        around += (columns - 1) * _SPACING["columnspacing"] + 2 * _SPACING["borderpad"]
+        if longest + around * size <= 70 * width:  # a little less than there is
             return columns
     return 1
+
+
+def text_width(text: str, size: float) -> float:
+    """Width of the longest line of a text in points, in the letters of this style."""
+    letters = FontProperties(family=STYLE["font.sans-serif"], size=size)
+    return max(
+        float(text_to_path.get_text_width_height_descent(line, letters, False)[0])
+        for line in text.split("\n")
+    )
 
 
 def direction(metric: Metric) -> str:
@@ -183,6 +160,24 @@ def direction(metric: Metric) -> str:
     return {1: f"{name}, higher is better →", -1: f"← {name}, lower is better", 0: name}[
         metric.better
     ]
+
+
+def far_edge(values: ArrayLike, better: int) -> float:
+    """The worst of some values that is shown where it is; those behind it stand at the frame.
+
+    Args:
+        values: of one panel.
+        better: 1 if higher is better, -1 if lower; with 0 nothing leaves the panel.
+    """
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if better == 0 or finite.size == 0:
+        return (better or 1) * -np.inf
+    best = float((better * finite).max())
+    behind = best - better * finite
+    most = max(NEAR, FAR * float(np.median(behind)))
+    few = np.mean(behind > most) <= FEW
+    return better * (best - most) if few else better * -np.inf
 
 
 def empty(figure: Figure, message: str) -> Figure:
