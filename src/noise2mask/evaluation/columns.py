@@ -77,7 +77,8 @@ _TABLES: Mapping[str, str] = {
     "losses": "dataset* network* mode* target* t log_snr loss low high n",
     "structure": """dataset* network* mode* target* t_at_hump log_snr_at_hump hump_low hump_high
         depth low high verdict* n""",
-    "information": "dataset* network* estimate* bits low high bits_per_pixel q10 q50 q90 n",
+    "information": """dataset* network* estimate* bits low high bits_per_pixel q10 q50 q90
+        fit n""",
     "integrand": "dataset* network* estimate* log_snr density",
     "oracles": "dataset* oracle* t log_snr width mse_width dice iou mse_x0 mse_eps floor",
     "image_oracles": "dataset* subject* t log_snr width explained low high",

@@ -23,7 +23,7 @@ def information(bits, entropy):
             ("covariance", value), ("entropy", looser), ("entropy_oracle", whole),
         ):  # fmt: skip
             rows.append(
-                (f"d{dataset}", "net", estimate, number, 0, 0, number / 100, 0, 0, 0, 9)
+                (f"d{dataset}", "net", estimate, number, 0, 0, number / 100, 0, 0, 0, "", 9)
             )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS["information"]))
 
