@@ -120,7 +120,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
         "Valid: one_pass, calibration, ddim2",
         "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "
-        "'ensemdiff'? Valid: ensemdiff, medsegdiff, segdiff",
+        "'ensemdiff'? Valid: ensemdiff, medsegdiff, monai, segdiff",
         "networks.segdiff.options.width: must be greater than or equal to 32, got 0",
         "overrides.0.datasets: unknown dataset 'moon'; Valid: lesion_phantom, nuclei_phantom, "
         "tissue_phantom, photographs",
