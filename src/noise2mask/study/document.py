@@ -163,6 +163,8 @@ def _value(node: yaml.Node) -> Any:
         _check_tag(node, "seq")
         return [_value(part) for part in node.value]
     text = str(node.value)
+    if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise ReadError(node, "a character in it can be in no name and no text file")
     if node.tag == _PLAIN:
         return _plain(node, text)
     kind = _check_tag(node, "str", "int", "float", "bool", "null")
