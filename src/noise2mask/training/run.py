@@ -209,6 +209,7 @@ def process_of(settings: RunSettings) -> Process:
         learned_variance=diffusion.variance == "learned",
         coding=diffusion.coding,
         clip=diffusion.clip and use.subject == "mask",
+        clip_to=diffusion.clip_to,
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
         timestep_weights=weigh(schedule, target, **options),

@@ -562,6 +562,12 @@ def test_leaks_that_are_accepted_are_no_error(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.usable
     assert any("groups lie in several splits" in text for text in told(result, "warning"))
+    options = {"root": str(root), "group_pattern": "^(t)"}
+    result = check(
+        "folder", options, name="m", title="M", shares=SHARES, counts={}, processes=1,
+        leaks_accepted=True,
+    )  # fmt: skip
+    assert "1 group lies in several splits: t (test, train, val);" in told(result, "warning")[0]
 
 
 def test_one_kind_of_fault_is_told_once_with_three_examples(tmp_path: Path) -> None:
