@@ -453,6 +453,10 @@ class Analysis(Settings):
     networks: Annotated[
         Names | None, Ref("networks"), Field(description="measured networks; all when absent")
     ] = None
+    shorter: Annotated[
+        dict[Annotated[str, Ref("networks")], Annotated[str, Ref("networks")]],
+        Field(description="network: the same with fewer steps, for the error of its bits"),
+    ] = {}
     splits: Annotated[
         tuple[Literal["val", "test"], ...],
         Field(min_length=1, description="measured; weighting `benefit` needs val"),
