@@ -226,9 +226,8 @@ def doubts(information: pd.DataFrame) -> list[Doubt]:
         known = rows.drop_duplicates("estimate").set_index("estimate")
         bits = known["bits"].astype(float)
         if "covariance" in known.index:
-            mean, low, high, fit = (
-                float(known.at["covariance", name]) for name in ("bits", "low", "high", "fit")
-            )
+            row = known.loc["covariance", ["bits", "low", "high", "fit"]]
+            mean, low, high, fit = row.to_numpy(float)
             if math.isnan(fit):
                 found.append(Doubt(str(dataset), str(network), "untested"))
             elif not max(mean - low, high - mean) <= WIDEST * mean:
