@@ -30,8 +30,9 @@ from noise2mask.analysis.claims.verdicts import (
 from noise2mask.evaluation.bootstrap import Floats
 from noise2mask.evaluation.differences import Pair, by_case, first_sampler, gain, step_counts
 from noise2mask.evaluation.labels import metric_of, trained
+from noise2mask.plugins import Ref
 
-Mode = Annotated[str, Field(description="mode of the study")]
+Mode = Annotated[str, Ref("modes"), Field(description="mode of the study")]
 
 SAME_ORDER = 0.5
 """Rank correlation from which on two orders of datasets are called the same (P3)."""
@@ -92,9 +93,14 @@ def p3(evidence: Evidence, *, feed_forward: Mode) -> Outcome:
 def p4(
     evidence: Evidence,
     *,
-    scales: Annotated[dict[str, float], Field(min_length=2, description="mode: its b; one is 1")],
+    scales: Annotated[
+        dict[Annotated[str, Ref("modes")], float],
+        Field(min_length=2, description="mode: its b; one is 1"),
+    ],
     samplers: Annotated[
-        tuple[str, ...], Field(min_length=1, description="from pure noise, of different steps")
+        tuple[str, ...],
+        Ref("samplers", "readings"),
+        Field(min_length=1, description="from pure noise, of different steps"),
     ],
 ) -> Outcome:
     """P4: a harder schedule raises IoU, allows ten steps or fewer, and is for larger objects.
@@ -148,7 +154,9 @@ def p5(
     feed_forward: Mode,
     diffusion: Mode,
     improved: Mode,
-    squared: Annotated[str | None, Field(description="mode: x_0 with squared error")] = None,
+    squared: Annotated[
+        str | None, Ref("modes"), Field(description="mode: x_0 with squared error")
+    ] = None,
 ) -> Outcome:
     """P5: predicting x_0 with a Dice and cross-entropy loss removes most of the gap in Dice.
 
@@ -201,6 +209,7 @@ def p6(
     diffusion: Mode,
     samplers: Annotated[
         tuple[str, str] | None,
+        Ref("samplers", "readings"),
         Field(description="of the ensemble and of diffusion; the first of each mode when absent"),
     ] = None,
 ) -> Outcome:

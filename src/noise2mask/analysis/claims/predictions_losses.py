@@ -20,6 +20,7 @@ from noise2mask.analysis.information.curves import Curves, Key, curves, oracle_c
 from noise2mask.analysis.information.humps import hump_shift
 from noise2mask.analysis.information.integral import Bootstrap, Floats
 from noise2mask.evaluation.bootstrap import Interval, units_of
+from noise2mask.plugins import Ref
 
 TOLERANCE = 0.5
 """Shift of a hump in log SNR that counts as none (P1)."""
@@ -40,7 +41,9 @@ SHARE = 0.1
 def p1(
     evidence: Evidence,
     *,
-    modes: Annotated[tuple[str, ...], Field(min_length=1, description="one for each coding")],
+    modes: Annotated[
+        tuple[str, ...], Ref("modes"), Field(min_length=1, description="one for each coding")
+    ],
 ) -> Outcome:
     """P1: the hump of the trained loss of eps sits where the oracle `multiscale` puts it.
 
@@ -95,8 +98,8 @@ def p1(
 def p2(
     evidence: Evidence,
     *,
-    first: Annotated[str, Field(description="mode of the study")],
-    second: Annotated[str, Field(description="the same with another T")],
+    first: Annotated[str, Ref("modes"), Field(description="mode of the study")],
+    second: Annotated[str, Ref("modes"), Field(description="the same with another T")],
 ) -> Outcome:
     """P2: modes that differ in the number of timesteps alone have one eps-loss over log SNR.
 
