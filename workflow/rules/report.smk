@@ -11,21 +11,13 @@ rule report:
         costs(),
         expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
     output:
-        REPORT,
+        f"{REPORT}/report.md",
         [
-            f"{paths.REPORTS}/{NAME}/{table}.csv"
-            for table in (
-                "metrics",
-                "summary",
-                "comparisons",
-                "history",
-                "reliability",
-                "datasets",
-            )
+            f"{REPORT}/{table}.csv"
+            for table in (*paths.REPORT_TABLES, *analysis_tables(STUDY))
         ],
-        [f"{paths.REPORTS}/{NAME}/{table}.csv" for table in analysis_tables(STUDY)],
-        f"{paths.REPORTS}/{NAME}/metrics.json",
-        f"{paths.REPORTS}/{NAME}/provenance.json",
+        f"{REPORT}/metrics.json",
+        f"{REPORT}/provenance.json",
     log:
         f"logs/{NAME}/report.log",
     benchmark:
@@ -33,9 +25,8 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=hash_code(*code_hash.report_entries()),
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
-        "noise2mask report --study {params.study} {params.data} --log {log}"
+        "noise2mask report {params.study} --log {log:q}"

@@ -42,7 +42,7 @@ def reproduce(
     status = run(study, data, cores, profile, list(options))
     if status == 0 and DRY.isdisjoint(options):
         name = paths.study_file(study).stem
-        LOG.info("The report is %s/%s/report.md", paths.REPORTS, name)
+        LOG.info("The report is %s/report.md", paths.Paths(name).report())
         if commit:
             from noise2mask.workflow.dvc import commit as record
 

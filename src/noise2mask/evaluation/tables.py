@@ -23,9 +23,9 @@ from noise2mask.evaluation.bootstrap import (
 )
 from noise2mask.evaluation.labels import trained
 from noise2mask.evaluation.reliability import ece_of, reliability_curve
-from noise2mask.evaluation.score import BLIND, COLUMNS
+from noise2mask.evaluation.score import COLUMNS
 from noise2mask.files import checked, write_text
-from noise2mask.study.paths import RESULTS, blind_folder, prepared, training_folder
+from noise2mask.study.paths import BLIND, RESULTS, blind_folder, prepared, training_folder
 from noise2mask.study.plan import (
     baseline_trainings,
     quirky_datasets,

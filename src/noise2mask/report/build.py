@@ -12,7 +12,7 @@ from noise2mask.report.figures.index import figures, save_figures
 from noise2mask.report.markdown import update_between_markers
 from noise2mask.report.provenance import FILE, dataset_table, record_of
 from noise2mask.report.text import readme_block, report_text
-from noise2mask.study.paths import Paths
+from noise2mask.study.paths import REPORT_TABLES, Paths
 from noise2mask.study.plan import analysis_tables
 from noise2mask.study.schema import Study
 
@@ -45,7 +45,7 @@ def gather_report(study: Study, name: str, root: Path, folder: Path) -> list[str
         save_table(getattr(analysis, table), folder / f"{table}.csv")
     _save_summaries(study, name, root, folder, tables, missing)
     save_cases(cases_of(study, Paths(name, root)), folder)
-    kept = {"metrics", "summary", "comparisons", "history", "reliability", "datasets", *wanted}
+    kept = {*REPORT_TABLES, *wanted}
     for path in folder.glob("*.csv"):
         if path.stem not in kept:  # of an earlier version of the study
             path.unlink()

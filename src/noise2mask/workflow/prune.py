@@ -5,13 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from noise2mask.errors import UserError
-from noise2mask.files import locked
 from noise2mask.progress import LOG
 from noise2mask.study import paths
 from noise2mask.study.load import check_data, load_study
-from noise2mask.workflow import outputs, set_aside
-
-LOCK = Path(".snakemake/noise2mask.lock")
+from noise2mask.workflow import outputs, set_aside, snakemake
 
 
 def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
@@ -34,8 +31,7 @@ def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
     """
     path = paths.study_file(study)
     check_data(load_study(path, data), path.stem)
-    busy = f"another process is running a study in {Path.cwd()}; nothing was removed."
-    with locked(LOCK, busy):
+    with snakemake.alone("nothing was removed"):
         if any(Path(".snakemake/locks").glob("*")):
             raise UserError(
                 f"Snakemake has locked {Path.cwd()}: it is running, or was killed; wait for its "
@@ -43,7 +39,7 @@ def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
                 "removed."
             )
         name = path.stem
-        files, records = _orphans(name, set(outputs.declared(study, data)))
+        files, records = _orphans(name, set(snakemake.declared(study, data)))
         for line in _told(files, records, name, dry_run=dry_run):
             LOG.info(line)
         if not dry_run:
@@ -62,7 +58,9 @@ def _orphans(study: str, declared: set[str]) -> tuple[list[str], list[Path]]:
         str(path)
         for folder in outputs.folders(study)
         for path in folder.rglob("*")
-        if (path.is_file() or path.is_symlink()) and path != noted and str(path) not in declared
+        if (path.is_file() or path.is_symlink())
+        and path != noted
+        and str(outputs.described(path)) not in declared
     )
     kept_aside = set_aside.copies(study)
     files += [str(copy) for output, copy in kept_aside.items() if output not in declared]
