@@ -286,6 +286,29 @@ def test_weights_and_densities_are_those_of_the_weighting():
     assert (t == 700).float().mean() == pytest.approx(0.75, abs=0.08)
 
 
+@pytest.mark.parametrize("coding", ["signed", "unit"])
+def test_squared_is_the_loss_of_diffusion_on_x_0_without_the_noise(coding):
+    output, mask = torch.randn(4, 1, 16, 16), masks()
+    network, generator = Fixed(output), torch.Generator().manual_seed(0)
+    settings = process(target="x_0", coding=coding)
+    found = modes.squared(network, torch.zeros(4, 3, 16, 16), mask, settings, generator=generator)
+    x_t, t = network.seen[0]
+    assert not x_t.any()
+    assert not t.any()
+    # An output that does not know x_t has the same loss under any noise.
+    other = modes.diffusion(
+        Fixed(output), torch.zeros(4, 3, 16, 16), mask, settings, generator=generator
+    )
+    torch.testing.assert_close(found, other)
+    assert modes.squared.use.predicts == "x_0"
+    assert not modes.squared.use.sees_noise
+    exact = encode_mask(mask, coding)
+    none = modes.squared(
+        Fixed(exact), torch.zeros(4, 3, 16, 16), mask, settings, generator=generator
+    )
+    assert not none.any()
+
+
 def test_the_parts_of_the_feed_forward_loss_are_modes_of_their_own():
     logits, image = torch.randn(4, 1, 16, 16), torch.zeros(4, 3, 16, 16)
     generator = torch.Generator()

@@ -160,6 +160,10 @@ class TrainingSettings(Settings):
     validation_repeats: Annotated[
         int, Field(ge=1, le=100, description="noise levels tried for each validation case")
     ] = 4
+    choose: Annotated[
+        Literal["loss", "dice"],
+        Field(description="checkpoint by the least loss over val, or the best Dice of its draws"),
+    ] = "loss"
     checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 1000
 
 
