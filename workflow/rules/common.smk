@@ -246,6 +246,14 @@ def named(names):
     return "|".join(names) or "(?!)"
 
 
+def trained(file):
+    """`file` of every training of the study."""
+    return [
+        str(paths.training_folder(paths.RESULTS, NAME, training) / file)
+        for training in TRAININGS
+    ]
+
+
 def scored(file):
     """`file` of every training and sampler of the study."""
     return [

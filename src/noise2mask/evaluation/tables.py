@@ -87,24 +87,27 @@ def read_table(source: Path | IO[bytes]) -> pd.DataFrame:
     )
 
 
-def headline(summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
-    """Means of the trained networks as dataset > network > mode > sampler > metric.
+def headline(study: Study, summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    """A few numbers that stand for a study, as ``dvc exp show`` has a column for each.
 
     Args:
+        study: the study.
         summary: the table of that name.
-        metrics: names of those wanted; a mean that does not exist is left out.
+        metrics: names of those wanted.
 
     Returns:
-        Nested mappings, means rounded to six significant digits.
+        For feed-forward and for diffusion the mean of each metric over datasets and networks, with
+        the first sampler of each mode, to six significant digits; what does not exist is left out.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, float]] = {}
     table = trained(summary)
-    table = table[table["metric"].isin(metrics) & table["mean"].notna()]
-    for row in table.itertuples(index=False):
-        place = found
-        for key in (row.dataset, row.network, row.mode, row.sampler):
-            place = place.setdefault(str(key), {})
-        place[str(row.metric)] = float(f"{row.mean:.6g}")
+    first = {name: mode.samplers[0] for name, mode in study.modes.items() if mode.samplers}
+    table = table[table["sampler"] == table["mode"].map(first)]
+    kinds = table["mode"].map({name: mode.mode for name, mode in study.modes.items()})
+    kind = np.where(kinds == "feed_forward", "feed_forward", "diffusion")
+    for (name, metric), rows in table.groupby([kind, "metric"]):
+        if metric in metrics and rows["mean"].notna().any():
+            found.setdefault(str(name), {})[str(metric)] = float(f"{rows['mean'].mean():.6g}")
     return found
 
 

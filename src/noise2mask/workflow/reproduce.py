@@ -20,7 +20,13 @@ _CURRENT = Path(".snakemake/current")
 
 
 def reproduce(
-    study: str, data: str | None, cores: str | None, profile: str | None, options: Sequence[str]
+    study: str,
+    data: str | None,
+    cores: str | None,
+    profile: str | None,
+    options: Sequence[str],
+    *,
+    verify: bool = False,
 ) -> int:
     """Make everything a study lacks, in the working folder.
 
@@ -34,6 +40,7 @@ def reproduce(
         profile: folder of a Snakemake profile, for a cluster; None leaves it to the variables
             ``PROFILE`` and ``SNAKEMAKE_PROFILE``.
         options: further options of Snakemake.
+        verify: compare the content of every file with its record, whatever its size and times.
 
     Returns:
         The exit status of Snakemake.
@@ -59,7 +66,7 @@ def reproduce(
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")
             snakemake.run([*further, "--unlock", "--quiet", "all"], inherited=held)
-        again = _to_make_again(study, data, dry_run=dry_run)
+        again = _to_make_again(study, data, dry_run=dry_run, verify=verify)
         forced = ["--forcerun", *again] if again else []
         status = snakemake.run([*further, *forced], inherited=held)
         if not dry_run:
@@ -84,13 +91,17 @@ def _place(cores: str | None, profile: str | None) -> list[str]:
     return ["--cores", cores or "all"]
 
 
-def _to_make_again(study: str, data: str | None, *, dry_run: bool) -> list[str]:
+def _to_make_again(study: str, data: str | None, *, dry_run: bool, verify: bool) -> list[str]:
     """Outputs that Snakemake takes for current and that nothing shows to be so.
 
     What lies there is set aside, and so is what is made from it.
     """
     name = paths.study_file(study).stem
-    doubts, waiting = outputs.doubts(name), set_aside.waiting(name)
+    for folder in outputs.folders_in_place(name):
+        LOG.info("%s is a folder where a file belongs; it is kept in %s.", folder, set_aside.ASIDE)
+        if not dry_run:
+            set_aside.move(folder)
+    doubts, waiting = outputs.doubts(name, verify=verify), set_aside.waiting(name)
     if not doubts and not waiting:
         return []
     plan = snakemake.declared(study, data)
