@@ -183,11 +183,12 @@ def checked(path: Path) -> Path:
         UserError: it is missing, cannot be read, was cut or changed, or has no record.
     """
     record, again = _record(path)
+    if not path.is_file():
+        what = "is no file" if os.path.lexists(path) else "does not exist"
+        raise UserError(f"{path} {what}; {again}.")
     try:
         with path.open("rb") as file:
             found = _content(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {again}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {again}.") from None
     if record is None:
@@ -204,13 +205,13 @@ def checked(path: Path) -> Path:
 
 def _record(path: Path) -> tuple[dict[str, Any] | None, str]:
     """What the record of a file says of its content, and how to make the file again."""
-    beside = record_of(path)
-    if path.is_symlink() and not beside.exists():
-        beside = record_of(path.resolve())
     try:
+        beside = record_of(path)
+        if path.is_symlink() and not beside.exists():
+            beside = record_of(path.resolve())
         said = json.loads(beside.read_bytes())
         record, made_by = {key: said[key] for key in ("bytes", "sha256")}, str(said["command"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None, "make it again with `noise2mask reproduce`"
     return record, f"make it again with `{made_by}`"
 

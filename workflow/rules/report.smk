@@ -1,4 +1,13 @@
-# Tables, figures and text of the whole study.
+# Tables, figures and text of the whole study; `snakemake --report <file>.html` makes a page of them.
+
+CATEGORIES = {
+    "metrics": "Results",
+    "summary": "Results",
+    "comparisons": "Results",
+    "reliability": "Results",
+    "history": "Trainings",
+    "datasets": "Data",
+}
 
 
 rule report:
@@ -11,11 +20,25 @@ rule report:
         costs(),
         expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
     output:
-        f"{REPORT}/report.md",
-        [
-            f"{REPORT}/{table}.csv"
-            for table in (*paths.REPORT_TABLES, *analysis_tables(STUDY))
-        ],
+        report(f"{REPORT}/report.md", caption="../report/text.rst", category="Report"),
+        *(
+            report(
+                f"{REPORT}/{table}.csv",
+                caption=f"../report/{table}.rst",
+                category=CATEGORIES[table],
+                labels={"table": table},
+            )
+            for table in paths.REPORT_TABLES
+        ),
+        *(
+            report(
+                f"{REPORT}/{table}.csv",
+                caption="../report/analysis.rst",
+                category="Analysis",
+                labels={"table": table},
+            )
+            for table in analysis_tables(STUDY)
+        ),
         f"{REPORT}/metrics.json",
         f"{REPORT}/provenance.json",
     log:

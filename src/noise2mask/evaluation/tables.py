@@ -4,7 +4,7 @@ Every number of the report is in one of these, and each is a CSV in ``reports/<s
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO, Any, TypedDict
@@ -124,16 +124,22 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     """
     found, missing = [], []
     for label, folder in _scored(study, name, root):
-        if (folder / "metrics.csv").exists():
-            table = read_table(checked(folder / "metrics.csv"))
-            found.append((table, _histograms(folder, table)))
-        else:
+        if not (folder / "metrics.csv").exists():
             missing.append(label)
+            continue
+        table = read_table(checked(folder / "metrics.csv"))
+        found.append((table, _histograms(folder, table)))
+        own = [table.network.iloc[0], table["mode"].iloc[0]] if len(table) else []
+        if own and own[0] in study.networks:
+            checked(folder.parent / "run.json")
+            checked(folder.parent / "history.jsonl")
+        if own and own[0] != "blind" and not (folder / "draws.npz").exists():
+            missing.append(f"{label} draws, of which no case can be shown")
     if not found:
         found = [(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=[*_CELL, "region"]))]
     metrics = pd.concat([table for table, _ in found])
     histograms = pd.concat([table for _, table in found])
-    groups = groups_of(study, name, root)
+    groups = groups_of(study, name, root, scored=set(metrics.dataset))
     best = _best_blind(metrics)
     shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
     histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
@@ -165,12 +171,19 @@ def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     return read_table(checked(folder / "reliability.csv")).merge(where, how="cross")
 
 
-def groups_of(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
-    """Group of each (dataset, case), and of each raw image, which tables of scores call a case."""
+def groups_of(
+    study: Study, name: str, root: Path, scored: Collection[str] = ()
+) -> dict[tuple[str, str], str]:
+    """Group of each (dataset, case), and of each raw image, which tables of scores call a case.
+
+    Raises:
+        UserError: the manifest of one of the datasets `scored` is missing, without which cases of
+            one patient would count as many, or a manifest is damaged.
+    """
     groups = {}
     for dataset in study.datasets:
         folder = root / prepared(name, dataset)
-        if (folder / "manifest.json").exists():
+        if dataset in scored or (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
                 groups[dataset, case.id] = groups[dataset, case.image] = case.group
     return groups
