@@ -160,6 +160,14 @@ def test_clipping_keeps_the_levels_of_the_coding():
             assert found.flatten().tolist() == ([low, 1] if clip else [-3, 3])
 
 
+def test_masks_of_0_and_1_can_be_clipped_as_published():
+    settings = process(target="x_0", coding="unit", clip=True, clip_to="signed")
+    network = Fixed(torch.tensor([-3.0, -0.5, 3.0]).reshape(3, 1, 1, 1))
+    denoise = denoiser(network, torch.zeros(3, 3, 1, 1), (), settings)
+    found = denoise(torch.zeros(3, 1, 1, 1), torch.zeros(3, dtype=torch.int64)).x_0
+    assert found.flatten().tolist() == [-1, -0.5, 1]
+
+
 def test_a_feed_forward_network_sees_nothing_of_x_t_and_t():
     network = Fixed(torch.zeros(2, 1, 4, 4))
     settings = process(target="logits", use=modes.feed_forward.use)

@@ -371,5 +371,5 @@ def report_entries() -> tuple[str, ...]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide numbers."""
-    names = ("noise2mask", "torch", "numpy", "scipy", "pillow")
+    names = ("noise2mask", "torch", "monai", "numpy", "scipy", "pillow")
     return {"python": platform.python_version()} | {name: version(name) for name in names}

@@ -134,7 +134,11 @@ class Diffusion(Settings):
     coding: Annotated[
         Literal["signed", "unit"], Field(description="masks in {-1, 1} or in {0, 1}")
     ] = "signed"
-    clip: Annotated[bool, Field(description="clip x_0_hat to the range of the coding")] = True
+    clip: Annotated[bool, Field(description="clip x_0_hat to the range of a coding")] = True
+    clip_to: Annotated[
+        Literal["signed", "unit"] | None,
+        Field(description="that coding; the masks' own when absent, always signed as published"),
+    ] = None
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="of squared errors over pixels")
     ] = "mean"

@@ -1,6 +1,7 @@
 """How large a network and its training are, found out before anything of it is allocated.
 
 The network is built and run once on torch's meta device, where tensors have shapes and no memory.
+Of one that cannot be built there, the weights alone are counted.
 """
 
 import os
@@ -46,6 +47,25 @@ def size_of(settings: RunSettings, channels: int = 3) -> Size:
         UserError: the options do not describe a network, do not fit the resolution, or describe
             one that no machine can hold.
     """
+    try:
+        with torch.device("meta"):
+            return _measured(settings, channels)
+    except (UserError, RuntimeError, TypeError, NotImplementedError, MemoryError) as error:
+        said = str(error).lower()
+        if "meta tensor" in said:  # a network that reads its own values while it is built
+            network = build_network(settings, channels)
+            parameters = sum(parameter.numel() for parameter in network.parameters())
+            return Size(parameters, 4 * COPIES * parameters)
+        if "overflow" in said or isinstance(error, MemoryError):
+            raise UserError(
+                f"{settings.title()} cannot be built: its network or batch is larger than any "
+                "memory; choose a smaller one."
+            ) from None
+        raise
+
+
+def _measured(settings: RunSettings, channels: int) -> Size:
+    """The size of a training, from its network run once on the device of the context."""
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -54,21 +74,11 @@ def size_of(settings: RunSettings, channels: int = 3) -> Size:
         return tensor
 
     batch, side = settings.training.batch, settings.resolution
-    try:
-        with torch.device("meta"):
-            network = build_network(settings, channels).train()
-            image, x_t = torch.empty(batch, channels, side, side), torch.empty(batch, 1, side, side)
-            t = torch.zeros(batch, dtype=torch.long)
-            with saved_tensors_hooks(keep, lambda tensor: tensor):
-                forward = network.with_calibration if network.calibrated else network
-                forward(x_t, image, t)
-    except (RuntimeError, TypeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "overflow" not in str(error).lower():
-            raise
-        raise UserError(
-            f"{settings.title()} cannot be built: its network or batch is larger than any memory; "
-            "choose a smaller one."
-        ) from None
+    network = build_network(settings, channels).train()
+    image, x_t = torch.empty(batch, channels, side, side), torch.empty(batch, 1, side, side)
+    with saved_tensors_hooks(keep, lambda tensor: tensor):
+        forward = network.with_calibration if network.calibrated else network
+        forward(x_t, image, torch.zeros(batch, dtype=torch.long))
     weights = {parameter.untyped_storage()._cdata: parameter for parameter in network.parameters()}
     parameters = sum(parameter.numel() for parameter in weights.values())
     of_batch = sum(size for storage, size in kept.items() if storage not in weights)

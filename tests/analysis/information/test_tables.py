@@ -8,7 +8,7 @@ import pytest
 from helpers.exact_tasks import BinaryChannel
 
 from noise2mask.analysis.information.curves import MEASURED, Key, curves, oracle_curves
-from noise2mask.analysis.information.humps import hump_position
+from noise2mask.analysis.information.humps import GIVEN, hump_position
 from noise2mask.analysis.information.tables import (
     information_table,
     integrand_table,
@@ -143,6 +143,18 @@ def test_structure_table_tells_a_hump_from_a_slope():
     assert eps.hump_low <= eps.log_snr_at_hump <= eps.hump_high
     assert eps.low <= eps.depth <= eps.high
     assert eps.n == 6
+
+
+def test_a_hump_that_is_given_is_not_confirmed():
+    """A null control: the closed form of a lone pixel is what a mode that adds it always shows."""
+    lone = errors_table("posterior", 64 * mmse(LOG_SNR, 0.3))
+    table = structure_table(lone, {}, given=GIVEN, **FEW)
+    assert set(table.verdict) == {"by construction"}
+    own = structure_table(lone.assign(mode="diffusion"), {}, given=GIVEN, **FEW)
+    assert own.verdict[own.target == "eps"].tolist() == ["confirmed"]
+    pd.testing.assert_frame_equal(
+        table.drop(columns=["verdict", "mode"]), own.drop(columns=["verdict", "mode"])
+    )
 
 
 def test_a_bump_that_is_refuted_is_not_placed():

@@ -486,3 +486,94 @@ def test_lists_name_five_at_most(count: int) -> None:
     text = listed([str(number) for number in range(count)])
     assert len(text.replace(" and ", ", ").split(", ")) == min(count, 5) + (count > 5) or count == 0
     assert (f"and {count - 5} more" in text) == (count > 5)
+
+
+# How files are read ---------------------------------------------------------------------------
+
+
+def test_how_each_group_of_equal_files_is_read(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw")
+    (root / "images" / "c0.png").unlink()
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(picture(0)).save(root / "images" / "c0.jpg", exif=exif)
+    Image.fromarray(disc() > 0).save(root / "masks" / "c1.png")
+    result = checked(root)
+    assert result.reading == (
+        "7 images (c1.png, c2.png, c3.png and 4 more): PNG, RGB, 8 bits",
+        "1 image (c0.jpg): JPEG, RGB, 8 bits, turned by its orientation tag 3",
+        "7 masks (c0.png, c2.png, c3.png and 4 more): PNG, grey, 8 bits, the values are 0, 255; "
+        "foreground 255",
+        "1 mask (c1.png): PNG, grey, 1 bit, the values as stored are 0, 1; foreground 1",
+    )
+    assert "  read as     7 images (c1.png" in summary_text(result)
+    write(result, tmp_path / "out")
+    content = json.loads((tmp_path / "out" / "check.json").read_text())
+    assert content["reading"] == list(result.reading)
+
+
+def test_masks_that_can_be_read_in_two_ways_are_an_error(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw")
+    change_masks(root, disc() // 255, "c1", "c2")
+    result = checked(root)
+    (text,) = told(result, "error")
+    assert text.startswith(
+        "the 8 masks (c0.png, c1.png, c2.png and 5 more) hold 3 different values"
+    )
+    assert not result.usable
+    assert sum(row.measures is not None for row in result.rows) == 8  # the rest is checked
+
+
+def test_what_is_not_used_and_what_names_hint_at(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", 2)
+    for child in range(1, 11):
+        for eye in "LR":
+            save(root / "images" / f"Image_{child:02d}{eye}.png", picture(40 * child + ord(eye)))
+            save(root / "masks" / f"Image_{child:02d}{eye}.png", disc())
+    for id in ("c0", "c1"):
+        (root / "images" / f"{id}.png").unlink()
+        (root / "masks" / f"{id}.png").unlink()
+    (root / "images" / "x.heic").write_bytes(b"x")
+    unused, hint = told(checked(root), "warning")
+    assert (
+        unused == "1 entry is not used, of a suffix that is not read (.heic), in images/: x.heic."
+    )
+    assert hint.startswith("leak?: by their names (Image_02L, Image_02R) several cases are eyes or")
+    assert not told(checked(root, group_pattern="^(.+)[LR]$"), "warning")[1:]
+
+
+def test_images_smaller_than_a_tile(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", 3)
+    shares = {"root": str(root)}
+    result = check(
+        "folder", shares, name="m", title="M", shares=SHARES, counts={}, processes=1, tile=48
+    )
+    assert told(result, "note") == [
+        "3 images are smaller than a tile of 48 pixels and padded: c0, c1, c2."
+    ]
+
+
+def test_leaks_that_are_accepted_are_no_error(tmp_path: Path) -> None:
+    root = dataset(dataset(tmp_path / "raw", 2, "train_"), 3, "test_")
+    options = {"root": str(root), "split_pattern": "^(train|test)_", "group_pattern": "_(c.)$"}
+    result = check(
+        "folder", options, name="m", title="M", shares=SHARES, counts={}, processes=1,
+        leaks_accepted=True,
+    )  # fmt: skip
+    assert result.usable
+    assert any("groups lie in several splits" in text for text in told(result, "warning"))
+    options = {"root": str(root), "group_pattern": "^(t)"}
+    result = check(
+        "folder", options, name="m", title="M", shares=SHARES, counts={}, processes=1,
+        leaks_accepted=True,
+    )  # fmt: skip
+    assert "1 group lies in several splits: t (test, train, val);" in told(result, "warning")[0]
+
+
+def test_one_kind_of_fault_is_told_once_with_three_examples(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", 9)
+    for number in range(6):
+        save(root / "masks" / f"c{number}.png", disc((20, 20 + number)))
+    (text,) = told(checked(root), "error")
+    assert text.startswith("6 cases cannot be used (c0, c1, c2 and 3 more): c0: ")
+    assert "has 20 x 20; image and mask must have the same size." in text

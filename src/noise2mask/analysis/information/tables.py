@@ -5,7 +5,7 @@ columns of what is made of them are those of ``contents.COLUMNS``.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -71,6 +71,7 @@ def structure_table(
     measured: pd.DataFrame,
     groups: CaseGroups,
     *,
+    given: Collection[str] = (),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -84,6 +85,8 @@ def structure_table(
     Args:
         measured: see ``curves``.
         groups: see ``curves``.
+        given: modes whose curve has a hump whatever the network has learnt, see ``humps.GIVEN``;
+            their verdict on "non-monotonic" is "by construction".
         resamples: of the bootstrap.
         level: coverage of the intervals.
         seed: of the bootstrap.
@@ -106,7 +109,8 @@ def structure_table(
                 )
             order = np.argsort(found.log_snr)
             t = np.interp(place.mean, found.log_snr[order], found.t[order])
-            rows.append((*key, target, t, *place[:3], *depth[:3], verdict, depth.n))
+            told = "by construction" if key.mode in given else verdict
+            rows.append((*key, target, t, *place[:3], *depth[:3], told, depth.n))
     return pd.DataFrame(rows, columns=list(COLUMNS["structure"]))
 
 
