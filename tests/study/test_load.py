@@ -166,6 +166,16 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
             "gaussian, median, multiscale, posterior",
         ),
         (
+            {"analysis__shorter": {"ensemdiff": "segdif"}},
+            "analysis.shorter.ensemdiff: unknown network 'segdif'; did you mean 'segdiff'? Valid: "
+            "ensemdiff, segdiff, medsegdiff",
+        ),
+        (
+            {"analysis__shorter": {"ensemdiff": "segdiff"}},
+            "analysis.shorter.ensemdiff: 'segdiff' must be trained with fewer steps than "
+            "'ensemdiff': give one of them others in `overrides`",
+        ),
+        (
             {"hypotheses": {"p3": {"feed_forward": 3}}},
             "hypotheses.p3.feed_forward: must be a valid string, got 3",
         ),
