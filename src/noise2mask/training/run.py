@@ -112,7 +112,7 @@ def _checksum(tensors: Mapping[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())
-        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
@@ -127,16 +127,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             said = file.metadata() or {}
             record, checksum = json.loads(said[RECORD]), said[CHECKSUM]
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if _checksum(tensors) != checksum:
-            raise ValueError("its values are not those of its checksum")
-        return tensors, record
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run this training first.") from None
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged or no checkpoint of noise2mask ({error}); "
-            "delete it and run the same command again."
-        ) from None
+        raise _damaged(path, str(error)) from None
+    if _checksum(tensors) != checksum:
+        raise _damaged(path, "its values are not those of its checksum")
+    return tensors, record
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path} is damaged or no checkpoint of noise2mask ({why}); "
+        "delete it and run the same command again."
+    )
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[str]:
