@@ -1,7 +1,7 @@
 """What the figures share: style, panels, legends, and the saving of a figure."""
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from numpy.typing import ArrayLike
 
-from noise2mask.evaluation.labels import Metric
+from noise2mask.evaluation.labels import Metric, counted, headed
 from noise2mask.files import writing
 
 STYLE: Mapping[str, Any] = MappingProxyType(
@@ -117,6 +117,12 @@ def folded(title: str, width: int) -> str:
     head, stands_in, rest = title.partition(" (for ")
     parts = [head, f"(for {rest}"] if stands_in else [title]
     return "\n".join(textwrap.fill(part, width, break_on_hyphens=False) for part in parts)
+
+
+def counted_title(title: str, n: Iterable[float], width: int) -> str:
+    """A title on lines of at most `width` letters, with numbers of cases that are not torn."""
+    note = counted(n).replace(" ", "\xa0")
+    return folded(headed(title, note), width).replace("\xa0", " ")
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
