@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 
 from noise2mask import plugins
+from noise2mask.study.machine import blas, processor
 from noise2mask.study.plan import needs_data
 from noise2mask.study.schema import Baseline, Dataset, Evaluation, RunSettings, Sampler
 
@@ -328,7 +329,12 @@ def report_code() -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
+MACHINE = ("cpu", "blas")
+"""What of :func:`versions` belongs to the machine: another may round the last bits otherwise."""
+
+
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide numbers."""
+    """Versions of Python and of the libraries that decide numbers, and what rounds them."""
     names = ("noise2mask", "torch", "numpy", "scipy", "pillow")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    found = {"python": platform.python_version()} | {name: version(name) for name in names}
+    return found | dict(zip(MACHINE, (processor(), blas()), strict=True))
