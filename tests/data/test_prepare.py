@@ -49,7 +49,7 @@ def test_every_case_is_in_one_split(tmp_path: Path) -> None:
     assert sorted(ids) == [f"lesion_{number:05d}" for number in range(20)]
     assert manifest.options == {
         "family": "lesion", "count": 20, "size": 32, "tile": None, "shrink": None, "stride": None,
-        "masks": "area", "validation": "own", "shares": SHARES,
+        "masks": "area", "validation": "own", "shares": SHARES, "leaks": "refused",
     }  # fmt: skip
 
 
@@ -86,8 +86,9 @@ def test_tiles_of_an_image_stay_together(tmp_path: Path) -> None:
     )
     of_one = [case for case in manifest.cases if case.group == "case2"]
     assert [case.id for case in of_one] == [
-        "case2_y000x000", "case2_y000x008", "case2_y000x016",
-        "case2_y008x000", "case2_y008x008", "case2_y008x016",
+        "case2_y000x000", "case2_y000x008", "case2_y000x016", "case2_y000x022",
+        "case2_y008x000", "case2_y008x008", "case2_y008x016", "case2_y008x022",
+        "case2_y012x000", "case2_y012x008", "case2_y012x016", "case2_y012x022",
     ]  # fmt: skip
     assert len({case.split for case in of_one}) == 1
     assert {(case.width, case.height) for case in of_one} == {(8, 8)}
@@ -101,11 +102,11 @@ def test_tile_larger_than_the_images(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out", tile=64)
     assert str(caught.value) == (
-        "no train image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
+        "no image of d is as large as a tile of 64 x 64 pixels; choose a smaller `tile`."
     )
 
 
-def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
+def test_training_tiles_overlap_and_all_reach_the_end(tmp_path: Path) -> None:
     root = folder_of_pictures(tmp_path / "raw", count=8, size=(20, 30))
     options = {"root": str(root)}
     manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", tile=8, stride=5)
@@ -114,8 +115,8 @@ def test_training_tiles_overlap_and_others_never_do(tmp_path: Path) -> None:
         places[case.split].add((case.top, case.left))
         assert case.id == f"{case.image}_y{case.top:03d}x{case.left:03d}"
         assert (case.group, case.width, case.height) == (case.image, 8, 8)
-    assert places["train"] == {(y, x) for y in (0, 5, 10) for x in (0, 5, 10, 15, 20)}
-    assert places["val"] == places["test"] == {(y, x) for y in (0, 8) for x in (0, 8, 16)}
+    assert places["train"] == {(y, x) for y in (0, 5, 10, 12) for x in (0, 5, 10, 15, 20, 22)}
+    assert places["val"] == places["test"] == {(y, x) for y in (0, 8, 12) for x in (0, 8, 16, 22)}
     assert manifest.options["stride"] == 5
     split_of = {}
     for case in manifest.cases:
@@ -174,8 +175,8 @@ def test_tiles_are_the_same_bytes_whatever_the_number_of_processes(tmp_path: Pat
         ),
         (
             {"tile": 16, "shrink": 12},
-            "no train image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 "
-            "pixels; choose a smaller `tile`.",
+            "no image of d, each shrunk to 12 pixels, is as large as a tile of 16 x 16 pixels; "
+            "choose a smaller `tile`.",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from helpers.project import ROOT
 from noise2mask.evaluation.tables import save_table
 from noise2mask.report.diff.revisions import Report
 from noise2mask.report.provenance import Record, record_of
-from noise2mask.study.code_hash import training_code, versions
+from noise2mask.study.code_hash import hash_code, training_entries, versions
 from noise2mask.study.paths import RESULTS, training_folder
 from noise2mask.study.plan import run_settings, samplers_of, trainings_of
 from noise2mask.study.schema import Study
@@ -28,7 +28,7 @@ def pretend_results(root: Path, study: Study = STUDY, name: str = "test") -> Non
         for sampler in samplers_of(study, training):
             (folder / sampler).mkdir()
             (folder / sampler / "metrics.csv").touch()
-        code = training_code(run_settings(study, training))
+        code = hash_code(*training_entries(run_settings(study, training)))
         run = {"digest": "0" * 16, "code": code, "versions": versions()}
         (folder / "run.json").write_text(json.dumps(run))
 

@@ -15,15 +15,10 @@ def package(tmp_path, monkeypatch):
     shutil.copytree(plugins.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(plugins, "PACKAGE", copy)
 
-    def forget():
-        for function in (code_hash._tree, code_hash._statements, code_hash._meaning):
-            function.cache_clear()
-        code_hash.hash_code.cache_clear()
-
-    forget()
-    yield copy, forget
+    code_hash.forget()
+    yield copy, code_hash.forget
     monkeypatch.undo()
-    forget()
+    code_hash.forget()
 
 
 STAGES = {
@@ -136,6 +131,24 @@ def test_the_hash_of_an_entry_is_that_of_itself_alone(package):
     assert [one == two for one, two in zip(before, after, strict=True)] == [False, True, True]
 
 
+def test_what_a_hash_is_made_of_is_the_same_for_every_version_of_python(package):
+    copy, forget = package
+    source = '''"""Doc."""\nimport os.path as p\nfrom noise2mask.seeds import seed_of as s\n\n
+X: int = 3  # type: ignore\n\n
+async def f(a, /, b: "int" = -1.5, *c, d=..., **e) -> None:
+    """Doc."""
+    with p.x(a) as b, c:
+        return [f"{x!r:>{b}} {{}}" for x in c if not x] or {**e, "k": b"x"}, s(*c), lambda: (yield)
+    try:
+        del a[1:b, ::2]
+    except (ValueError, OSError) as error:
+        raise error from None
+'''
+    (copy / "odd.py").write_text(source)
+    forget()
+    assert code_hash.entry_hash("odd") == "35e4890a1001"
+
+
 def test_unknown_entries_are_errors():
     with pytest.raises(ModuleNotFoundError, match="no module 'nowhere'"):
         code_hash.hash_code("nowhere")
@@ -153,7 +166,7 @@ def test_unknown_entries_are_errors():
 )
 def test_an_edited_figure_or_template_reruns_the_report(package, file, old, new):
     copy, forget = package
-    before = code_hash.report_code()
+    before = code_hash.hash_code(*code_hash.report_entries())
     path = copy / file
     text = path.read_text()
     assert old in text
@@ -161,4 +174,4 @@ def test_an_edited_figure_or_template_reruns_the_report(package, file, old, new)
     forget()
     plugins._source.cache_clear()
     plugins._functions.cache_clear()
-    assert code_hash.report_code() != before
+    assert code_hash.hash_code(*code_hash.report_entries()) != before

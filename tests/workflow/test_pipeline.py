@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.project import ROOT, Project, edit
+from helpers.project import ROOT, Project, edit, jobs_in
 from PIL import Image
 
 from noise2mask.study.load import load_study
@@ -70,6 +70,17 @@ def test_a_report_that_came_with_a_clone_is_no_reason_to_do_nothing(done, tmp_pa
     shutil.copytree(done.folder / "reports", tmp_path / "reports")
     assert clone.planned() == {
         "prepare": 1, "blind": 1, "train": 6, "sample": 7, "evaluate": 7, "report": 1,
+    }  # fmt: skip
+
+
+def test_a_dataset_can_be_done_before_the_others(tmp_path):
+    project = Project(tmp_path)
+    shutil.copy(ROOT / "config/test.yaml", tmp_path / "config/test.yaml")
+    status, text = project.snakemake("-n", "dataset_lesion_phantom", study="test")
+    assert status == 0, text
+    assert jobs_in(text) == {
+        "prepare": 1, "train": 8, "sample": 7, "evaluate": 7, "fingerprint": 1, "measure": 1,
+        "dataset_lesion_phantom": 1,
     }  # fmt: skip
 
 

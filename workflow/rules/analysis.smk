@@ -18,7 +18,7 @@ rule fingerprint:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.describing_code(),
+        code=hash_code(code_hash.FINGERPRINT),
         settings=digest(
             [
                 STUDY.analysis.oracles,
@@ -30,6 +30,31 @@ rule fingerprint:
     shell:
         "noise2mask fingerprint --study {params.study} {params.data} --dataset {wildcards.dataset}"
         " --log {log}"
+
+
+rule grown:
+    # Reads the raw files again; the manifest tells what they held.
+    input:
+        rules.prepare.output.manifest,
+    output:
+        str(paths.grown_file(NAME, "{dataset}")),
+    log:
+        f"logs/{NAME}/{{dataset}}.grown.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.grown.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 2
+    params:
+        study=STUDY_FILE,
+        data=f"--data {DATA}" if DATA else "",
+        code=lambda wildcards: hash_code(
+            *code_hash.growing_entries(STUDY.datasets[wildcards.dataset])
+        ),
+        settings=digest(STUDY.analysis.grown),
+    shell:
+        "noise2mask grown --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        " --processes {threads} --log {log}"
 
 
 rule measure:
@@ -53,7 +78,9 @@ rule measure:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.measuring_code(measured_runs(wildcards)),
+        code=lambda wildcards: hash_code(
+            *code_hash.measuring_entries(measured_runs(wildcards))
+        ),
         settings=digest(
             STUDY.analysis.model_dump(
                 mode="json", include={"pair", "splits", "spacing", "repeats"}

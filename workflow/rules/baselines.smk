@@ -39,8 +39,8 @@ rule baseline:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.baseline_code(
-            STUDY.baselines[wildcards.baseline]
+        code=lambda wildcards: hash_code(
+            *code_hash.baseline_entries(STUDY.baselines[wildcards.baseline])
         ),
         settings=lambda wildcards: digest(
             [

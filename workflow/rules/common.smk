@@ -1,11 +1,14 @@
 # The study, checked before anything runs, and the functions that rules ask for their parameters.
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from noise2mask.data import catalogue
+from noise2mask.data.raw_files import content_digest, files_read
 from noise2mask.errors import UserError
 from noise2mask.study import code_hash, paths
+from noise2mask.study.code_hash import hash_code
 from noise2mask.study.plan import (
     PREDICTION,
     REFERENCE,
@@ -14,6 +17,7 @@ from noise2mask.study.plan import (
     trainings_read,
     described_datasets,
     fusion_of,
+    grown_datasets,
     measured_modes,
     most_draws,
     needs_measurement,
@@ -44,9 +48,7 @@ PRICED = priced_trainings(STUDY)
 PREPARED = str(paths.prepared(NAME, "{dataset}"))
 TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}}"
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
-COMPARISON = (
-    f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
-)
+COMPARISON = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
@@ -80,8 +82,13 @@ def training_of(wildcards):
     )
 
 
+@cache
+def settings_for(training):
+    return run_settings(STUDY, training)
+
+
 def settings_of(wildcards):
-    return run_settings(STUDY, training_of(wildcards))
+    return settings_for(training_of(wildcards))
 
 
 def environment_of(wildcards):
@@ -96,7 +103,7 @@ def measured_runs(wildcards):
     """The settings of the trainings that are measured together."""
     place = place_of(wildcards)
     return [
-        run_settings(STUDY, Training(place.dataset, place.network, mode, place.seed))
+        settings_for(Training(place.dataset, place.network, mode, place.seed))
         for mode in measured_modes(STUDY)[place]
     ]
 
@@ -128,15 +135,27 @@ def needed_measurement(wildcards):
     return [str(paths.measured_file(NAME, training_of(wildcards).measured()))]
 
 
-def raw_files(wildcards):
-    """The record of what was fetched, or every file of a folder, so that a change is noticed."""
+def fetched(wildcards):
+    """The record of what was fetched, of a dataset that has archives."""
     dataset = STUDY.datasets[wildcards.dataset]
-    root = dataset.options.get("root")
-    if root is None:
-        return []
     if dataset.named and catalogue.entry(dataset.named).archives:
-        return [f"{root}/record.json"]
-    return sorted(map(str, Path(root).rglob("*.*")))
+        return [f"{dataset.options['root']}/record.json"]
+    return []
+
+
+def raw_content(wildcards):
+    """What the raw files hold that a dataset is made of; nothing else in their folders counts.
+
+    As a parameter, not as input files: their names may hold what Snakemake takes for wildcards.
+    """
+    dataset = STUDY.datasets[wildcards.dataset]
+    if fetched(wildcards):
+        return ""
+    try:
+        files = files_read(dataset.kind, dataset.options)
+        return content_digest(files, paths.PREPARED / ".raw_files.json")
+    except UserError as error:
+        raise WorkflowError(f"datasets.{wildcards.dataset}: {error}") from None
 
 
 def fetched_for(raw):
@@ -178,13 +197,20 @@ def scored(file):
     ]
 
 
+def of_dataset(files, dataset):
+    """Those among the results of a study that belong to one dataset."""
+    folder = Path(paths.RESULTS, NAME, dataset)
+    return [file for file in files if folder in Path(file).parents]
+
+
 def costs():
     """Measured costs of networks and references, where the study asks for them."""
     if not STUDY.costs:
         return []
     own = [str(paths.cost_file(NAME))] if PRICED else []
     return own + [
-        str(paths.baseline_cost_file(NAME, training)) for training in priced_baselines(STUDY)
+        str(paths.baseline_cost_file(NAME, training))
+        for training in priced_baselines(STUDY)
     ]
 
 
@@ -195,6 +221,9 @@ def analysed():
         for dataset in described_datasets(STUDY)
         for table in ("cases", "curves", "figures", "geometry", "readability")
     ]
-    return described + [
-        str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)
+    grown = [str(paths.grown_file(NAME, each)) for each in grown_datasets(STUDY)]
+    return [
+        *described,
+        *grown,
+        *(str(paths.measured_file(NAME, place)) for place in measured_modes(STUDY)),
     ]

@@ -28,8 +28,11 @@ rule cost:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.costing_code(
-            [run_settings(STUDY, training) for training in PRICED], STUDY.samplers.values()
+        code=hash_code(
+            *code_hash.costing_entries(
+                [settings_for(training) for training in PRICED],
+                STUDY.samplers.values(),
+            )
         ),
         settings=digest(
             STUDY.model_dump(
@@ -62,8 +65,8 @@ rule baseline_cost:
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.baseline_code(
-            STUDY.baselines[wildcards.baseline]
+        code=lambda wildcards: hash_code(
+            *code_hash.baseline_entries(STUDY.baselines[wildcards.baseline])
         ),
     shell:
         "{params.python} -m noise2mask baseline-cost --study {params.study} {params.data}"

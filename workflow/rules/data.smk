@@ -20,7 +20,7 @@ rule fetch:
 
 rule prepare:
     input:
-        raw_files,
+        fetched,
     output:
         manifest=f"{PREPARED}/manifest.json",
         train=[f"{PREPARED}/train.images.npy", f"{PREPARED}/train.masks.npy"],
@@ -36,8 +36,9 @@ rule prepare:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.preparation_code(
-            STUDY.datasets[wildcards.dataset]
+        raw=raw_content,
+        code=lambda wildcards: hash_code(
+            *code_hash.preparation_entries(STUDY.datasets[wildcards.dataset])
         ),
         settings=lambda wildcards: digest(
             [
@@ -50,6 +51,7 @@ rule prepare:
                         "stride",
                         "masks",
                         "validation",
+                        "leaks",
                         "options",
                     },
                 ),

@@ -18,8 +18,10 @@ rule evaluate:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.evaluation_code(
-            STUDY.evaluation, fusion_of(STUDY, wildcards.sampler)
+        code=lambda wildcards: hash_code(
+            *code_hash.evaluation_entries(
+                STUDY.evaluation, fusion_of(STUDY, wildcards.sampler)
+            )
         ),
         settings=lambda wildcards: digest(
             [
@@ -52,7 +54,9 @@ rule blind:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.evaluation_code(STUDY.evaluation),
+        code=hash_code(
+            *code_hash.evaluation_entries(STUDY.evaluation, STUDY.evaluation.fusion)
+        ),
         settings=SCORING,
     shell:
         "noise2mask blind --study {params.study} {params.data} --dataset {wildcards.dataset}"

@@ -35,7 +35,7 @@ rule report:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=code_hash.report_code(),
+        code=hash_code(*code_hash.report_entries()),
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
         "noise2mask report --study {params.study} {params.data} --log {log}"

@@ -32,8 +32,10 @@ rule sample:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
         split=lambda wildcards: SPLIT_OF[wildcards.drawn],
-        code=lambda wildcards: code_hash.sampling_code(
-            settings_of(wildcards), STUDY.samplers[wildcards.sampler]
+        code=lambda wildcards: hash_code(
+            *code_hash.sampling_entries(
+                settings_of(wildcards), STUDY.samplers[wildcards.sampler]
+            )
         ),
         settings=lambda wildcards: digest(
             STUDY.samplers[wildcards.sampler].model_dump(
@@ -72,8 +74,8 @@ rule read:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.reading_code(
-            fusion_of(STUDY, wildcards.reading)
+        code=lambda wildcards: hash_code(
+            *code_hash.reading_entries(fusion_of(STUDY, wildcards.reading))
         ),
         settings=lambda wildcards: digest(
             [

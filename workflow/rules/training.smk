@@ -27,7 +27,9 @@ rule train:
     params:
         study=STUDY_FILE,
         data=f"--data {DATA}" if DATA else "",
-        code=lambda wildcards: code_hash.training_code(settings_of(wildcards)),
+        code=lambda wildcards: hash_code(
+            *code_hash.training_entries(settings_of(wildcards))
+        ),
         settings=lambda wildcards: settings_of(wildcards).digest(),
     shell:
         "noise2mask train --study {params.study} {params.data} --dataset {wildcards.dataset}"

@@ -16,7 +16,7 @@ from noise2mask.data.prepared import open_split
 from noise2mask.evaluation.timing import reference_cost, seconds_per_step, write_costs
 from noise2mask.files import locked, write_json
 from noise2mask.sampling.draws import save_draws
-from noise2mask.study.code_hash import baseline_code, versions
+from noise2mask.study.code_hash import baseline_entries, hash_code, versions
 from noise2mask.study.plan import PREDICTION
 from noise2mask.study.schema import Baseline, Study, Training, digest
 from noise2mask.training.run import device_of
@@ -62,7 +62,7 @@ def train_baseline(study: Study, training: Training, data: Path, work: Path, out
             "options": {key: options[key] for key in sorted(options)},
         },
         "data": {"digest": digest([manifest.digests["train"], manifest.digests["val"]])},
-        "code": baseline_code(entry),
+        "code": hash_code(*baseline_entries(entry)),
     }
     record = {"digest": digest(identity), **identity, "versions": versions()}
     write_json(out / "run.json", record | {"notes": list(reference.notes)})

@@ -56,8 +56,8 @@ def check(
     set: tuple[str, ...] = (),
     processes: int = os.cpu_count() or 1,
     sheet: int = 24,
-) -> None:
-    """Inspect cases: sizes, objects, duplicates, leaks between splits.
+) -> int:
+    """Inspect cases: how they are read, sizes, objects, duplicates, leaks; 1 if any cannot be used.
 
     Args:
         names: named datasets, or folders of your own.
@@ -72,8 +72,12 @@ def check(
     """
     from noise2mask.workflow.data_commands import inspect, report
 
+    usable = True
     for chosen in _chosen(names, study, paths, dataset, set):
-        print(report(chosen, inspect(chosen, processes, sheet)))
+        checked = inspect(chosen, processes, sheet)
+        print(report(chosen, checked))
+        usable &= checked.usable
+    return int(not usable)
 
 
 def show(

@@ -27,27 +27,65 @@ def prepare(study: Study, paths: Paths, *, dataset: str, processes: int = 1) -> 
     Example:
         noise2mask prepare --study quick --dataset lesion_phantom
     """
-    from noise2mask.data.prepare import prepare as prepare_cases
+    _raw_checked(study, paths, dataset)
+    entry = study.datasets[dataset]
+    _prepare(study, dataset, study.resolution, entry.masks, paths.prepared(dataset), processes)
+
+
+def grown(study: Study, paths: Paths, *, dataset: str, processes: int = 1) -> None:
+    """Measure how far masks grow where they are interpolated, at several resolutions.
+
+    Args:
+        processes: that decode and resize.
+
+    Example:
+        noise2mask grown --study atlas --data ~/datasets --dataset isic2017
+    """
+    from noise2mask.analysis.fingerprints.grown import write_grown
+
+    _raw_checked(study, paths, dataset)
+    write_grown(
+        lambda side, masks, folder: _prepare(study, dataset, side, masks, folder, processes),
+        study.analysis.grown,
+        paths.grown(dataset),
+    )
+
+
+def _raw_checked(study: Study, paths: Paths, dataset: str) -> None:
+    """See that the raw data of a dataset are there, unpacked."""
     from noise2mask.study.load import check_data
 
     check_data(study, paths.study)
-    entry = study.datasets[dataset]
-    if entry.named:
+    if study.datasets[dataset].named:
         from noise2mask.workflow.data_commands import of_study, unpack
 
         unpack(of_study(study, dataset))
+
+
+def _prepare(
+    study: Study,
+    dataset: str,
+    resolution: int,
+    masks: Literal["area", "grown"],
+    folder: Path,
+    processes: int,
+) -> None:
+    from noise2mask.data.prepare import prepare as prepare_cases
+
+    entry = study.datasets[dataset]
     prepare_cases(
         entry.kind,
         entry.options,
         dataset,
-        study.resolution,
+        resolution,
         study.shares.model_dump(),
-        paths.prepared(dataset),
+        folder,
         tile=entry.tile,
         shrink=entry.shrink,
         stride=entry.stride,
-        masks=entry.masks,
+        masks=masks,
         validation=entry.validation,
+        leaks=entry.leaks,
         processes=processes,
     )
 

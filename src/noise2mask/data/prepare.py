@@ -2,13 +2,10 @@
 
 Images become squares of one resolution: their aspect is not kept, as in the published codes,
 which resize to a square too (:mod:`noise2mask.data.resize` says how). Large images may be cut into
-square tiles first, and shrunk as a whole before that.
+square tiles first (:mod:`noise2mask.data.tiles`), and shrunk as a whole before that.
 """
 
-import hashlib
-import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,15 +15,27 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import plugins
+from noise2mask.data import hints
 from noise2mask.data.prepared import SPLITS, Case, Manifest, write_dataset
 from noise2mask.data.resize import grow_mask, resize_image, resize_mask
-from noise2mask.data.source import Image, Mask, Source
-from noise2mask.data.splits import assign_splits
+from noise2mask.data.source import (
+    Listing,
+    Source,
+    decided,
+    digest_of,
+    listed,
+    mapped,
+    some,
+    surveyed,
+)
+from noise2mask.data.splits import assign_splits, shared, units
+from noise2mask.data.tiles import tiles_of
 from noise2mask.errors import UserError
-from noise2mask.progress import Progress
+from noise2mask.progress import LOG, Progress
 
 Masks = Literal["area", "grown"]
 Validation = Literal["own", "test"]
+Leaks = Literal["refused", "accepted"]
 
 _RESIZE = {"area": resize_mask, "grown": grow_mask}
 
@@ -37,6 +46,24 @@ class _Prepared(NamedTuple):
     case: Case
     image: npt.NDArray[np.uint8]  # (resolution, resolution, C)
     mask: npt.NDArray[np.uint8]  # (resolution, resolution) of 0 and 1
+
+
+class _Done(NamedTuple):
+    """What became of one source.
+
+    Attributes:
+        cases: its tiles, or itself.
+        border: share of foreground on the border of its mask.
+        constant: all pixels of its image are equal, so it is like any other such image.
+        padded: a tile reaches beyond the image.
+        whole: a tile lies inside the image.
+    """
+
+    cases: list[_Prepared]
+    border: float
+    constant: bool
+    padded: bool
+    whole: bool
 
 
 class _Cutting(NamedTuple):
@@ -62,61 +89,148 @@ def prepare(
     stride: int | None = None,
     masks: Masks = "area",
     validation: Validation = "own",
+    leaks: Leaks = "refused",
     processes: int = 1,
 ) -> Manifest:
     """Prepare one dataset; equal raw data give equal bytes, whatever the number of processes.
 
     Args:
-        kind: name of a module in ``noise2mask.datasets``.
+        kind: name of a module in ``noise2mask.data.formats``.
         options: options of that kind.
         name: name of the dataset, for the manifest and the messages.
         resolution: side of the prepared images and masks in pixels.
         shares: share of train, val and test, where the dataset brings no splits of its own; of
             the raw images, before they are cut into tiles.
         folder: where the prepared dataset goes.
-        tile: None, or cut every raw image into squares of so many pixels, from the top left; what
-            is left over at the right and the bottom is not used. A tile's id is
-            ``<id>_y000x128`` (its top left pixel); its group and split are those of the image.
+        tile: None, or cut every raw image into squares of so many pixels, see
+            :func:`noise2mask.data.tiles.tiles_of`. A tile's id is ``<id>_y000x128`` (its top left
+            pixel); its group and split are those of the image.
         shrink: None, or resize every raw image to a square of this side first; tiles are then cut
             from that.
-        stride: step of the tiles of training images in pixels; below `tile` they overlap. Tiles
-            of val and test never do. None means `tile`.
+        stride: step of the tiles of training images in pixels; below `tile` they overlap. None
+            means `tile`.
         masks: resized by :func:`resize_mask`, or "grown" by :func:`grow_mask`.
         validation: "test" puts the test cases in place of the validation cases, which are left
             out; training is given the same cases as with "own", but chooses a checkpoint by those
             that it will be scored on. A published quirk, to be measured only.
+        leaks: "accepted" lets a group, or equal images, lie in two splits; the manifest says so.
         processes: number of processes that decode and resize.
 
     Raises:
-        UserError: the raw data do not have the promised form, or `stride` does not fit `tile`;
-            nothing has been written then.
+        UserError: the raw data do not have the promised form, files can be read in two ways, two
+            splits share a group or an image, or `stride` does not fit `tile`; nothing has been
+            written then.
     """
     if stride is not None and not 0 < stride <= (tile or 0):
         raise UserError(
             f"stride {stride} of {name} is the step of its training tiles, so it must be from 1 to "
             f"`tile`, which is {tile or 'not given'}; change one of them."
         )
-    sources = sorted(plugins.member("format", kind)(**options), key=lambda source: source.id)
+    listing = listed(kind, options)
     splits = assign_splits(
-        [source.group for source in sources], [source.split for source in sources], shares
+        [source.group for source in listing],
+        [source.split for source in listing],
+        shares,
+        leaks_accepted=leaks == "accepted",
+        ids=[source.id for source in listing],
+    )
+    listing = decided(
+        kind, listing, surveyed(kind, listing, f"looking at the masks of {name}", processes)
     )
     cutting = _Cutting(resolution, tile, shrink, stride, masks)
     work = partial(_prepare_source, kind, cutting=cutting)
-    progress = Progress(f"preparing {name}", len(sources))
-    prepared: list[_Prepared] = []
-    for done, several in enumerate(_mapped(work, sources, splits, processes), start=1):
-        prepared += several
-        progress.update(done)
+    progress = Progress(f"preparing {name}", len(listing))
+    results: list[_Done] = []
+    for result in mapped(work, listing, processes, splits):
+        results.append(result)
+        progress.update(len(results))
+    prepared = [each for result in results for each in result.cases]
     _check_masks([each.mask for each in prepared], name)
+    _check_tiles(results, name, cutting)
+    leaked = _leaks(results, name, leaks)
+    notes = [*listing.sentences(), *_notes(listing, splits, results, cutting)]
+    for note in notes:
+        LOG.warning("%s: %s", name, note)
     if validation == "test":
         prepared = _with_test_as_val(prepared)
-    arrays = _stacked(prepared, name, cutting)
     settings = {
         **options, "tile": tile, "shrink": shrink, "stride": stride, "masks": masks,
-        "validation": validation, "shares": dict(shares),
+        "validation": validation, "shares": dict(shares), "leaks": leaks,
     }  # fmt: skip
-    cases = [each.case for each in prepared]
-    return write_dataset(folder, arrays, cases, dataset=name, kind=kind, options=settings)
+    return write_dataset(
+        folder,
+        _stacked(prepared),
+        [each.case for each in prepared],
+        dataset=name,
+        kind=kind,
+        options=settings,
+        units=units([source.group for source in listing], splits),
+        leaks=leaked,
+        notes=notes,
+    )
+
+
+def _leaks(results: Sequence[_Done], name: str, leaks: Leaks) -> str:
+    """What splits share, as a sentence; "" if nothing.
+
+    Raises:
+        UserError: they share something, and nobody accepted it.
+    """
+    cases = [result.cases[0].case for result in results]
+    found = []
+    torn = shared([case.group for case in cases], [case.split for case in cases])
+    if torn:
+        told = [f"{group} in {' and '.join(torn[group])}" for group in torn]
+        noun = "group (patient, slide)" if len(torn) == 1 else "groups (patients, slides)"
+        found.append(_leak(f"{len(torn)} {noun}", told, [c for c in cases if c.group in torn]))
+    alike: dict[str, list[Case]] = {}
+    for case, result in zip(cases, results, strict=True):
+        if not result.constant and case.group not in torn:  # those are told already
+            alike.setdefault(case.image_sha256, []).append(case)
+    equal = [several for several in alike.values() if len({case.split for case in several}) > 1]
+    if equal:
+        told = [" = ".join(f"{case.image} ({case.split})" for case in several) for several in equal]
+        noun = "image is" if len(equal) == 1 else "images are"
+        twice = [case for several in equal for case in several]
+        found.append(_leak(f"{len(equal)} {noun} there twice,", told, twice))
+    sentence = "; ".join(found)
+    if sentence and leaks == "refused":
+        raise UserError(
+            f"leak: splits of {name} share what they should not: {sentence}. Scores would be too "
+            "good: put the cases of each into one split (`splits`, `group_pattern`), or say "
+            "`leaks: accepted` for this dataset in the study, which every report then tells."
+        )
+    return sentence
+
+
+def _leak(subject: str, examples: Sequence[str], cases: Sequence[Case]) -> str:
+    tests = sum(case.split == "test" for case in cases)
+    return f"{subject} in several splits ({some(examples)}), {tests} test images concerned"
+
+
+def _notes(
+    listing: Listing, splits: Sequence[str], results: Sequence[_Done], cutting: _Cutting
+) -> Iterator[str]:
+    """What a person should know before anything is trained."""
+    yield from hints.of_ids([source.id for source in listing], [s.group for s in listing], splits)
+    yield from hints.of_units(units([source.group for source in listing], splits))
+    yield from hints.of_borders([result.border for result in results])
+    padded = [source.id for source, result in zip(listing, results, strict=True) if result.padded]
+    if padded:
+        yield (
+            f"{len(padded)} of {len(listing)} images ({some(padded)}) are smaller than a tile of "
+            f"{cutting.tile} x {cutting.tile} pixels and are padded by their mirror image, which "
+            "is not scored."
+        )
+
+
+def _check_tiles(results: Sequence[_Done], name: str, cutting: _Cutting) -> None:
+    if cutting.tile is not None and not any(result.whole for result in results):
+        where = f", each shrunk to {cutting.shrink} pixels," if cutting.shrink else ""
+        raise UserError(
+            f"no image of {name}{where} is as large as a tile of {cutting.tile} x {cutting.tile} "
+            "pixels; choose a smaller `tile`."
+        )
 
 
 def _with_test_as_val(prepared: Sequence[_Prepared]) -> list[_Prepared]:
@@ -127,44 +241,19 @@ def _with_test_as_val(prepared: Sequence[_Prepared]) -> list[_Prepared]:
 
 
 def _stacked(
-    prepared: Sequence[_Prepared], name: str, cutting: _Cutting
+    prepared: Sequence[_Prepared],
 ) -> dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
     """Images and masks of each split; grey images among colour ones become RGB."""
     channels = max((each.image.shape[2] for each in prepared), default=1)
     arrays = {}
     for wanted in SPLITS:
         chosen = [each for each in prepared if each.case.split == wanted]
-        if not chosen:  # every split has images, so they were too small for a tile
-            where = f", each shrunk to {cutting.shrink} pixels," if cutting.shrink else ""
-            raise UserError(
-                f"no {wanted} image of {name}{where} is as large as a tile of {cutting.tile} x "
-                f"{cutting.tile} pixels; choose a smaller `tile`."
-            )
         images = [np.broadcast_to(each.image, (*each.mask.shape, channels)) for each in chosen]
         arrays[wanted] = np.stack(images), np.stack([each.mask for each in chosen])
     return arrays
 
 
-def _mapped(
-    work: partial[list[_Prepared]],
-    sources: Sequence[Source],
-    splits: Sequence[str],
-    processes: int,
-) -> Iterator[list[_Prepared]]:
-    """Results in the order of `sources`."""
-    if processes <= 1:
-        yield from map(work, sources, splits)
-        return
-    # Fresh interpreters ("spawn"): a forked child can deadlock on a lock that a thread held.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        try:
-            yield from pool.map(work, sources, splits, chunksize=8)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting) -> list[_Prepared]:
+def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting) -> _Done:
     """Decode one source, cut and resize it."""
     image, mask = plugins.member("format", kind, "load")(source)
     if image.shape[:2] != mask.shape:
@@ -172,46 +261,30 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
             f"the image of case {source.id!r} has {_size(image)} pixels, but its mask has "
             f"{_size(mask)}; image and mask of a case must have the same size."
         )
-    digests = _digest(source, "image", image), _digest(source, "mask", mask)
+    digests = digest_of(source, "image", image), digest_of(source, "mask", mask)
+    border, constant = hints.border_share(mask), bool((image == image[:1, :1]).all())
     height, width = mask.shape
     resize = _RESIZE[cutting.masks]
     if cutting.shrink is not None:
         image = resize_image(image, (cutting.shrink, cutting.shrink))
         mask = resize(mask, (cutting.shrink, cutting.shrink))
     side = (cutting.resolution, cutting.resolution)
+    step = cutting.stride if split == "train" else None
     prepared = []
-    for id, top, left, part, part_mask in _cut(source.id, image, mask, cutting, split):
+    padded = whole = False
+    for tile in tiles_of(image, mask, cutting.tile, step):
         if cutting.tile is not None:
-            height, width = part_mask.shape
-        small = resize(part_mask, side).astype(np.uint8)
+            height, width = tile.height, tile.width
+            padded |= (height, width) != (cutting.tile, cutting.tile)
+            whole |= (height, width) == (cutting.tile, cutting.tile)
+        place = "" if cutting.tile is None else f"_y{tile.top:03d}x{tile.left:03d}"
+        small = resize(tile.mask, side).astype(np.uint8)
         case = Case(
-            id, split, source.group, width, height, *digests, float(small.mean()),
-            source.id, top, left,
+            f"{source.id}{place}", split, source.group, width, height, *digests,
+            float(small.mean()), source.id, tile.top, tile.left,
         )  # fmt: skip
-        prepared.append(_Prepared(case, resize_image(part, side), small))
-    return prepared
-
-
-def _cut(
-    id: str, image: Image, mask: Mask, cutting: _Cutting, split: str
-) -> Iterator[tuple[str, int, int, Image, Mask]]:
-    """Id, top, left, image and mask of each tile, row by row; of the whole, if it is not cut."""
-    tile = cutting.tile
-    if tile is None:
-        yield id, 0, 0, image, mask
-        return
-    step = cutting.stride if cutting.stride is not None and split == "train" else tile
-    height, width = mask.shape
-    for top in range(0, height - tile + 1, step):
-        for left in range(0, width - tile + 1, step):
-            part = np.s_[top : top + tile, left : left + tile]
-            yield f"{id}_y{top:03d}x{left:03d}", top, left, image[part], mask[part]
-
-
-def _digest(source: Source, role: str, array: npt.NDArray[Any]) -> str:
-    path = source.payload.get(role)
-    content = path.read_bytes() if isinstance(path, Path) else array.tobytes()
-    return hashlib.sha256(content).hexdigest()
+        prepared.append(_Prepared(case, resize_image(tile.image, side), small))
+    return _Done(prepared, border, constant, padded, whole)
 
 
 def _size(array: npt.NDArray[Any]) -> str:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from noise2mask import files
 from noise2mask.data.splits import SPLITS as SPLITS
+from noise2mask.data.splits import units as count_units
 from noise2mask.errors import UserError
 
 FOREGROUND = "masks hold 1 for foreground and 0 for background"
@@ -59,6 +60,10 @@ class Manifest:
     `mean` and `std` are per channel over the training images, in units of [0, 1]. `digests` has
     one SHA-256 per split, over ids, groups and both array files; `digest` is over these three, so
     it does not depend on where the raw files lay.
+
+    `units` is the number of groups (patients, slides) of each split, which are independent of each
+    other; `leaks` says what splits share although they should not, "" if nothing: it was accepted
+    by the study. `notes` are sentences that a reader of scores should know.
     """
 
     dataset: str
@@ -70,6 +75,9 @@ class Manifest:
     std: tuple[float, ...]
     foreground: str
     counts: Mapping[str, int]
+    units: Mapping[str, int]
+    leaks: str
+    notes: tuple[str, ...]
     digests: Mapping[str, str]
     digest: str
     cases: tuple[Case, ...]
@@ -101,6 +109,9 @@ def write_dataset(
     dataset: str,
     kind: str,
     options: Mapping[str, Any],
+    units: Mapping[str, int] | None = None,
+    leaks: str = "",
+    notes: Sequence[str] = (),
 ) -> Manifest:
     """Write the arrays of all splits and then the manifest, each atomically.
 
@@ -109,8 +120,11 @@ def write_dataset(
         arrays: for each split its images (N, H, W, C) and masks (N, H, W).
         cases: one entry per row, in the order of the rows within each split.
         dataset: name of the dataset in the study.
-        kind: kind of dataset, the name of a module in ``noise2mask.datasets``.
+        kind: kind of dataset, the name of a module in ``noise2mask.data.formats``.
         options: all options that the cases depend on.
+        units: independent groups of each split; those of `cases` when absent.
+        leaks: what splits share, as a sentence.
+        notes: what a reader of scores should know.
     """
     digests = {}
     for split in SPLITS:
@@ -130,6 +144,9 @@ def write_dataset(
         std=std,
         foreground=FOREGROUND,
         counts={split: len(arrays[split][0]) for split in SPLITS},
+        units=dict(units or count_units([c.group for c in cases], [c.split for c in cases])),
+        leaks=leaks,
+        notes=tuple(notes),
         digests=digests,
         digest=hashlib.sha256("".join(digests[split] for split in SPLITS).encode()).hexdigest(),
         cases=tuple(cases),
@@ -169,8 +186,8 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_bytes())
         cases = tuple(Case(**case) for case in content.pop("cases"))
-        mean, std = tuple(content.pop("mean")), tuple(content.pop("std"))
-        return Manifest(**content, mean=mean, std=std, cases=cases)
+        mean, std, notes = (tuple(content.pop(key)) for key in ("mean", "std", "notes"))
+        return Manifest(**content, mean=mean, std=std, notes=notes, cases=cases)
     except FileNotFoundError as error:
         raise UserError(
             f"{folder} has no manifest.json, so it is no prepared dataset; prepare it first."

@@ -1,20 +1,44 @@
 """What every kind of dataset gives: its sources, cheaply, and each one's arrays on request.
 
-A kind is a module in this package with two functions at its top level::
+A kind is a module in ``formats/`` with two functions at its top level::
 
-    def sources(*, <options>) -> list[Source]                  ids, groups, splits; decodes nothing
+    def sources(*, <options>) -> Listing                       ids, groups, splits; decodes nothing
+                                                               (a plain list where no file is read)
     def load(source: Source) -> tuple[Image, Mask]             decodes one, in any process
+
+Where one file cannot say how it is to be read (which of two values is foreground), the whole set
+is asked; then the module has two more::
+
+    def survey(source: Source, images: bool = False) -> Facts  looks at one, in any process
+    def judged(listing: Listing, facts: Sequence[Facts]) -> Listing
+                                                               decides for all, or refuses
+    def described(listing: Listing, facts: Sequence[Facts]) -> list[str]
+                                                               what was decided, for a person
+
+A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+import multiprocessing
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from noise2mask import plugins
+from noise2mask.progress import Progress
+
 Image = npt.NDArray[np.uint8]  # (H, W, C), C is 1 (grey) or 3 (RGB)
 Mask = npt.NDArray[np.bool_]  # (H, W), True is foreground
+
+FEW = 3  # examples that a sentence names
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -32,3 +56,173 @@ class Source:
     group: str
     split: str | None
     payload: Mapping[str, Any]
+
+
+class Listing(list[Source]):
+    """The sources of a dataset, and what was met on the way to them.
+
+    Attributes:
+        unused: what lies there and is not used, by the reason, e.g. ``{"of a suffix that is not
+            read": ("images/a.xyz",)}``.
+        tables: files that said something of the cases, as a CSV of splits does.
+        notes: sentences about decisions that a person may want to know.
+    """
+
+    def __init__(
+        self,
+        sources: Iterable[Source],
+        *,
+        unused: Mapping[str, Sequence[str]] | None = None,
+        tables: Sequence[Path] = (),
+        notes: Sequence[str] = (),
+    ):
+        super().__init__(sources)
+        self.unused = {reason: tuple(names) for reason, names in (unused or {}).items() if names}
+        self.tables = tuple(tables)
+        self.notes = tuple(notes)
+
+    def with_sources(self, sources: Iterable[Source], *notes: str) -> "Listing":
+        """Other sources, and more notes, with all the rest as it is."""
+        return Listing(sources, unused=self.unused, tables=self.tables, notes=(*self.notes, *notes))
+
+    def files(self) -> list[Path]:
+        """Every file that the sources name, and the tables, each once, sorted."""
+        named = (path for source in self for path in _paths(source.payload.values()))
+        return sorted({*named, *self.tables})
+
+    def sentences(self) -> list[str]:
+        """What a person should know of the listing: what is not used, and the notes."""
+        return [*(not_used(reason, names) for reason, names in self.unused.items()), *self.notes]
+
+
+def _paths(values: Iterable[Any]) -> Iterator[Path]:
+    for value in values:
+        if isinstance(value, Path):
+            yield value
+        elif isinstance(value, tuple | list):
+            yield from _paths(value)
+
+
+def not_used(reason: str, names: Sequence[str]) -> str:
+    """The sentence for what lies beside the cases."""
+    lead = "1 entry is" if len(names) == 1 else f"{len(names)} entries are"
+    return f"{lead} not used, {reason}: {some(names)}."
+
+
+def some(names: Sequence[str], few: int = FEW) -> str:
+    """The first few names: ``a, b, c and 7 more``."""
+    rest = len(names) - few
+    return ", ".join(names[:few]) + (f" and {rest} more" if rest > 0 else "")
+
+
+# Asking a kind --------------------------------------------------------------------------------
+
+
+def listed(kind: str, options: Mapping[str, Any]) -> Listing:
+    """The sources of a dataset, sorted by id, one spelling for each group.
+
+    Raises:
+        UserError: the raw data do not have the promised form.
+    """
+    listing: Listing = plugins.member("format", kind)(**options)
+    listing = listing if isinstance(listing, Listing) else Listing(listing)
+    ordered = sorted(listing, key=lambda source: source.id)
+    spelling, note = one_spelling([source.group for source in ordered])
+    renamed = [
+        source if source.group == group else replace(source, group=group)
+        for source, group in zip(ordered, spelling, strict=True)
+    ]
+    return listing.with_sources(renamed, *note)
+
+
+def one_spelling(groups: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Groups without blanks about them, and one spelling of those that differ in case alone.
+
+    ``P1``, ``P1 `` and ``p1`` are one patient: taking two for one leaks nothing, the other way
+    round does.
+
+    Returns:
+        The groups, and a sentence if several spellings became one.
+    """
+    spellings: dict[str, set[str]] = {}
+    for group in groups:
+        spellings.setdefault(_folded(group), set()).add(group)
+    chosen = {key: min(known).strip() for key, known in spellings.items()}
+    told = [
+        " = ".join(repr(name) for name in sorted(known))
+        for known in spellings.values()
+        if len(known) > 1
+    ]
+    note = f"spellings of groups that differ in case or blanks are taken as one: {some(told)}."
+    return [chosen[_folded(group)] for group in groups], [note] if told else []
+
+
+def _folded(group: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", group).casefold().split())
+
+
+def decided(kind: str, listing: Listing, facts: Sequence[Any]) -> Listing:
+    """The listing with what the whole set says of how each source is read.
+
+    Args:
+        kind: of the dataset.
+        listing: its sources.
+        facts: what :func:`surveyed` gave for each.
+
+    Raises:
+        UserError: the files can be read in two ways; both are named.
+    """
+    judge = function_of(kind, "judged")
+    result: Listing = listing if judge is None else judge(listing, facts)
+    return result
+
+
+def surveyed(kind: str, listing: Listing, label: str, processes: int) -> list[Any]:
+    """What :func:`decided` needs of each source; an empty list of kinds that decide alone.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    survey = function_of(kind, "survey")
+    if survey is None:
+        return []
+    progress = Progress(label, len(listing))
+    facts = []
+    for done, fact in enumerate(mapped(survey, listing, processes), start=1):
+        facts.append(fact)
+        progress.update(done)
+    return facts
+
+
+def function_of(kind: str, name: str) -> Any:
+    """Another function of a kind's module, None if it has none of this name."""
+    try:
+        return plugins.member("format", kind, name)
+    except AttributeError:
+        return None
+
+
+# Working on many ------------------------------------------------------------------------------
+
+
+def mapped(
+    work: Callable[..., _Result], items: Sequence[_Item], processes: int, *more: Sequence[Any]
+) -> Iterator[_Result]:
+    """Results in the order of `items`, from several processes."""
+    if processes <= 1:
+        yield from map(work, items, *more)
+        return
+    # Fresh interpreters ("spawn"): a forked child can deadlock on a lock that a thread held.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        try:
+            yield from pool.map(work, items, *more, chunksize=8)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def digest_of(source: Source, role: str, array: npt.NDArray[Any]) -> str:
+    """SHA-256 of the file of a source's "image" or "mask", of the array where it has no file."""
+    path = source.payload.get(role)
+    content = path.read_bytes() if isinstance(path, Path) else array.tobytes()
+    return hashlib.sha256(content).hexdigest()

@@ -58,7 +58,12 @@ def split_groups(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[
 
 
 def assign_splits(
-    groups: Sequence[str], official: Sequence[str | None], shares: Mapping[str, float]
+    groups: Sequence[str],
+    official: Sequence[str | None],
+    shares: Mapping[str, float],
+    *,
+    leaks_accepted: bool = False,
+    ids: Sequence[str] = (),
 ) -> list[str]:
     """The split of each case, the official one where there is one.
 
@@ -69,6 +74,9 @@ def assign_splits(
         groups: group of each case.
         official: official split of each case, or None.
         shares: share of each split in :data:`SPLITS`.
+        leaks_accepted: official splits may divide groups, and where there are fewer groups than
+            splits, the cases are split instead of the groups.
+        ids: id of each case, needed for that.
 
     Raises:
         UserError: some cases have a split and some have none, a split is unknown or empty, or
@@ -83,20 +91,45 @@ def assign_splits(
     if unknown := sorted(given - set(SPLITS)):
         raise UserError(f"the split {unknown[0]!r} is unknown; the splits are {', '.join(SPLITS)}.")
     if not given:
-        split_of = split_groups(_sizes(groups), {name: shares[name] for name in SPLITS})
-        return [split_of[group] for group in groups]
+        kept = list(ids) if leaks_accepted and len(set(groups)) < len(SPLITS) else groups
+        split_of = split_groups(_sizes(kept), {name: shares[name] for name in SPLITS})
+        return [split_of[group] for group in kept]
     if missing := [name for name in ("train", "test") if name not in given]:
         raise UserError(
             f"the given splits have no {missing[0]} case; each of train and test needs at least "
             "one (val is taken from train when it is not given)."
         )
     splits = [str(split) for split in official]
-    _check_whole_groups(groups, splits)
+    if not leaks_accepted:
+        _check_whole_groups(groups, splits)
     if "val" not in given:
         inside = [group for group, split in zip(groups, splits, strict=True) if split == "train"]
         carved = split_groups(_sizes(inside), {name: shares[name] for name in ("train", "val")})
-        splits = [carved.get(group, split) for group, split in zip(groups, splits, strict=True)]
+        splits = [
+            carved[group] if split == "train" else split
+            for group, split in zip(groups, splits, strict=True)
+        ]
     return splits
+
+
+def units(groups: Sequence[str], splits: Sequence[str]) -> dict[str, int]:
+    """Number of groups in each split: of cases that are independent of each other."""
+    return {
+        name: len({group for group, split in zip(groups, splits, strict=True) if split == name})
+        for name in SPLITS
+    }
+
+
+def shared(keys: Sequence[str], splits: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Groups, or other things that tell cases apart, that lie in several splits, and in which."""
+    where: dict[str, set[str]] = {}
+    for key, split in zip(keys, splits, strict=True):
+        where.setdefault(key, set()).add(split)
+    return {
+        key: tuple(name for name in SPLITS if name in several)
+        for key, several in where.items()
+        if len(several) > 1
+    }
 
 
 def _check_whole_groups(groups: Sequence[str], splits: Sequence[str]) -> None:

@@ -5,8 +5,8 @@ together again first, and ``case`` in the tables is the id of the image.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import pandas as pd
 
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.tiles import Place, joined
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
 from noise2mask.sampling.draws import open_draws
@@ -143,32 +144,28 @@ def whole_images(split: Split, probabilities: Probabilities) -> Iterator[WholeIm
     """Put the tiles of each raw image together; an image that was not cut stays as it is.
 
     Args:
-        split: prepared cases of val or test, whose tiles do not overlap.
+        split: prepared cases of val or test; where the tiles of an image overlap, the later one
+            counts.
         probabilities: P(foreground) of each case, (cases, H, W).
 
     Yields:
-        Id of the raw image, its probabilities and its mask, both (rows * H, columns * W) of the
-        grid of its tiles; in the order of the images' first cases.
+        Id of the raw image, its probabilities and its mask, both of the size of the image at its
+        tiles' resolution, without what was padded; in the order of the images' first cases.
     """
+    tile = split.manifest.options.get("tile")
+    if tile is None:
+        for id, probability, mask in zip(split.ids, probabilities, split.masks, strict=True):
+            yield id, probability, mask.astype(bool)
+        return
     case_of = {case.id: case for case in split.manifest.cases}
-    places: dict[str, list[tuple[int, int, int]]] = {}
+    numbers: dict[str, list[int]] = {}
     for number, id in enumerate(split.ids):
-        case = case_of[id]
-        place = number, case.top // case.height, case.left // case.width
-        places.setdefault(case.image, []).append(place)
-    for image, tiles in places.items():
-        yield image, _together(probabilities, tiles), _together(split.masks, tiles).astype(bool)
-
-
-def _together(squares: npt.NDArray[Any], tiles: list[tuple[int, int, int]]) -> npt.NDArray[Any]:
-    """One array of some of the `squares` (N, H, W), each given by its number, row and column."""
-    _, height, width = squares.shape
-    rows, columns = (1 + max(tile[axis] for tile in tiles) for axis in (1, 2))
-    whole = np.empty((rows * height, columns * width), squares.dtype)
-    for number, row, column in tiles:
-        place = np.s_[row * height : (row + 1) * height, column * width : (column + 1) * width]
-        whole[place] = squares[number]
-    return whole
+        numbers.setdefault(case_of[id].image, []).append(number)
+    for image, own in numbers.items():
+        cases = [case_of[split.ids[number]] for number in own]
+        places = [Place(case.top, case.left, case.height, case.width) for case in cases]
+        whole = partial(joined, numbers=own, places=places, side=tile)
+        yield image, whole(probabilities), whole(split.masks).astype(bool)
 
 
 def score(

@@ -17,17 +17,16 @@ from noise2mask.data.prepared import read_manifest
 from noise2mask.errors import UserError
 from noise2mask.files import said_by_run
 from noise2mask.study.code_hash import (
-    baseline_code,
     baseline_entries,
     code_behind,
     entry_hash,
+    hash_code,
     measuring_entries,
     metric_entries,
     preparation_entries,
     reading_entries,
     sampling_entries,
     scoring_entries,
-    training_code,
     training_entries,
     versions,
 )
@@ -290,7 +289,7 @@ def _trained(
         run=run["digest"],
         code=run["code"],
         part=part,
-        current=run["code"] == training_code(settings),
+        current=run["code"] == hash_code(*training_entries(settings)),
         versions=run["versions"] if run["versions"] != versions() else {},
         samplers=samplers,
     )
@@ -312,7 +311,7 @@ def _compared(
         run=run["digest"],
         code=run["code"],
         part=part,
-        current=run["code"] == baseline_code(entry),
+        current=run["code"] == hash_code(*baseline_entries(entry)),
         versions=run["versions"] if run["versions"] != versions() else {},
         samplers=drawn if (folder / PREDICTION / "metrics.csv").exists() else {},
     )

@@ -28,7 +28,7 @@ from noise2mask.progress import Progress
 from noise2mask.sampling.draws import Draws, save_draws
 from noise2mask.sampling.tta import unview, view
 from noise2mask.seeds import seed_of
-from noise2mask.study.code_hash import sampling_code
+from noise2mask.study.code_hash import hash_code, sampling_entries
 from noise2mask.study.schema import RunSettings, Sampler, digest
 from noise2mask.training.augment import standardise
 from noise2mask.training.run import Run, load_run, process_of
@@ -87,7 +87,7 @@ def sample(
         )
     split = open_split(data, cases, purpose="evaluation")
     check_same_data(trained.run, split)
-    code = sampling_code(trained.run.settings, sampler)
+    code = hash_code(*sampling_entries(trained.run.settings, sampler))
     parts = work / digest([trained.run.identity(), sampler.model_dump(mode="json"), code])
     at_once = max(1, batch // sampler.draws)
     progress = Progress(f"sampling {trained.run.settings.title()}", len(split.ids))

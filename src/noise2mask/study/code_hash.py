@@ -2,13 +2,18 @@
 
 Snakemake sees changed inputs, parameters and rule text, not an edited module behind a command.
 Each rule therefore carries a hash (:func:`hash_code`) of the code that it runs as a parameter.
+
+An entry says where code starts: ``training.train`` or ``networks.segdiff`` (a module of this
+package), ``diffusion.samplers:ddim`` (one function and what it needs of its module), with an @
+before it the same of another package, where a plug-in is, or ``report/report.md.j2`` (a file that
+is no code).
 """
 
 import ast
-import copy
 import hashlib
 import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 
@@ -22,36 +27,132 @@ _OUTSIDE = {
     "plugins", "cli", "errors", "progress", "files", "study.code_hash", "study.load", "study.plan",
     "study.schema",
 }  # fmt: skip
+_ADAPTED = "analysis.fingerprints.adapted_schedule:resolve_settings"
+# Fields of a syntax tree that say nothing, or that another version of Python has not.
+_SILENT = {"ctx", "kind", "type_comment", "type_ignores", "type_params"}
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a hash takes from a statement at the top of a module.
+
+    Attributes:
+        defines: names that it binds.
+        uses: names in it.
+        imports: entries that it brings, at any depth, from packages whose code is hashed.
+        text: its syntax tree; nothing of where the code that it imports lives.
+        is_import: it is an import of one of these packages.
+    """
+
+    defines: frozenset[str]
+    uses: frozenset[str]
+    imports: frozenset[str]
+    text: str
+    is_import: bool
 
 
 @cache
-def _tree(module: str) -> ast.Module | None:
-    """A module's syntax tree, or None if the package has no such module.
+def _statements(module: str) -> tuple[Statement, ...] | None:
+    """The statements of a module, None if there is no such module.
 
     Docstrings are left out, and each imported name gets a statement of its own, so that a
     function is not charged with what its neighbours import.
     """
-    path = plugins.path_of(module)
-    if not module or not path.is_file():
+    path = plugins.path_of(module) if module.removeprefix("@") else None
+    if path is None or not path.is_file():
         return None
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and node.body
-            and isinstance(node.body[0], ast.Expr)
-            and isinstance(node.body[0].value, ast.Constant)
-            and isinstance(node.body[0].value.value, str)
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    tree.body = [single for statement in tree.body for single in _single_imports(statement)]
-    return tree
+    single = [part for statement in tree.body for part in _single_imports(statement)]
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (home := _home(node, module)) is not None
+        for alias in node.names
+        if _exists(f"{home}.{alias.name}".lstrip("."))
+    }
+    return tuple(_statement(part, module, modules) for part in _without_docstring(single))
 
 
 def _single_imports(statement: ast.stmt) -> list[ast.stmt]:
     if not isinstance(statement, ast.ImportFrom):
         return [statement]
     return [ast.ImportFrom(statement.module, [alias], statement.level) for alias in statement.names]
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    text = first.value if isinstance(first, ast.Expr) else None
+    if isinstance(text, ast.Constant) and isinstance(text.value, str):
+        return body[1:]
+    return body
+
+
+def _statement(statement: ast.stmt, module: str, modules: set[str]) -> Statement:
+    reading = _Reading(module, modules)
+    reading.read(statement)
+    return Statement(
+        frozenset(_defined(statement)),
+        frozenset(reading.uses),
+        frozenset(reading.imports),
+        " ".join(reading.words),
+        isinstance(statement, ast.ImportFrom) and _home(statement, module) is not None,
+    )
+
+
+class _Reading:
+    """What a piece of syntax means, wherever the code that it uses lives, and whatever Python.
+
+    What an import of a hashed package brings is hashed itself, so neither the module nor the name
+    under which a module is imported counts; the name of a function does, and its alias.
+    """
+
+    def __init__(self, module: str, modules: set[str]):
+        self.module, self.modules = module, modules
+        self.words: list[str] = []
+        self.imports: set[str] = set()
+        self.uses: set[str] = set()
+
+    def read(self, node: object) -> None:
+        """Take in a node, a list of nodes or a plain value."""
+        if isinstance(node, ast.Name):
+            self.uses.add(node.id)
+            self.words.append("<module>" if node.id in self.modules else node.id)
+        elif isinstance(node, ast.ImportFrom) and (home := _home(node, self.module)) is not None:
+            for alias in node.names:
+                self._import(home, alias)
+        elif isinstance(node, ast.AST):
+            self._fields(node)
+        elif isinstance(node, list):
+            self.words.append("[")
+            for part in node:
+                self.read(part)
+            self.words.append("]")
+        else:
+            self.words.append(repr(node))
+
+    def _import(self, home: str, alias: ast.alias) -> None:
+        inside = f"{home}.{alias.name}".lstrip(".")
+        found = inside if _exists(inside) else f"{home}:{alias.name}"
+        if _counts(found.partition(":")[0]):
+            self.imports.add(found)
+        if (alias.asname or alias.name) not in self.modules:
+            self.words.append(f"import {alias.name} as {alias.asname}")
+
+    def _fields(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            homes = (_named(alias.name, self.module) for alias in node.names)
+            self.imports |= {home for home in homes if home is not None and _counts(home)}
+        self.words.append(type(node).__name__)
+        for field in node._fields:
+            value = getattr(node, field, None)
+            if value is None or value == [] or field in _SILENT:
+                continue
+            if field == "body" and isinstance(node, ast.ClassDef | ast.FunctionDef):
+                value = _without_docstring(value)
+            if field == "values" and isinstance(node, ast.JoinedStr):  # some Pythons add nothings
+                value = [part for part in value if getattr(part, "value", None) != ""]
+            self.words.append(field)
+            self.read(value)
 
 
 def _defined(statement: ast.stmt) -> set[str]:
@@ -64,141 +165,113 @@ def _defined(statement: ast.stmt) -> set[str]:
     return {node.id for node in stored if isinstance(node.ctx, ast.Store)}
 
 
+def _home(node: ast.ImportFrom, module: str) -> str | None:
+    """The module that names are imported from, see :func:`_named`."""
+    if not node.level:
+        return _named(node.module or "", module)
+    above = module.removeprefix("@").split(".")[: -node.level]
+    return _named(".".join([*above, *([node.module] if node.module else [])]), module)
+
+
+def _named(imported: str, module: str) -> str | None:
+    """An imported module as entries name it; None if it is of a package whose code is not hashed.
+
+    Hashed is this package, and of a plug-in from outside the package that it belongs to.
+    """
+    top = imported.partition(".")[0]
+    if top == "noise2mask":
+        return imported.removeprefix("noise2mask").removeprefix(".")
+    own = module.startswith("@") and top == module[1:].partition(".")[0]
+    return f"@{imported}" if own else None
+
+
 @cache
-def _statements(entry: str) -> tuple[ast.stmt, ...]:
+def _exists(module: str) -> bool:
+    return bool(module.removeprefix("@")) and plugins.path_of(module).is_file()
+
+
+def _counts(module: str) -> bool:
+    return module not in _OUTSIDE and _exists(module)
+
+
+@cache
+def _needed(entry: str) -> tuple[Statement, ...]:
     """Top-level statements behind ``module`` (all) or ``module:function`` (those it needs)."""
     module, _, function = entry.partition(":")
-    tree = _tree(module)
-    if tree is None:
-        raise ModuleNotFoundError(f"noise2mask has no module '{module}'")
+    statements = _statements(module)
+    if statements is None:
+        where = "there is" if module.startswith("@") else "noise2mask has"
+        raise ModuleNotFoundError(f"{where} no module '{module.removeprefix('@')}'")
     if not function:
-        return tuple(tree.body)
-    needed, used = {function}, [False] * len(tree.body)
+        return statements
+    needed, used = {function}, [False] * len(statements)
     while True:
         fresh = [
             index
-            for index, statement in enumerate(tree.body)
-            if not used[index] and _defined(statement) & needed
+            for index, statement in enumerate(statements)
+            if not used[index] and statement.defines & needed
         ]
         if not fresh:
             break
         for index in fresh:
             used[index] = True
-            names = (node for node in ast.walk(tree.body[index]) if isinstance(node, ast.Name))
-            needed |= {node.id for node in names}
+            needed |= statements[index].uses
     if not any(used):
-        raise AttributeError(f"noise2mask.{module} has no function '{function}'")
-    return tuple(statement for statement, use in zip(tree.body, used, strict=True) if use)
-
-
-def _imported(statements: Iterable[ast.stmt]) -> set[str]:
-    """Entries that statements import from this package, at any depth."""
-    found = set()
-    for statement in statements:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Import):
-                found |= {_relative(alias.name) for alias in node.names if _ours(alias.name)}
-            elif isinstance(node, ast.ImportFrom) and node.module and _ours(node.module):
-                module = _relative(node.module)
-                for alias in node.names:
-                    inside = f"{module}.{alias.name}".lstrip(".")
-                    found.add(inside if _tree(inside) is not None else f"{module}:{alias.name}")
-    return {
-        entry
-        for entry in found
-        if entry.partition(":")[0] not in _OUTSIDE and _tree(entry.partition(":")[0]) is not None
-    }
-
-
-def _ours(module: str) -> bool:
-    return module.partition(".")[0] == "noise2mask"
-
-
-def _relative(module: str) -> str:
-    """A dotted name relative to this package; empty for the package itself."""
-    return module.removeprefix("noise2mask").removeprefix(".")
+        raise AttributeError(f"{module} has no function '{function}'")
+    return tuple(statement for statement, use in zip(statements, used, strict=True) if use)
 
 
 def code_behind(*entries: str) -> tuple[str, ...]:
-    """Sorted entries reached from `entries` by imports within the package, themselves included.
-
-    Args:
-        entries: ``training``, ``networks.segdiff`` (a whole module) or
-            ``diffusion.samplers:ddim`` (one function and what it needs of its module).
+    """Sorted entries reached from `entries` by imports of hashed packages, themselves included.
 
     Raises:
-        ModuleNotFoundError: an entry names no module of this package.
+        ModuleNotFoundError: an entry names no module.
         AttributeError: an entry names no function of its module.
     """
-    reached: set[str] = set()
-    waiting = list(entries)
+    reached = {entry for entry in entries if "/" in entry}
+    waiting = [entry for entry in entries if entry not in reached]
     while waiting:
         entry = waiting.pop()
         if entry not in reached:
             reached.add(entry)
-            waiting.extend(_imported(_statements(entry)))
+            waiting += [found for statement in _needed(entry) for found in statement.imports]
     return tuple(sorted(reached))
 
 
-class _WithoutHomes(ast.NodeTransformer):
-    """What code means, wherever the code that it uses lives.
-
-    What an import of this package brings is hashed itself, so neither the module nor the name
-    under which a module is imported counts; the name of a function does, and its alias.
-    """
-
-    def __init__(self, statements: Iterable[ast.stmt]):
-        self.modules = {
-            alias.asname or alias.name
-            for statement in statements
-            for node in ast.walk(statement)
-            if isinstance(node, ast.ImportFrom) and node.module and _ours(node.module)
-            for alias in node.names
-            if _tree(f"{_relative(node.module)}.{alias.name}".lstrip(".")) is not None
-        }
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.stmt:
-        if not node.module or not _ours(node.module):
-            return node
-        named = [
-            f"{alias.name} as {alias.asname}"
-            for alias in node.names
-            if (alias.asname or alias.name) not in self.modules
-        ]
-        return ast.Expr(ast.Constant(", ".join(named)))
-
-    def visit_Name(self, node: ast.Name) -> ast.Name:
-        return ast.Name("<module>", node.ctx) if node.id in self.modules else node
+@cache
+def entry_hash(entry: str) -> str:
+    """Short hash of what one entry itself says, without what it imports."""
+    return hashlib.sha256(_meaning(entry).encode()).hexdigest()[:12]
 
 
 @cache
 def _meaning(entry: str) -> str:
-    """The syntax tree of an entry as text; its imports sorted, as their order says nothing."""
-    statements = _statements(entry)
-    plain = _WithoutHomes(statements)
-    told = [
-        (isinstance(statement, ast.ImportFrom), ast.dump(plain.visit(copy.deepcopy(statement))))
-        for statement in statements
-    ]
-    imported = sorted({text for is_import, text in told if is_import})
-    return "\n".join([*imported, *(text for is_import, text in told if not is_import)])
+    """The syntax of an entry as text; its imports sorted, as their order says nothing."""
+    if "/" in entry:
+        return (plugins.PACKAGE / entry).read_text(encoding="utf-8")
+    statements = _needed(entry)
+    imported = sorted({statement.text for statement in statements if statement.is_import})
+    rest = [statement.text for statement in statements if not statement.is_import]
+    return "\n".join([*imported, *rest])
 
 
 @cache
 def hash_code(*entries: str) -> str:
-    """Short hash over the meaning of `entries` and of the package code that they import.
+    """Short hash over the meaning of `entries` and of the code that they import.
 
-    Editing a comment or a docstring changes nothing; editing a shared block changes the
-    hash of all that use it, and of nothing else; a new sampler changes no other's. Moving
-    code to another module changes nothing either: names of modules are not hashed.
+    Editing a comment or a docstring changes nothing; editing a shared block changes the hash of
+    all that use it, and of nothing else; a new sampler changes no other's. Moving code to another
+    module changes nothing either, as names of modules are not hashed, nor does another version of
+    Python.
     """
     meanings = {_meaning(entry) for entry in code_behind(*entries)}
     return hashlib.sha256("\n".join(sorted(meanings)).encode()).hexdigest()[:16]
 
 
-def entry_hash(entry: str) -> str:
-    """Short hash of what one entry itself says, without what it imports."""
-    return hashlib.sha256(_meaning(entry).encode()).hexdigest()[:12]
+def forget() -> None:
+    """Read all code anew when it is asked for again."""
+    for known in (_statements, _exists, _needed, _meaning, entry_hash, hash_code):
+        known.cache_clear()
 
 
 def preparation_entries(dataset: Dataset) -> tuple[str, ...]:
@@ -215,11 +288,7 @@ def training_entries(settings: RunSettings) -> tuple[str, ...]:
         plugins.entry("mode", settings.mode),
         plugins.entry("schedule", diffusion.schedule.name),
         plugins.entry("weighting", diffusion.weighting.name),
-        *(
-            ["analysis.fingerprints.adapted_schedule:resolve_settings"]
-            if needs_data(diffusion)
-            else []
-        ),
+        *([_ADAPTED] if needs_data(diffusion) else []),
     )
 
 
@@ -263,6 +332,11 @@ def scoring_entries(fusion: str) -> tuple[str, ...]:
     return ("evaluation.score", plugins.entry("fusion", fusion))
 
 
+def evaluation_entries(evaluation: Evaluation, fusion: str) -> tuple[str, ...]:
+    """Where the code behind the scores of a study starts, its metrics among it."""
+    return (*scoring_entries(fusion), *metric_entries(evaluation).values())
+
+
 def metric_entries(evaluation: Evaluation) -> dict[str, str]:
     """The function behind each metric."""
     return {name: plugins.entry("metric", name) for name in evaluation.metrics} | {
@@ -270,63 +344,30 @@ def metric_entries(evaluation: Evaluation) -> dict[str, str]:
     }
 
 
-def preparation_code(dataset: Dataset) -> str:
-    """Hash of the code behind a prepared dataset."""
-    return hash_code(*preparation_entries(dataset))
+FINGERPRINT = "analysis.fingerprints.fingerprint:write_fingerprint"
+"""Where the code behind the fingerprint of a dataset starts."""
 
 
-def training_code(settings: RunSettings) -> str:
-    """Hash of the code behind one training."""
-    return hash_code(*training_entries(settings))
-
-
-def sampling_code(settings: RunSettings, sampler: Sampler) -> str:
-    """Hash of the code behind one sampling."""
-    return hash_code(*sampling_entries(settings, sampler))
-
-
-def measuring_code(runs: Iterable[RunSettings]) -> str:
-    """Hash of the code behind the loss of several trainings along the noise axis."""
-    return hash_code(*measuring_entries(runs))
-
-
-def describing_code() -> str:
-    """Hash of the code behind the fingerprint of a dataset."""
-    return hash_code("analysis.fingerprints.fingerprint:write_fingerprint")
-
-
-def evaluation_code(evaluation: Evaluation, fusion: str | None = None) -> str:
-    """Hash of the code behind the scores, with the fusion of a reading if it has one."""
-    metrics = metric_entries(evaluation).values()
-    return hash_code(*scoring_entries(fusion or evaluation.fusion), *metrics)
-
-
-def reading_code(fusion: str) -> str:
-    """Hash of the code behind a reading."""
-    return hash_code(*reading_entries(fusion))
-
-
-def costing_code(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> str:
-    """Hash of the code behind the costs of several trainings."""
+def costing_entries(runs: Iterable[RunSettings], samplers: Iterable[Sampler]) -> tuple[str, ...]:
+    """Where the code behind the costs of several trainings starts."""
     named = {plugins.entry("sampler", sampler.sampler) for sampler in samplers}
-    return hash_code("evaluation.cost", *measuring_entries(runs)[1:], *sorted(named))
+    return ("evaluation.cost", *measuring_entries(runs)[1:], *sorted(named))
 
 
-def baseline_code(baseline: Baseline) -> str:
-    """Hash of our code behind a baseline."""
-    return hash_code(*baseline_entries(baseline))
+def growing_entries(dataset: Dataset) -> tuple[str, ...]:
+    """Where the code behind the growth of a dataset's masks starts."""
+    return ("analysis.fingerprints.grown:write_grown", *preparation_entries(dataset))
 
 
-def report_code() -> str:
-    """Hash of the code behind tables, figures and text, and of the templates that it fills."""
+def report_entries() -> tuple[str, ...]:
+    """Where the code behind tables, figures and text starts, and the templates that it fills."""
     figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
-    parts = [hash_code("report.build", *figures).encode()]
-    folder = plugins.PACKAGE / "report"
-    for path in sorted(
-        path for ending in ("j2", "css", "js") for path in folder.rglob(f"*.{ending}")
-    ):
-        parts.append(path.read_bytes())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    templates = [
+        path.relative_to(plugins.PACKAGE).as_posix()
+        for ending in ("j2", "css", "js")
+        for path in (plugins.PACKAGE / "report").rglob(f"*.{ending}")
+    ]
+    return ("report.build", *figures, *sorted(templates))
 
 
 MACHINE = ("cpu", "blas")

@@ -22,6 +22,7 @@ Mistakes = dict[str, str]
 
 _AWAITED = "{data}"
 _CHOICE = ("only", "without")
+_KNOWN = "known"
 _SHARED = tuple(
     field for field in Dataset.model_fields if field not in {"title", "named", "stands_for"}
 )
@@ -31,11 +32,12 @@ def expanded(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
     """A study's document with every dataset of its folder of datasets written out.
 
     Fields of ``folders``: `root`; `only` and `without`, lists of names; `kind` (folder), and the
-    other fields that all the datasets share. A dataset's name is that of its sub-folder in lower
-    case with underscores for what is neither letter nor digit, its title the sub-folder's name
-    with blanks for underscores, its option `root` the sub-folder. Those found come first, sorted
-    by name; an entry of ``datasets`` without `kind` and `named` only changes one that is found,
-    and goes with it if `only` or `without` leave it out.
+    other fields that all the datasets share; `known`, fields of single datasets by their names, for
+    folders that may be there (how their names tell the patient). A dataset's name is that of its
+    sub-folder in lower case with underscores for what is neither letter nor digit, its title the
+    sub-folder's name with blanks for underscores, its option `root` the sub-folder. Those found
+    come first, sorted by name; an entry of ``datasets`` without `kind` and `named` only changes one
+    that is found, and goes with it if `only` or `without` leave it out.
 
     While `root` still holds ``{data}``, or is wrong, nobody knows what is there. Then the names
     that the study mentions become datasets at ``<root>/<name>``, or `data` if it mentions none, so
@@ -80,13 +82,15 @@ def valid_name(folder: str) -> str:
 
 def _mistakes_in_shape(given: Document) -> Mistakes:
     mistakes: Mistakes = {}
-    fields = ["root", *_CHOICE, *_SHARED]
+    fields = ["root", *_CHOICE, _KNOWN, *_SHARED]
     for field, value in given.items():
         place = f"folders.{field}"
         if field not in fields:
             mistakes[place] = unknown(str(field), "field", fields)
         elif field in _CHOICE and not _is_names(value):
             mistakes[place] = f"must be a list of names of datasets, got {value!r}"
+        elif field == _KNOWN and value != _known(given):
+            mistakes[place] = f"must map names of datasets to fields of theirs, got {value!r}"
         elif field == "options" and not isinstance(value, dict):
             mistakes[place] = f"must be a mapping, got {value!r}"
         elif field == "options" and "root" in value:
@@ -96,13 +100,22 @@ def _mistakes_in_shape(given: Document) -> Mistakes:
     return mistakes
 
 
+def _known(given: Document) -> dict[str, Document]:
+    """What is known of single datasets, {} if it is not written as it must be."""
+    known = given.get(_KNOWN)
+    if not isinstance(known, dict):
+        return {}
+    whole = all(isinstance(k, str) and isinstance(fields, dict) for k, fields in known.items())
+    return known if whole else {}
+
+
 def _is_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _found(given: Document) -> tuple[dict[str, str] | None, Mistakes]:
     """Name of each dataset to the name of its sub-folder, sorted; None if there is nothing."""
-    root = Path(given["root"])
+    root = Path(given["root"]).expanduser()
     if not root.is_dir():
         return None, {"folders.root": f"the folder {root} does not exist; correct it"}
     # Other kinds have options of these names too, with another meaning.
@@ -154,7 +167,7 @@ def _mistakes_in_written(written: Document, found: Mapping[str, str], root: str)
 
 def _mentioned(document: Mapping[str, Any], given: Document, written: Document) -> list[str]:
     """Names that the study uses of datasets that nobody knows yet."""
-    lists: list[Any] = [list(written), given.get("only")]
+    lists: list[Any] = [list(written), list(_known(given)), given.get("only")]
     overrides = document.get("overrides")
     for entry in overrides if isinstance(overrides, list) else ():
         lists.append(entry.get("datasets") if isinstance(entry, dict) else None)
@@ -170,13 +183,14 @@ def _merged_in(
 ) -> Document:
     """The datasets of the study: those chosen, changed by what is written, then the others."""
     shared = {"kind": "folder", **{field: given[field] for field in _SHARED if field in given}}
-    options = shared.get("options")
+    options, known = shared.get("options"), _known(given)
     datasets: Document = {}
     for name in chosen:
         own, folder = written.get(name, {}), found.get(name, name)
         root = {"root": str(Path(given["root"]) / folder)}
         everything = {**root, **options} if isinstance(options, dict) else root
         entry = {**shared, "title": folder.replace("_", " "), "options": everything}
+        entry = merged(entry, known.get(name, {}))
         from_table = not isinstance(own, dict) or "named" in own
         datasets[name] = own if from_table else merged(entry, own)
     whole = {name: entry for name, entry in written.items() if _is_whole(entry)}

@@ -64,6 +64,11 @@ def described_folder(study: str, dataset: str) -> Path:
     return RESULTS / study / dataset / "fingerprint"
 
 
+def grown_file(study: str, dataset: str) -> Path:
+    """How far the masks of a dataset grow where they are interpolated."""
+    return RESULTS / study / dataset / "grown.csv"
+
+
 def measured_file(study: str, place: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
     folder = RESULTS / study / place.dataset / place.network / "measured"
@@ -107,6 +112,10 @@ class Paths:
     def fingerprint(self, dataset: str) -> Path:
         """Folder of a dataset's fingerprint."""
         return self.root / described_folder(self.study, dataset)
+
+    def grown(self, dataset: str) -> Path:
+        """How far the masks of a dataset grow where they are interpolated."""
+        return self.root / grown_file(self.study, dataset)
 
     def blind(self, dataset: str) -> Path:
         """Folder of the scores of image-blind predictions."""

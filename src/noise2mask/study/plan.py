@@ -70,6 +70,16 @@ def described_datasets(study: Study) -> tuple[str, ...]:
     return tuple(name for name, entry in study.datasets.items() if entry.modes is None)
 
 
+def grown_datasets(study: Study) -> tuple[str, ...]:
+    """Datasets whose masks are grown at several resolutions, to see what that does."""
+    if not study.analysis.grown:
+        return ()
+    quirky = quirky_datasets(study)
+    return tuple(
+        name for name, entry in study.datasets.items() if entry.modes is None and name not in quirky
+    )
+
+
 def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     """Where the loss is measured along the noise axis, and the modes there."""
     analysis = study.analysis

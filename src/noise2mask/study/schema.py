@@ -45,6 +45,10 @@ class Dataset(Settings):
     validation: Annotated[
         Literal["own", "test"], Field(description="cases that checkpoints are chosen on")
     ] = "own"
+    leaks: Annotated[
+        Literal["refused", "accepted"],
+        Field(description="of a patient or an image in several splits; reports tell accepted ones"),
+    ] = "refused"
     modes: Annotated[
         tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
     ] = None

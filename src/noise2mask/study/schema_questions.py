@@ -30,6 +30,10 @@ class Analysis(Settings):
     oracle_spacing: Annotated[
         float, Field(ge=0.1, le=2, description="of an oracle's levels in log SNR")
     ] = 0.5
+    grown: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=4096)], ...],
+        Field(description="sides, px, at which masks grown by interpolation are measured"),
+    ] = ()
     measured: Annotated[
         tuple[str, ...], Field(description="modes whose loss is measured along the noise axis")
     ] = ()

@@ -22,7 +22,7 @@ from noise2mask.diffusion.process import USUAL, Process, Use
 from noise2mask.errors import UserError
 from noise2mask.files import writing
 from noise2mask.networks.base import Network
-from noise2mask.study.code_hash import training_code, versions
+from noise2mask.study.code_hash import hash_code, training_entries, versions
 from noise2mask.study.schema import RunSettings, Weighting, digest
 from noise2mask.study.schema import Schedule as ScheduleSettings
 
@@ -69,7 +69,7 @@ def run_of(settings: RunSettings, manifest: Manifest, licence: str) -> Run:
         "std": list(manifest.std),
         "cases": dict(manifest.counts),
     }
-    return Run(settings, data, training_code(settings))
+    return Run(settings, data, hash_code(*training_entries(settings)))
 
 
 def build_network(settings: RunSettings, channels: int) -> Network:

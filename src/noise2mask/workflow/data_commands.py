@@ -39,11 +39,13 @@ class Chosen:
     options: Mapping[str, Any]
     entry: catalogue.Entry | None
     shares: Mapping[str, float] = field(default_factory=lambda: Shares().model_dump())
+    tile: int | None = None
+    leaks_accepted: bool = False
 
     @property
     def root(self) -> Path:
         """Folder of the raw data."""
-        return Path(str(self.options["root"]))
+        return Path(str(self.options["root"])).expanduser()
 
 
 def by_name(name: str, settings: Sequence[str] = ()) -> Chosen:
@@ -57,8 +59,8 @@ def by_name(name: str, settings: Sequence[str] = ()) -> Chosen:
         UserError: neither a name nor a folder, or an option is wrong.
     """
     given = dict(_setting(text) for text in settings)
-    if name not in catalogue.entries() and Path(name).is_dir():
-        folder = Path(name)
+    if name not in catalogue.entries() and Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser()
         options = _checked_options("folder", {"root": name, **given})
         return Chosen(folder.resolve().name, folder.resolve().name, "", "folder", options, None)
     entry = catalogue.entry(name)
@@ -74,7 +76,15 @@ def of_study(study: Study, dataset: str) -> Chosen:
     entry = catalogue.entry(settings.named) if settings.named else None
     shares = study.shares.model_dump()
     return Chosen(
-        dataset, settings.title, settings.licence, settings.kind, settings.options, entry, shares
+        dataset,
+        settings.title,
+        settings.licence,
+        settings.kind,
+        settings.options,
+        entry,
+        shares,
+        None if settings.shrink else settings.tile,
+        settings.leaks == "accepted",
     )
 
 
@@ -161,6 +171,8 @@ def inspect(chosen: Chosen, processes: int, sheet: int) -> Checked:
         shares=chosen.shares,
         counts=counts,
         processes=processes,
+        tile=chosen.tile,
+        leaks_accepted=chosen.leaks_accepted,
     )
     folder = CHECKED / chosen.name
     write(checked, folder)

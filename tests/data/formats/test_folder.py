@@ -10,10 +10,11 @@ import pytest
 import tifffile
 from PIL import Image
 
+from noise2mask.data.formats import image_files
 from noise2mask.data.formats.folder import load, sources
 from noise2mask.errors import UserError
 
-SUFFIXES = ".png, .jpg, .jpeg, .tif, .tiff, .nii, .nii.gz"
+SUFFIXES = ", ".join(image_files.SUFFIXES)
 SIZE = (12, 10)  # height, width
 
 
@@ -187,7 +188,9 @@ def test_nifti_stored_the_other_way_round_is_turned(tmp_path: Path) -> None:
     voxels = np.arange(48, dtype=np.int16).reshape(8, 6, 1)
     mask = (voxels > 40).astype(np.uint8)
     nifti(tmp_path / "images" / "a.nii", voxels, np.eye(4))
-    nifti(tmp_path / "masks" / "a.nii", mask[::-1], np.diag([-1, 1, 1, 1]))  # stored mirrored
+    mirrored = np.diag([-1, 1, 1, 1])
+    mirrored[0, 3] = 7  # the first voxel is the last one of the image
+    nifti(tmp_path / "masks" / "a.nii", mask[::-1], mirrored)
     image, read = only(tmp_path)
     assert (image[read].min(), image[~read].max()) == (222, 217)
 
@@ -197,7 +200,7 @@ def test_nifti_volume(tmp_path: Path) -> None:
     save(tmp_path / "masks" / "a.png", half_mask())
     assert sentence_of(tmp_path) == (
         f"{tmp_path / 'images' / 'a.nii'} is a volume of 8 x 6 x 5 voxels, but a case is one "
-        "slice; save each slice as a file of its own."
+        "slice; save each slice as a file of its own, or use the kind `volumes`."
     )
 
 

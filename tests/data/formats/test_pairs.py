@@ -363,7 +363,8 @@ def test_splits_are_renamed(tmp_path: Path) -> None:
 
 def test_a_split_that_is_not_named(tmp_path: Path) -> None:
     assert with_splits(tmp_path, split_of={"tr": "train"}) == (
-        "the path of the case 'b' says the split 'te', but `split_of` knows tr; add it there."
+        "the path (set `split_of`) gives the case 'b' the split 'te', but `split_of` knows tr; add "
+        "it there."
     )
 
 

@@ -9,17 +9,23 @@ import nibabel
 import numpy as np
 import pytest
 
-from noise2mask.data.formats import nifti, volumes
+from noise2mask.data.formats import spatial_files, volumes
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import open_split
+from noise2mask.data.source import Listing
 from noise2mask.errors import UserError
 
 SHAPE = (8, 10, 6)
 
 
+def listed(**options: Any) -> Listing:
+    """The slices, of label 1 where nothing else is said."""
+    return volumes.sources(**{"foreground": (1,), **options})
+
+
 @pytest.fixture(autouse=True)
 def _nothing_kept_in_memory() -> None:
-    for kept in (nifti.read_volume, nifti.read_labels, nifti.usual_window):
+    for kept in (spatial_files.read_volume, spatial_files.read_labels, spatial_files.usual_window):
         kept.cache_clear()
 
 
@@ -78,7 +84,7 @@ def test_the_published_layout(tmp_path: Path) -> None:
             }
         )
     )
-    found = volumes.sources(root=str(tmp_path), folder="files/Task03_Liver", foreground=(1, 2))
+    found = listed(root=str(tmp_path), folder="files/Task03_Liver", foreground=(1, 2))
     assert [(source.id, source.group, source.split) for source in found] == [
         (f"liver_{number}_z{z:03d}", f"liver_{number}", None)
         for number in (0, 2)
@@ -100,7 +106,7 @@ def test_the_published_layout(tmp_path: Path) -> None:
     ],
 )
 def test_choice_of_slices(tmp_path: Path, options: dict[str, Any], slices: list[int]) -> None:
-    found = volumes.sources(root=str(put(tmp_path)), **options)
+    found = listed(root=str(put(tmp_path)), **options)
     assert [int(source.id[-3:]) for source in found] == slices
 
 
@@ -119,7 +125,7 @@ def test_slices_do_not_depend_on_how_a_volume_is_stored(
         (tmp_path / folder).mkdir()
         nibabel.save(plain.as_reoriented(turn), tmp_path / folder / "a.nii.gz")
     options = {"axis": axis, "window": (-1000, 1000), "every": 3}
-    source = volumes.sources(root=str(tmp_path), **options)[0]
+    source = listed(root=str(tmp_path), **options)[0]
     assert source.id == f"a_{letter}003"
     found, mask = volumes.load(source)
     assert found.dtype == np.uint8
@@ -132,7 +138,7 @@ def test_slices_do_not_depend_on_how_a_volume_is_stored(
 def test_a_corner_shows_where_right_and_anterior_are(tmp_path: Path) -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[-1, -1, 2] = 1  # the patient's right, front
-    _, mask = volumes.load(volumes.sources(root=str(put(tmp_path, labels=labels)))[0])
+    _, mask = volumes.load(listed(root=str(put(tmp_path, labels=labels)))[0])
     assert np.argwhere(mask).tolist() == [[0, SHAPE[0] - 1]]  # top right
 
 
@@ -152,7 +158,7 @@ def test_pixels_become_square(
     tmp_path: Path, axis: str, spacing: float | None, size: tuple[int, int]
 ) -> None:
     root = put(tmp_path, affine=np.diag([2.0, 1.0, 5.0, 1.0]))
-    source = volumes.sources(root=str(root), axis=axis, spacing=spacing)[0]
+    source = listed(root=str(root), axis=axis, spacing=spacing)[0]
     image, mask = volumes.load(source)
     assert image.shape == (*size, 1)
     assert mask.shape == size
@@ -166,7 +172,7 @@ def test_spacing_of_a_tilted_and_turned_volume(tmp_path: Path) -> None:
     turn = np.array([[0, -1, 0], [np.cos(tilt), 0, -np.sin(tilt)], [np.sin(tilt), 0, np.cos(tilt)]])
     affine = np.eye(4)
     affine[:3, :3] = turn * [2.0, 1.0, 5.0]  # stored axes: anterior, left, superior
-    image, _ = volumes.load(volumes.sources(root=str(put(tmp_path, affine=affine)))[0])
+    image, _ = volumes.load(listed(root=str(put(tmp_path, affine=affine)))[0])
     assert image.shape == (16, 10, 1)
 
 
@@ -176,7 +182,7 @@ def test_resampled_masks_keep_their_area_and_images_are_not_aliased(tmp_path: Pa
     stripes = np.repeat(((x % 2) * 100).astype(np.int16)[..., None], 3, axis=2)
     affine = np.diag([1.0, 1.5, 4.0, 1.0])
     put(tmp_path, image=stripes, labels=labels.astype(np.uint8), affine=affine)
-    source = volumes.sources(root=str(tmp_path), spacing=3.7, window=(0, 100))[0]
+    source = listed(root=str(tmp_path), spacing=3.7, window=(0, 100))[0]
     image, mask = volumes.load(source)
     assert mask.shape == (round(90 * 1.5 / 3.7), round(120 / 3.7))
     assert mask.mean() == pytest.approx(labels[..., 0].mean(), rel=0.01)
@@ -187,7 +193,7 @@ def test_image_and_mask_stay_on_each_other(tmp_path: Path) -> None:
     x, y = np.mgrid[:90, :70]
     disc = np.repeat((np.hypot(x - 30, (y - 50) * 2) < 22)[..., None], 2, axis=2).astype(np.uint8)
     put(tmp_path, image=100 * disc, labels=disc, affine=np.diag([1.0, 2.0, 4.0, 1.0]))
-    image, mask = volumes.load(volumes.sources(root=str(tmp_path), window=(0, 100))[0])
+    image, mask = volumes.load(listed(root=str(tmp_path), window=(0, 100))[0])
     assert mask.shape == (140, 90)
     assert ((image[..., 0] > 127) == mask).mean() > 0.99
 
@@ -196,7 +202,7 @@ def test_window(tmp_path: Path) -> None:
     image = np.zeros(SHAPE, np.int16)
     image[0, 0], image[1, 0], image[2, 0], image[3, 0] = -160, 240, -999, 999
     root = put(tmp_path, image=image)
-    source = volumes.sources(root=str(root), window=[-160, 240])[0]
+    source = listed(root=str(root), window=[-160, 240])[0]
     assert volumes.load(source)[0][-1, :5, 0].tolist() == [0, 255, 0, 255, 102]
 
 
@@ -206,7 +212,7 @@ def test_scale_of_the_header_counts(tmp_path: Path) -> None:
     picture.header.set_slope_inter(0.5, 100)
     nibabel.save(picture, tmp_path / "imagesTr" / "liver_0.nii.gz")
     stored = np.asanyarray(nibabel.load(tmp_path / "imagesTr" / "liver_0.nii.gz").dataobj)[..., 1]
-    source = volumes.sources(root=str(tmp_path), window=(-400, 600))[0]
+    source = listed(root=str(tmp_path), window=(-400, 600))[0]
     expected = np.rint(np.clip((stored + 400) / 1000, 0, 1) * 255)
     np.testing.assert_array_equal(volumes.load(source)[0][..., 0], expected.T[::-1])
 
@@ -214,7 +220,7 @@ def test_scale_of_the_header_counts(tmp_path: Path) -> None:
 def test_without_window_each_volume_has_its_own(tmp_path: Path) -> None:
     for id, factor in (("a", 1), ("b", 7)):
         put(tmp_path, id, image=(voxels() // 8 * factor).astype(np.int16))
-    one, *_, other = volumes.sources(root=str(tmp_path), foreground=(2,))
+    one, *_, other = listed(root=str(tmp_path), foreground=(2,))
     np.testing.assert_allclose(
         volumes.load(one)[0].astype(int), volumes.load(other)[0].astype(int), atol=1
     )
@@ -226,14 +232,14 @@ def test_without_window_each_volume_has_its_own(tmp_path: Path) -> None:
 
 def test_a_volume_of_one_value_is_black(tmp_path: Path) -> None:
     root = put(tmp_path, image=np.full(SHAPE, 7, np.int16))
-    assert not volumes.load(volumes.sources(root=str(root))[0])[0].any()
+    assert not volumes.load(listed(root=str(root))[0])[0].any()
 
 
 @pytest.mark.parametrize("channel", [0, 1])
 def test_a_channel_of_four_axes(tmp_path: Path, channel: int) -> None:
     image = np.random.default_rng(0).random((*SHAPE, 2)).astype(np.float32)
     root = put(tmp_path, image=image)
-    source = volumes.sources(root=str(root), channel=channel, window=(0, 1))[0]
+    source = listed(root=str(root), channel=channel, window=(0, 1))[0]
     expected = np.rint(image[..., 1, channel].astype(np.float64) * 255).T[::-1]
     np.testing.assert_array_equal(volumes.load(source)[0][..., 0], expected)
 
@@ -241,23 +247,23 @@ def test_a_channel_of_four_axes(tmp_path: Path, channel: int) -> None:
 def test_images_are_not_read_to_find_slices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nifti, "read_volume", None)
-    assert volumes.sources(root=str(put(tmp_path)))
-    monkeypatch.setattr(nifti, "read_labels", None)
-    assert volumes.sources(root=str(tmp_path), keep="all")
+    monkeypatch.setattr(spatial_files, "read_volume", None)
+    assert listed(root=str(put(tmp_path)))
+    monkeypatch.setattr(spatial_files, "read_labels", None)
+    assert listed(root=str(tmp_path), keep="all")
 
 
 def test_one_volume_is_read_once_for_all_its_slices(tmp_path: Path) -> None:
-    found = volumes.sources(root=str(put(tmp_path)))
+    found = listed(root=str(put(tmp_path)))
     for source in found:
         volumes.load(source)
-    assert nifti.read_volume.cache_info().misses == 1
-    assert nifti.read_labels.cache_info().misses == 1  # that of `sources`
+    assert spatial_files.read_volume.cache_info().misses == 1
+    assert spatial_files.read_labels.cache_info().misses == 1  # that of `sources`
 
 
 def test_prepared_from_end_to_end(tmp_path: Path) -> None:
     for number in range(5):
-        put(tmp_path / "raw", f"liver_{number}")
+        put(tmp_path / "raw", f"liver_{number}", image=voxels() * (number + 1) % 997)
     shares = {"train": 0.6, "val": 0.2, "test": 0.2}
     options = {"root": str(tmp_path / "raw"), "window": [-160, 240], "foreground": [1, 2]}
     one = prepare("volumes", options, "v", 8, shares, tmp_path / "one")
@@ -273,7 +279,7 @@ def test_prepared_from_end_to_end(tmp_path: Path) -> None:
 
 def refused(root: Path, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
-        list(map(volumes.load, volumes.sources(root=str(root), **options)))
+        list(map(volumes.load, listed(root=str(root), **options)))
     return str(caught.value)
 
 
@@ -309,13 +315,13 @@ def test_labels_in_another_place(tmp_path: Path) -> None:
     images, labels = (tmp_path / name / "liver_0.nii.gz" for name in ("imagesTr", "labelsTr"))
     save(labels, block(), np.diag([-2.0, 1.0, 5.0, 1.0]))
     assert refused(tmp_path) == (
-        f"the headers of {images} and its labels {labels} place equal voxels up to 28 mm apart; "
+        f"the headers of {images} and its labels {labels} place equal voxels up to 14 mm apart; "
         "correct the affine of one of them."
     )
     shifted = np.diag([2.0, 1.0, 5.0, 1.0])
     shifted[0, 3] = 0.4  # less than half a voxel: rounding in the header
     save(labels, block(), shifted)
-    assert volumes.sources(root=str(tmp_path))
+    assert listed(root=str(tmp_path))
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])
@@ -341,7 +347,7 @@ def test_damaged_volumes(tmp_path: Path, folder: str, damage: bytes | None) -> N
     content = path.read_bytes()
     path.write_bytes(content[:-40] if damage is None else damage)
     assert refused(tmp_path).startswith(
-        f"{path} could not be read, it is damaged or no NIfTI volume ("
+        f"{path} could not be read, it is damaged or not what its suffix says ("
     )
 
 
@@ -367,20 +373,20 @@ def test_voxels_that_are_no_numbers(tmp_path: Path, value: float) -> None:
 @pytest.mark.parametrize("value", [np.nan, 0.5])
 def test_labels_that_are_not_whole(tmp_path: Path, value: float) -> None:
     labels = block().astype(np.float32)
-    assert len(volumes.sources(root=str(put(tmp_path / "whole", labels=labels)))) == 3
+    assert len(listed(root=str(put(tmp_path / "whole", labels=labels)))) == 3
     labels[0, 0, 0] = value
     path = put(tmp_path, labels=labels) / "labelsTr" / "liver_0.nii.gz"
     assert refused(tmp_path) == (
-        f"the labels {path} hold values that are not whole numbers, but labels name foreground and "
-        "background; restore the file."
+        f"the mask {path} holds values that are not whole numbers, but the values of a mask name "
+        "foreground and background; save it with whole numbers."
     )
 
 
 def test_axes_and_types_that_are_no_volume(tmp_path: Path) -> None:
-    path = put(tmp_path, image=voxels((8, 10))) / "imagesTr" / "liver_0.nii.gz"
+    path = put(tmp_path, image=voxels((8, 10, 6, 1, 2))) / "imagesTr" / "liver_0.nii.gz"
     assert refused(tmp_path) == (
-        f"{path} holds 8 x 10 values of type int16, but a volume has three axes of whole or real "
-        "numbers, or four, the last one its channels; save it so."
+        f"{path} has 8 x 10 x 6 x 1 x 2 values, but a volume has three axes, or four, the last one "
+        "its channels; save it so."
     )
     save(path, voxels().astype(np.complex64))
     assert "values of type complex64" in refused(tmp_path)
@@ -426,6 +432,8 @@ def test_dataset_json_that_does_not_fit(tmp_path: Path) -> None:
         f"1 volume (liver_7) has no file in {tmp_path}, but dataset.json has it; unpack the "
         "archive again."
     )
-    for content in ("{", "[]", '{"training": [1]}', '{"labels": {"a": 1}}'):
+    for content in ("{", "[]", '{"training": [1]}', '{"labels": {"a": "b"}}'):
         path.write_text(content)
-        assert f"{path} is damaged or not that of a decathlon dataset" in refused(tmp_path)
+        assert f"{path} is damaged or not that of a decathlon or nnU-Net dataset" in refused(
+            tmp_path
+        )

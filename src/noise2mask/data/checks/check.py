@@ -7,10 +7,8 @@ kept. What is found is told in sentences; a damaged case is one of them and stop
 import csv
 import hashlib
 import io
-import multiprocessing
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,12 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import files, plugins
-from noise2mask.data.checks.duplicates import near_duplicates
+from noise2mask.data.checks.duplicates import SIDE, near_duplicates, thumbnail
 from noise2mask.data.checks.measures import Checked, Measures, Row, Twin, Twins, measure, measured
-from noise2mask.data.checks.problems import findings_of
-from noise2mask.data.checks.thumbnails import SIDE, thumbnail
-from noise2mask.data.prepare import _digest as digest_of
-from noise2mask.data.source import Source
+from noise2mask.data.checks.problems import Circumstances, findings_of
+from noise2mask.data.source import Listing, Source, decided, digest_of, function_of, listed, mapped
 from noise2mask.data.splits import SPLITS, assign_splits
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
@@ -55,28 +51,32 @@ def check(
     shares: Mapping[str, float],
     counts: Mapping[str, int],
     processes: int,
+    tile: int | None = None,
+    leaks_accepted: bool = False,
 ) -> Checked:
     """Measure all cases of a dataset and tell what looks wrong.
 
     Args:
-        kind: how the files lie on the disk, a file of ``datasets/``.
+        kind: how the files lie on the disk, a file of ``formats/``.
         options: options of that kind.
         name: name of the dataset.
         title: its title.
         shares: share of train, val and test, where the dataset brings no splits of its own.
         counts: published number of cases per split, or {"all": n}; empty if not known.
         processes: number of processes that decode.
+        tile: side of the tiles that images are cut into, None if they are not.
+        leaks_accepted: the study says `leaks: accepted`.
 
     Raises:
         UserError: the cases cannot be listed, so there is nothing to check.
     """
-    sources = sorted(plugins.member("format", kind)(**options), key=lambda source: source.id)
-    splits, refusal = _splits(sources, shares)
-    thumbnails = np.zeros((len(sources), SIDE, SIDE), np.uint8)
-    progress = Progress(f"checking {name}", len(sources))
+    listing, reading, undecided = _decided(kind, listed(kind, options), name, processes)
+    splits, refusal = _splits(listing, shares, leaks_accepted)
+    thumbnails = np.zeros((len(listing), SIDE, SIDE), np.uint8)
+    progress = Progress(f"checking {name}", len(listing))
     rows = []
-    looks = _mapped(kind, sources, processes)
-    for place, (source, split, looked) in enumerate(zip(sources, splits, looks, strict=True)):
+    looks = mapped(partial(_look, kind), listing, processes)
+    for place, (source, split, looked) in enumerate(zip(listing, splits, looks, strict=True)):
         rows.append(
             Row(source.id, source.group, source.split, split, looked.measures, looked.damage)
         )
@@ -84,35 +84,66 @@ def check(
             thumbnails[place] = looked.thumbnail
         progress.update(place + 1)
     twins = _twins(rows, thumbnails, f"comparing {name}")
-    found = findings_of(rows, twins, counts, refusal)
-    return Checked(name, title, kind, options, tuple(rows), twins, found, tuple(sources))
+    about = Circumstances(
+        counts=counts,
+        refusals=tuple(filter(None, (undecided, refusal))),
+        unused=listing.unused,
+        notes=listing.notes,
+        tile=tile,
+        leaks_accepted=leaks_accepted,
+    )
+    found = findings_of(rows, twins, about)
+    return Checked(name, title, kind, options, tuple(rows), twins, found, tuple(listing), reading)
 
 
-def _splits(sources: Sequence[Source], shares: Mapping[str, float]) -> tuple[list[str], str]:
-    """The split of each case and, if they cannot be split, why not."""
-    official = [source.split for source in sources]
+def _decided(
+    kind: str, listing: Listing, name: str, processes: int
+) -> tuple[Listing, tuple[str, ...], str]:
+    """The sources with what the set says of how they are read, that in words, or why not.
+
+    Files that cannot be read are left out of the decision; they are told as damaged later.
+    """
+    if function_of(kind, "survey") is None:
+        return listing, (), ""
+    progress = Progress(f"looking at the files of {name}", len(listing))
+    usable: dict[int, Any] = {}
+    for place, facts in enumerate(mapped(partial(_survey, kind), listing, processes)):
+        if facts is not None:
+            usable[place] = facts
+        progress.update(place + 1)
+    some = listing.with_sources(listing[place] for place in usable)
+    undecided = ""
     try:
-        return assign_splits([source.group for source in sources], official, shares), ""
+        some = decided(kind, some, list(usable.values()))
+    except UserError as error:
+        undecided = str(error)
+    known = dict(zip(usable, some, strict=True))
+    everything = [known.get(place, source) for place, source in enumerate(listing)]
+    reading = function_of(kind, "described")(some, list(usable.values()))
+    return listing.with_sources(everything), tuple(reading), undecided
+
+
+def _survey(kind: str, source: Source) -> Any:
+    """What the files of a source hold, None if they cannot be read."""
+    try:
+        return function_of(kind, "survey")(source, images=True)
+    except (UserError, OSError, ValueError, LookupError, ArithmeticError):
+        return None
+
+
+def _splits(
+    listing: Listing, shares: Mapping[str, float], leaks_accepted: bool
+) -> tuple[list[str], str]:
+    """The split of each case and, if they cannot be split, why not."""
+    official = [source.split for source in listing]
+    groups, ids = [source.group for source in listing], [source.id for source in listing]
+    try:
+        return assign_splits(groups, official, shares, leaks_accepted=leaks_accepted, ids=ids), ""
     except UserError as error:
         return [split or "" for split in official], str(error)
 
 
 # Decoding -------------------------------------------------------------------------------------
-
-
-def _mapped(kind: str, sources: Sequence[Source], processes: int) -> Iterator[_Looked]:
-    """Results in the order of `sources`."""
-    look = partial(_look, kind)
-    if processes <= 1:
-        yield from map(look, sources)
-        return
-    # Fresh interpreters ("spawn"): a forked child can deadlock on a lock that a thread held.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        try:
-            yield from pool.map(look, sources, chunksize=8)
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _look(kind: str, source: Source) -> _Looked:
@@ -160,9 +191,8 @@ def _twins(rows: Sequence[Row], thumbnails: npt.NDArray[np.uint8], label: str) -
             else:
                 pairs.append(Twin(rows[first].id, rows[other].id, True, 1.0, ""))
     kept = [places[0] for places in equal.values()]
-    sides = [min(each.width, each.height) for _, each in measured([rows[place] for place in kept])]
     groups = [rows[place].group for place in kept]
-    near = near_duplicates(thumbnails[kept], np.array(sides, dtype=np.int64), groups, label)
+    near = near_duplicates(thumbnails[kept], groups, label)
     for pair in near.pairs:
         ids = [rows[kept[place]].id for place in (pair.first, pair.second)]
         pairs.append(Twin(ids[0], ids[1], False, round(pair.agreement, 2), pair.orientation))
@@ -215,6 +245,7 @@ def summary(checked: Checked) -> dict[str, Any]:
             "most common": dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:5]),
         },
         "channels": dict(sorted(Counter(str(each.channels) for each in known).items())),
+        "reading": list(checked.reading),
         "duplicates": asdict(checked.twins),
         "findings": [asdict(finding) for finding in checked.findings],
     }
@@ -259,6 +290,10 @@ def summary_text(checked: Checked) -> str:
             f"  objects     median {objects['median']:g} in an image, 90 % of them "
             f"{objects['5%']:g} to {objects['95%']:g}",
         ]
+    label = "  read as     "
+    for sentence in checked.reading[:_TOLD]:
+        lines.append(f"{label}{sentence}")
+        label = " " * len(label)
     split = {row.id: row.split for row in checked.rows}
     pairs = checked.twins.pairs
     exact = sum(pair.exact for pair in pairs)

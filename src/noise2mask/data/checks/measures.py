@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import ndimage
 
+from noise2mask.data.hints import border_share
 from noise2mask.data.source import Image, Mask, Source
 
 Severity = Literal["error", "warning", "note"]
@@ -30,6 +31,7 @@ class Measures:
             boundary is π/4 times the sides of pixels between foreground and background, which is
             right on average over directions. None without foreground.
         touches_border: whether the foreground reaches the border of the image.
+        border: share of foreground on that border.
         mean_grey: mean over pixels and channels, 0 to 255.
         area: foreground in pixels.
         specks: objects of fewer than :data:`SPECK` pixels.
@@ -48,6 +50,7 @@ class Measures:
     largest: float | None
     boundary: float | None
     touches_border: bool
+    border: float
     mean_grey: float
     area: int
     specks: int
@@ -93,7 +96,7 @@ class Twins:
 
     Of several equal images the first one is paired with each of the others, and it alone is
     compared with the rest. Within groups pairs are only counted. `complete` is False if there were
-    too many look-alikes to compare all.
+    too many look-alikes to keep all.
     """
 
     pairs: tuple[Twin, ...] = ()
@@ -113,7 +116,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class Checked:
-    """A checked dataset; `rows` and `sources` are sorted by id and belong to each other."""
+    """A checked dataset; `rows` and `sources` are sorted by id and belong to each other.
+
+    `reading` says how each group of equal files is read; `usable` is whether it can be prepared.
+    """
 
     name: str
     title: str
@@ -123,6 +129,12 @@ class Checked:
     twins: Twins
     findings: tuple[Finding, ...]
     sources: tuple[Source, ...]
+    reading: tuple[str, ...] = ()
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing was found that keeps cases from being used."""
+        return all(finding.severity != "error" for finding in self.findings)
 
 
 def measured(rows: Sequence[Row]) -> list[tuple[Row, Measures]]:
@@ -138,6 +150,7 @@ def measure(image: Image, mask: Mask, digests: Mapping[str, str]) -> Measures:
         mask: its mask, of the same height and width.
         digests: the four fields of :class:`Measures` that are digests.
     """
+    border = border_share(mask)
     labels, objects = ndimage.label(mask, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=1)[1:]
     area = int(areas.sum())
@@ -151,7 +164,8 @@ def measure(image: Image, mask: Mask, digests: Mapping[str, str]) -> Measures:
         objects=objects,
         largest=int(areas.max()) / area if area else None,
         boundary=np.pi / 4 * sides / area if area else None,
-        touches_border=bool(mask[[0, -1]].any() or mask[:, [0, -1]].any()),
+        touches_border=border > 0,
+        border=border,
         mean_grey=float(image.mean()),
         area=area,
         specks=int((areas < SPECK).sum()),

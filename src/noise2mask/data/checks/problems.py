@@ -1,38 +1,55 @@
 """What a check of a dataset finds, in sentences."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from noise2mask.data import hints
 from noise2mask.data.checks.measures import SPECK, Finding, Row, Severity, Twin, Twins, measured
-from noise2mask.data.splits import SPLITS
+from noise2mask.data.source import not_used, some
+from noise2mask.data.splits import SPLITS, units
 
 FEW = 5  # cases that a sentence names
-INVERTED = 0.9  # share of foreground above which in all images the masks look inverted
 FAR = 3  # times the usual width or height, or a fraction of it: an outlying size
 _ORDER: tuple[Severity, ...] = ("error", "warning", "note")
+_ORDINARY = "matching neither"  # archives hold many other files
 
 
-def findings_of(
-    rows: Sequence[Row], twins: Twins, counts: Mapping[str, int], refusal: str
-) -> tuple[Finding, ...]:
-    """All findings, errors first.
+@dataclass(frozen=True)
+class Circumstances:
+    """What is known of a dataset besides its cases.
 
-    Args:
-        rows: the cases.
-        twins: cases that show the same picture.
+    Attributes:
         counts: published number of cases per split, or {"all": n}; may be empty.
-        refusal: why the cases cannot be split, "" if they can.
+        refusals: why the cases cannot be split, or their masks not be read.
+        unused: what lies beside the cases and is not used, by the reason.
+        notes: what was decided when the cases were listed.
+        tile: side of tiles, None if images are not cut.
+        leaks_accepted: leaks are told, but are no error.
     """
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    refusals: tuple[str, ...] = ()
+    unused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tile: int | None = None
+    leaks_accepted: bool = False
+
+
+def findings_of(rows: Sequence[Row], twins: Twins, about: Circumstances) -> tuple[Finding, ...]:
+    """All findings, errors first: what keeps cases from being used."""
     found = [
         *_damaged(rows),
-        *_split_groups(rows, refusal),
-        *_leaks(rows, twins),
+        *_refused(rows, about),
+        *_leaks(rows, twins, about),
+        *_hints(rows, about),
         *_two_masks(rows),
-        *_counts(rows, counts),
+        *_counts(rows, about.counts),
         *_masks(rows),
-        *_images(rows),
+        *_images(rows, about.tile),
         *_repeats(rows, twins),
     ]
     return tuple(sorted(found, key=lambda finding: _ORDER.index(finding.severity)))
@@ -54,17 +71,27 @@ def _are(count: int, noun: str, one: str, many: str) -> str:
 
 
 def _damaged(rows: Sequence[Row]) -> Iterator[Finding]:
-    """One finding for each cause: a damaged volume is told once, not for each of its slices."""
+    """One finding for each cause: what many cases share is told once, with three of them."""
     cases = defaultdict(list)
     for row in rows:
         if row.measures is None:
-            cases[row.damage].append(row.id)
-    for damage, ids in cases.items():
-        text = f"{len(ids)} case{'s' * (len(ids) > 1)} cannot be used ({listed(ids)}): {damage}"
-        yield Finding("error", text, tuple(ids))
+            cases[_kind_of(row)].append(row)
+    for alike in cases.values():
+        ids = [row.id for row in alike]
+        same = len({row.damage for row in alike}) == 1
+        named = listed(ids) if same else some(ids)
+        first = "" if same else f"{ids[0]}: "
+        text = f"{len(ids)} case{'s' * (len(ids) > 1)} cannot be used ({named}): {first}"
+        yield Finding("error", text + alike[0].damage, tuple(ids))
 
 
-def _split_groups(rows: Sequence[Row], refusal: str) -> Iterator[Finding]:
+def _kind_of(row: Row) -> str:
+    """The sentence without what differs from case to case: paths, names and numbers."""
+    plain = row.damage.replace(row.id, "...")
+    return re.sub(r"-?\d+(\.\d+)?(e-?\d+)?", "#", re.sub(r"\S*/\S*", "...", plain))
+
+
+def _refused(rows: Sequence[Row], about: Circumstances) -> Iterator[Finding]:
     splits, cases = defaultdict(set), defaultdict(list)
     for row in rows:
         if row.official is not None:
@@ -73,14 +100,31 @@ def _split_groups(rows: Sequence[Row], refusal: str) -> Iterator[Finding]:
     torn = [group for group in splits if len(splits[group]) > 1]
     if torn:
         told = [f"{group} ({', '.join(sorted(splits[group]))})" for group in torn]
+        text = f"{_are(len(torn), 'group', 'lies', 'lie')} in several splits: {listed(told)}"
         yield Finding(
-            "error",
-            f"{_are(len(torn), 'group', 'lies', 'lie')} in several splits: {listed(told)}; all "
-            "cases of a group (patient, slide) must be in one, so change the splits or the groups.",
+            "warning" if about.leaks_accepted else "error",
+            f"{text}; all cases of a group (patient, slide) must be in one, so change the splits "
+            "or the groups.",
             tuple(id for group in torn for id in cases[group]),
         )
-    elif refusal:
-        yield Finding("error", refusal)
+    for refusal in about.refusals:
+        if not (torn and refusal.startswith("the group ")):
+            yield Finding("error", refusal)
+
+
+def _hints(rows: Sequence[Row], about: Circumstances) -> Iterator[Finding]:
+    """What names and numbers hint at, and what is not used."""
+    for reason, names in about.unused.items():
+        severity: Severity = "note" if reason.startswith(_ORDINARY) else "warning"
+        yield Finding(severity, not_used(reason, names))
+    for note in about.notes:
+        yield Finding("warning", note)
+    ids, groups, splits = (
+        [getattr(row, name) for row in rows] for name in ("id", "group", "split")
+    )
+    if all(splits):
+        for hint in (*hints.of_ids(ids, groups, splits), *hints.of_units(units(groups, splits))):
+            yield Finding("warning", hint)
 
 
 def _counts(rows: Sequence[Row], counts: Mapping[str, int]) -> Iterator[Finding]:
@@ -121,13 +165,9 @@ def _masks(rows: Sequence[Row]) -> Iterator[Finding]:
         elif ids:
             text = f"{_are(len(ids), 'mask', 'has', 'have')} no {lack}: {listed(ids)}."
             yield Finding(severity, text, tuple(ids))
-    filled = [each.foreground for _, each in known if each.area]
-    if filled and min(filled) > INVERTED and len(full) < len(known):
-        yield Finding(
-            "warning",
-            f"the foreground covers more than {INVERTED:.0%} of every image; the masks may be "
-            "inverted.",
-        )
+    if len(full) < len(known):
+        for hint in hints.of_borders([each.border for _, each in known if each.area]):
+            yield Finding("warning", hint)
     tiny = [row.id for row, each in known if 0 < each.area < SPECK]
     if tiny:
         text = f"{_are(len(tiny), 'mask', 'has', 'have')} fewer than {SPECK} pixels of foreground"
@@ -138,8 +178,12 @@ def _masks(rows: Sequence[Row]) -> Iterator[Finding]:
         yield Finding("note", f"{text} beside larger ones: {listed(specks)}.", tuple(specks))
 
 
-def _images(rows: Sequence[Row]) -> Iterator[Finding]:
+def _images(rows: Sequence[Row], tile: int | None) -> Iterator[Finding]:
     known = measured(rows)
+    small = [row.id for row, each in known if min(each.width, each.height) < (tile or 0)]
+    if small:
+        text = f"{_are(len(small), 'image', 'is', 'are')} smaller than a tile of {tile} pixels"
+        yield Finding("note", f"{text} and padded: {listed(small)}.", tuple(small))
     constant = [row.id for row, each in known if each.constant]
     if constant:
         text = f"{_are(len(constant), 'image', 'is', 'are')} of one grey level or colour"
@@ -172,13 +216,14 @@ def _images(rows: Sequence[Row]) -> Iterator[Finding]:
 # Duplicates -----------------------------------------------------------------------------------
 
 
-def _leaks(rows: Sequence[Row], twins: Twins) -> Iterator[Finding]:
-    """Pairs across splits, equal and similar ones apart."""
+def _leaks(rows: Sequence[Row], twins: Twins, about: Circumstances) -> Iterator[Finding]:
+    """Pairs across splits: equal ones, which are refused unless accepted, and similar ones."""
     split = {row.id: row.split for row in rows}
     across = [pair for pair in twins.pairs if split[pair.first] != split[pair.second]]
     for text, pairs in _told(across, split):
+        refused = pairs[0].exact and not about.leaks_accepted
         yield Finding(
-            "warning",
+            "error" if refused else "warning",
             f"leak: {text} in two splits; scores are too good unless the cases of a pair are in "
             "one split.",
             _ids(pairs),
@@ -201,7 +246,7 @@ def _repeats(rows: Sequence[Row], twins: Twins) -> Iterator[Finding]:
     if not twins.complete:
         yield Finding(
             "note",
-            "so many images look alike that only the most similar pairs were compared in detail.",
+            "so many images look alike that only the most similar pairs are told.",
         )
 
 

@@ -14,7 +14,7 @@ region with ``NegativeROA="1"`` is taken out of its layer. Regions of less than 
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 from xml.etree import ElementTree
 
@@ -23,8 +23,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from noise2mask.data.formats.image_files import read_image
-from noise2mask.data.formats.pairing import add, listed
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats.listing import files_below, folder_of
+from noise2mask.data.formats.pairing import Root, add, listed
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 Outline = npt.NDArray[np.float64]  # (vertices, 2) of x and y in pixels from the upper left corner
@@ -34,7 +35,7 @@ _PATIENT = re.compile(r"TCGA-\w{2}-\w{4}")  # the first part of a barcode of The
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder of the dataset")],
+    root: Root,
     train: Annotated[
         str, Field(description="folder in root with the training images; all, without `test`")
     ],
@@ -42,7 +43,7 @@ def sources(
     include: Annotated[
         tuple[str, ...], Field(description="ids of the images to use, each must be there; all")
     ] = (),
-) -> list[Source]:
+) -> Listing:
     """The images below both folders; those of one patient (TCGA barcode) are one group.
 
     Raises:
@@ -52,7 +53,7 @@ def sources(
     split_of = {train: None} if test is None else {train: "train", test: "test"}
     cases: dict[str, Source] = {}
     for folder, split in split_of.items():
-        for id, (image, outlines) in _pairs(Path(root) / folder, frozenset(include)).items():
+        for id, (image, outlines) in _pairs(folder_of(root) / folder, frozenset(include)).items():
             if id in cases:
                 raise UserError(
                     f"{image} and {cases[id].payload['image']} have the same id {id!r}, but no "
@@ -66,7 +67,7 @@ def sources(
             f"{listed('id', missing, 'no image')} in {root}, but `include` has it; restore "
             "the files or correct `include`."
         )
-    return [cases[id] for id in sorted(cases)]
+    return Listing(cases[id] for id in sorted(cases))
 
 
 def load(source: Source) -> tuple[Image, Mask]:
@@ -100,15 +101,12 @@ def _pairs(folder: Path, include: frozenset[str]) -> dict[str, tuple[Path, Path]
     """Image and XML of each id below a folder that must have some."""
     image_of: dict[str, Path] = {}
     xml_of: dict[str, Path] = {}
-    paths = folder.rglob("*") if folder.is_dir() else ()
-    for path in sorted(paths):
-        inside = path.relative_to(folder).parts
-        if "__MACOSX" in inside or any(part.startswith(".") for part in inside):
-            continue  # what archives made on macOS hold besides the files
-        if path.suffix.lower() in (".tif", ".tiff"):
-            add(image_of, path.stem, path)
-        elif path.suffix.lower() == ".xml":
-            add(xml_of, path.stem, path)
+    for path, place in files_below(folder):
+        stem, suffix = PurePosixPath(place).stem, path.suffix.lower()
+        if suffix in (".tif", ".tiff"):
+            add(image_of, stem, path)
+        elif suffix == ".xml":
+            add(xml_of, stem, path)
     if not image_of:
         raise UserError(
             f"there is no image (.tif) in {folder} or below; correct `root`, `train` or `test`, or "

@@ -2,33 +2,55 @@
 
 The mask of ``images/<id>.<suffix>`` is ``masks/<id><mask_suffix>.<suffix>``; the suffixes may
 differ and are those of :mod:`noise2mask.data.formats.image_files`, which also says how files are
-decoded.
+decoded. Folders inside them are entered: images and masks then pair by their path, or by their
+name where only one of the two is divided into folders. Where `root` has no such folder itself but
+each of its folders has (``train/images``, ``test/images``), all of them are read. What has the same
+name in several folders takes the folder into its id: ``train_case1``.
+
+Images of nnU-Net (``<id>_0000.png``) are known by their masks, which lack the number.
 """
 
 import csv
-from pathlib import Path
-from typing import Annotated
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from noise2mask.data.formats.image_files import SUFFIXES, stem_of
+from noise2mask.data.formats.listing import Entry, files_below, folder_of
 from noise2mask.data.formats.pairing import (
+    Axes,
+    Foreground,
+    Percentiles,
+    Reading,
+    Root,
+    SplitOf,
+    Threshold,
+    WhiteIsZeroMasks,
+    Window,
     add,
-    check_one_rule,
-    check_split_names,
     listed,
     load_pair,
     matches,
+    named_splits,
 )
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import judged as judged
+from noise2mask.data.formats.pairing import survey as survey
+from noise2mask.data.formats.spatial_files import companions
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 GROUP_COLUMNS = ("group", "patient", "slide")
+_FIRST_CHANNEL = "_0000"
 
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder of the dataset")],
+    root: Root,
     images: Annotated[str, Field(description="folder of the images, in root")] = "images",
     masks: Annotated[str, Field(description="folder of the masks, in root")] = "masks",
     mask_suffix: Annotated[
@@ -39,46 +61,65 @@ def sources(
         Field(description="CSV in root with the columns id, split, and group, patient or slide"),
     ] = None,
     split_pattern: Annotated[
-        str | None, Field(description="regular expression; its first group in the id is the split")
+        str | None,
+        Field(description="regular expression; its first group in the path is the split"),
     ] = None,
+    split_of: SplitOf = {},  # noqa: B006
     group_pattern: Annotated[
-        str | None, Field(description="regular expression; its first group in the id is the group")
+        str | None,
+        Field(description="regular expression; its first group in the path is the group"),
     ] = None,
-    foreground: Annotated[
-        tuple[int, ...] | None,
-        Field(description="mask values that are foreground; none: the higher one of two"),
-    ] = None,
-    threshold: Annotated[
-        int | None, Field(description="mask values above it are foreground, for lossy masks")
-    ] = None,
-) -> list[Source]:
+    foreground: Foreground = None,
+    threshold: Threshold = None,
+    white_is_zero: WhiteIsZeroMasks = None,
+    stored_axes: Axes = None,
+    window: Window = None,
+    percentiles: Percentiles = None,
+) -> Listing:
     """The pairs of images and masks below `root`.
+
+    The patterns search the path below the folder of images without its suffix, which is the id
+    where there are no folders.
 
     Raises:
         UserError: a folder is missing or empty, images and masks do not pair, or the splits or
             groups do not fit the files.
     """
-    check_one_rule(root, foreground, threshold)
-    pairs = _pairs(Path(root), images, masks, mask_suffix)
+    reading = Reading(foreground, threshold, white_is_zero, stored_axes, window, percentiles)
+    reading.check(root)
+    found = _pairs(folder_of(root), images, masks, mask_suffix)
     if splits is not None and split_pattern is not None:
         raise UserError(
             f"both splits {splits!r} and split_pattern {split_pattern!r} are given for {root}; "
             "give only one of them."
         )
-    groups = {id: id for id in pairs}
-    split_of: dict[str, str] = {}
+    places = {id: pair.place for id, pair in found.pairs.items()}
+    groups = {id: id for id in found.pairs}
+    said: dict[str, str] = {}
+    origin, tables = "", []
     if splits is not None:
-        split_of, groups = _read_splits(Path(root) / splits, groups)
+        table = folder_of(root) / Path(splits).expanduser()
+        said, groups = _read_splits(table, groups)
+        origin, tables = str(table), [table]
     if split_pattern is not None:
-        split_of = matches(split_pattern, "split_pattern", pairs)
-        check_split_names(split_of, f"split_pattern {split_pattern!r}")
+        said = matches(split_pattern, "split_pattern", places)
+        origin = f"split_pattern {split_pattern!r}"
+    split = named_splits(said, split_of, origin)
     if group_pattern is not None:
-        groups = matches(group_pattern, "group_pattern", pairs)
-    rule = {"foreground": foreground, "threshold": threshold}
-    return [
-        Source(id, groups[id], split_of.get(id), {"image": image, "mask": mask, **rule})
-        for id, (image, mask) in pairs.items()
-    ]
+        groups = matches(group_pattern, "group_pattern", places)
+    return Listing(
+        (
+            Source(
+                id,
+                groups[id],
+                split.get(id),
+                {"image": pair.image, "mask": pair.mask, "reading": reading, **_beside(pair)},
+            )
+            for id, pair in found.pairs.items()
+        ),
+        unused=found.unused,
+        tables=tables,
+    )
 
 
 def load(source: Source) -> tuple[Image, Mask]:
@@ -93,45 +134,104 @@ def load(source: Source) -> tuple[Image, Mask]:
 # Files ----------------------------------------------------------------------------------------
 
 
-def _pairs(root: Path, images: str, masks: str, mask_suffix: str) -> dict[str, tuple[Path, Path]]:
+class _Pair(NamedTuple):
+    """An image and its mask; `place` is the path of the image below its folder, no suffix."""
+
+    image: Path
+    mask: Path
+    place: str
+
+
+class _Found(NamedTuple):
+    """Pairs by id, sorted, and what is not used, by the reason."""
+
+    pairs: dict[str, _Pair]
+    unused: dict[str, list[str]]
+
+
+def _beside(pair: _Pair) -> dict[str, tuple[Path, ...]]:
+    """Files that hold the voxels of a header file."""
+    beside = (*companions(pair.image), *companions(pair.mask))
+    return {"beside": beside} if beside else {}
+
+
+def _pairs(root: Path, images: str, masks: str, mask_suffix: str) -> _Found:
     """Image and mask of each id, in the order of the ids."""
     if root / images == root / masks and not mask_suffix:
         raise UserError(
             f"images and masks are both in {root / images}, so their names must differ; set "
             "`mask_suffix` or use two folders."
         )
-    image_of: dict[str, Path] = {}
-    mask_of: dict[str, Path] = {}
-    for stem, path in _files(root / images):
-        if root / images == root / masks and stem.endswith(mask_suffix):
-            continue
-        add(image_of, stem, path)
-    for stem, path in _files(root / masks):
-        if stem.endswith(mask_suffix):
-            add(mask_of, stem.removesuffix(mask_suffix), path)
-    if missing := sorted(image_of.keys() - mask_of.keys()):
-        raise UserError(
-            f"{listed('image', missing, 'no mask')} in {root / masks} (a mask is named "
-            f"<id>{mask_suffix} with one of the suffixes {', '.join(SUFFIXES)}); add the masks or "
-            "remove the images."
-        )
-    if missing := sorted(mask_of.keys() - image_of.keys()):
-        raise UserError(
-            f"{listed('mask', missing, 'no image')} in {root / images}; add the images or remove "
-            "the masks."
-        )
-    return {id: (image_of[id], mask_of[id]) for id in sorted(image_of)}
+    unused: dict[str, list[str]] = {}
+    image_at: dict[str, Path] = {}
+    mask_at: dict[str, Path] = {}
+    for part in _parts(root, images, masks):
+        prefix = f"{part.name}/" if part != root else ""
+        one_folder = part / images == part / masks
+        for stem, entry in _files(part / images, part / masks, prefix, unused):
+            if one_folder and stem.endswith(mask_suffix):
+                continue
+            add(image_at, prefix + stem, entry.path)
+        for stem, entry in _files(part / masks, part / images, prefix, unused):
+            if stem.endswith(mask_suffix):
+                add(mask_at, prefix + stem.removesuffix(mask_suffix), entry.path)
+            elif not one_folder:
+                unused.setdefault(f"masks without {mask_suffix!r} at their end", []).append(
+                    prefix + entry.place
+                )
+    image_at = _without_channel(root, image_at, mask_at)
+    if image_at.keys() != mask_at.keys():
+        image_at, mask_at = _by_name(image_at, mask_at)
+    _check_complete(root, images, masks, mask_suffix, image_at, mask_at)
+    id_of = _ids(image_at)
+    pairs = {id_of[place]: _Pair(image_at[place], mask_at[place], place) for place in image_at}
+    return _Found(dict(sorted(pairs.items())), unused)
 
 
-def _files(folder: Path) -> list[tuple[str, Path]]:
-    """Stem and path of each image file in a folder that must have some."""
+def _parts(root: Path, images: str, masks: str) -> list[Path]:
+    """The folders that hold a folder of images and one of masks: `root`, or each one in it."""
+    if not (root / images).is_dir() and not (root / masks).is_dir() and root.is_dir():
+        inside = [
+            path
+            for path in sorted(root.iterdir())
+            if not path.name.startswith(".")
+            and (path / images).is_dir()
+            and (path / masks).is_dir()
+        ]
+        if inside:
+            return inside
+    return [root]
+
+
+def _files(
+    folder: Path, other: Path, prefix: str, unused: dict[str, list[str]]
+) -> list[tuple[str, Entry]]:
+    """Path without suffix, and entry, of each file that is read in a folder that has some."""
     if not folder.is_dir():
         raise UserError(
             f"the folder {folder} does not exist; correct `root`, `images` or `masks`, or put the "
             "data there."
         )
-    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    found = [(stem, path) for path in paths if (stem := stem_of(path)) is not None]
+    found = []
+    passed: dict[str, list[str]] = {}
+    behind: set[Path] = set()
+    for entry in files_below(folder, without=[other]):
+        stem = stem_of(entry.place)
+        reason = None
+        if not entry.path.is_file():
+            reason = "links that lead nowhere"
+        elif stem is None:
+            reason = f"of a suffix that is not read ({PurePosixPath(entry.place).suffix or 'none'})"
+        if reason is not None or stem is None:
+            passed.setdefault(str(reason), []).append(prefix + entry.place)
+        else:
+            behind.update(companions(entry.path))
+            found.append((stem, entry))
+    for reason, places in passed.items():
+        named = [place for place in places if folder / place.removeprefix(prefix) not in behind]
+        label = f"{reason}, in {folder.name}/"
+        already = unused.setdefault(label, [])
+        already.extend(place for place in named if place not in already)
     if not found:
         raise UserError(
             f"the folder {folder} holds no image; the suffixes that are read are "
@@ -140,15 +240,92 @@ def _files(folder: Path) -> list[tuple[str, Path]]:
     return found
 
 
+def _without_channel(
+    root: Path, image_at: dict[str, Path], mask_at: Mapping[str, Path]
+) -> dict[str, Path]:
+    """Images without nnU-Net's number of a channel, if all of them have one and no mask has."""
+    if not all(place.endswith(_FIRST_CHANNEL) for place in image_at) or any(
+        place in mask_at for place in image_at
+    ):
+        several = [place for place in image_at if place.endswith("_0001")]
+        bare = {place.removesuffix("_0001") for place in several}
+        if several and bare <= mask_at.keys():
+            raise UserError(
+                f"{listed('image', several, 'several channels')} (<id>_0000, <id>_0001, ...) in "
+                f"{root}, but an image of the kind folder is one file; keep the channel that "
+                "counts, or save the channels as one RGB image."
+            )
+        return image_at
+    return {place.removesuffix(_FIRST_CHANNEL): path for place, path in image_at.items()}
+
+
+def _by_name(
+    image_at: dict[str, Path], mask_at: dict[str, Path]
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """The masks under the paths of their images, where only one of both lies in folders."""
+    names = {place: PurePosixPath(place).name for place in (*image_at, *mask_at)}
+    image_of = {names[place]: place for place in image_at}
+    unique = len(image_of) == len(image_at)
+    if not unique or len({names[place] for place in mask_at}) != len(mask_at):
+        return image_at, mask_at
+    flat = all("/" not in place for place in image_at) or all("/" not in place for place in mask_at)
+    if not flat:
+        return image_at, mask_at
+    return image_at, {image_of.get(names[place], place): path for place, path in mask_at.items()}
+
+
+def _check_complete(
+    root: Path,
+    images: str,
+    masks: str,
+    mask_suffix: str,
+    image_at: Mapping[str, Path],
+    mask_at: Mapping[str, Path],
+) -> None:
+    if missing := sorted(image_at.keys() - mask_at.keys()):
+        raise UserError(
+            f"{listed('image', missing, 'no mask')} in {root / masks} (a mask is named "
+            f"<id>{mask_suffix} with one of the suffixes {', '.join(SUFFIXES)}); add the masks or "
+            "remove the images."
+        )
+    if missing := sorted(mask_at.keys() - image_at.keys()):
+        raise UserError(
+            f"{listed('mask', missing, 'no image')} in {root / images}; add the images or remove "
+            "the masks."
+        )
+
+
+def _ids(places: Iterable[str]) -> dict[str, str]:
+    """An id for each path: its name, with the folders before it where the name is not unique."""
+    names = {place: PurePosixPath(place).name for place in places}
+    count = Counter(names.values())
+    ids = {
+        place: name if count[name] == 1 else place.replace("/", "_")
+        for place, name in names.items()
+    }
+    seen: dict[str, str] = {}
+    for place, id in ids.items():
+        if seen.setdefault(id, place) != place:
+            raise UserError(
+                f"the images {seen[id]} and {place} would both be the case {id!r}; rename one."
+            )
+    return ids
+
+
 # Splits and groups ----------------------------------------------------------------------------
 
 
 def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Split and group of each id from a CSV file that must name every id once."""
+    """What says the split, and the group, of each id, from a CSV that must name every id once."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = list(reader.fieldnames or ()), list(reader)
+            reader = csv.DictReader(file, restval="")
+            columns = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            rows = [
+                {name: _plain(value) for name, value in row.items() if isinstance(value, str)}
+                for row in reader
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"the splits {path} could not be read ({error}); correct `splits`."
@@ -158,17 +335,20 @@ def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], di
             f"the splits {path} have no column {missing[0]!r} (they have {', '.join(columns)}); "
             "the columns id and split are needed, and group, patient or slide may be given."
         )
-    split_of: dict[str, str] = {}
+    said: dict[str, str] = {}
     grouping = next((column for column in GROUP_COLUMNS if column in columns), None)
     for row in rows:
-        if row["id"] in split_of:
+        if row["id"] in said:
             raise UserError(f"the splits {path} name the id {row['id']!r} twice; remove a line.")
-        split_of[row["id"]] = row["split"]
-    if unknown := [id for id in split_of if id not in groups]:
+        said[row["id"]] = row["split"]
+    if unknown := [id for id in said if id not in groups]:
         raise UserError(f"{listed('id', unknown, 'no image')} but a line in {path}; correct it.")
-    if missing := [id for id in groups if id not in split_of]:
+    if missing := [id for id in groups if id not in said]:
         raise UserError(f"{listed('image', missing, 'no line')} in {path}; add a split.")
-    check_split_names(split_of, str(path))
     if grouping is not None:
         groups = {row["id"]: row[grouping] or row["id"] for row in rows}
-    return split_of, groups
+    return said, groups
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFC", text).strip()

@@ -20,8 +20,12 @@ from typing import Annotated
 from pydantic import Field
 
 from noise2mask.data.formats import folder
-from noise2mask.data.formats.pairing import check_split_names, listed, load_pair
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats.listing import folder_of
+from noise2mask.data.formats.pairing import Root, listed, load_pair, named_splits
+from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import judged as judged
+from noise2mask.data.formats.pairing import survey as survey
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 COLUMNS = ("id", "patient", "magnification")
@@ -29,37 +33,42 @@ COLUMNS = ("id", "patient", "magnification")
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder with images, masks and cases.csv")],
+    root: Root,
     foreground: Annotated[
         tuple[int, ...], Field(min_length=1, description="numbers of the classes to segment")
     ] = (1,),
     magnification: Annotated[
         float, Field(gt=0, description="of the objective, which all cases must have")
     ] = 10.0,
-) -> list[Source]:
+) -> Listing:
     """The cases of ``cases.csv``.
 
     Raises:
         UserError: files are missing or do not pair, ``cases.csv`` does not fit them, or a case
             has another magnification.
     """
-    path = Path(root) / "cases.csv"
-    pairs = {source.id: source for source in folder.sources(root=root, foreground=foreground)}
+    path = folder_of(root) / "cases.csv"
+    listing = folder.sources(root=root, foreground=foreground)
+    pairs = {source.id: source for source in listing}
     rows = _read(path)
     if missing := sorted(pairs.keys() - rows.keys()):
         raise UserError(f"{listed('image', missing, 'no line')} in {path}; add them.")
     if missing := sorted(rows.keys() - pairs.keys()):
         raise UserError(
-            f"{listed('id', missing, 'no image')} in {Path(root) / 'images'} but a line in {path}; "
-            "add the images or remove the lines."
+            f"{listed('id', missing, 'no image')} in {path.with_name('images')} but a line in "
+            f"{path}; add the images or remove the lines."
         )
     _check_magnification(path, rows, magnification)
-    split_of = {id: row["split"] for id, row in rows.items() if row.get("split")}
-    check_split_names(split_of, str(path))
-    return [
-        Source(id, rows[id]["patient"], split_of.get(id), source.payload)
-        for id, source in sorted(pairs.items())
-    ]
+    said = {id: row["split"] for id, row in rows.items() if row.get("split")}
+    split_of = named_splits(said, {}, str(path))
+    return Listing(
+        (
+            Source(id, rows[id]["patient"], split_of.get(id), source.payload)
+            for id, source in sorted(pairs.items())
+        ),
+        unused=listing.unused,
+        tables=[path],
+    )
 
 
 def load(source: Source) -> tuple[Image, Mask]:

@@ -1,227 +1,368 @@
-"""Decode image and mask files: PNG, JPEG, TIFF and NIfTI slices; masks in array files (NPY) too.
+"""Decode one file of pixels: what it stores, turned as viewers turn it, and what it says of itself.
 
-* Palettes become RGB, transparency (alpha) is dropped, CMYK becomes RGB.
-* Grey images with more than 8 bits (or floating-point ones) are stretched linearly, the smallest
-  value of each image to 0 and the largest to 255; of 16-bit RGB the upper 8 bits are kept.
-* Pixels stay as they are stored: an orientation tag of a camera is not applied.
-* NIfTI arrays are turned to the closest anatomical axes first, and then show their first axis from
-  left to right and their second from bottom to top, images and masks alike.
+PNG, JPEG, BMP, GIF, WebP, JPEG 2000 and PNM are read by Pillow (16-bit colours of PNG by
+imagecodecs), TIFF by tifffile, slices in NIfTI by nibabel, in NRRD, MetaImage and DICOM by
+SimpleITK. What a file is goes by its content, not by its suffix, for all but the last four.
+
+An image is made of it by one rule for grey and colours:
+
+* 8 bits stay as they are. What has more bits, or is of real numbers, is stretched linearly, the
+  smallest value of each image (over all its channels) to 0 and the largest to 255; a `window` or
+  `percentiles` can be given instead, for any depth.
+* Palettes become RGB, CMYK becomes RGB, and transparency (alpha) is dropped.
+* An orientation tag (EXIF) is applied, and where 0 means white the values are inverted, of every
+  depth.
+* Slices with a header that says where their pixels lie are turned to the closest anatomical axes,
+  and then show their first axis from left to right and their second from bottom to top.
+
+Masks are read in :mod:`noise2mask.data.formats.mask_files`.
 """
 
-import struct
-import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import numpy.typing as npt
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image as PillowImage
 
-from noise2mask.data.source import Image, Mask
+from noise2mask.data.formats import spatial_files
+from noise2mask.data.formats.spatial_files import Header, damaged
+from noise2mask.data.formats.tiff_files import MAGIC, WhiteIsZero, read_tiff
+from noise2mask.data.source import Image
 from noise2mask.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".nii", ".nii.gz")
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm",
+    ".pnm", *spatial_files.SUFFIXES,
+)  # fmt: skip
+
 _UNREADABLE = (
-    OSError,  # Pillow's and nibabel's word for most damage; gzip's as well
+    *spatial_files.DAMAGE,  # OSError is Pillow's word for most damage; gzip's as well
     SyntaxError,  # Pillow: a broken PNG
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
+    LookupError,  # tifffile, of tables that lead nowhere
     PillowImage.DecompressionBombError,
-    ImageFileError,
-    HeaderDataError,
 )
+_NAMES = {"JPEG2000": "JPEG 2000", "MPO": "JPEG", "PPM": "PNM"}
 
 
-def stem_of(path: Path) -> str | None:
+@dataclass(frozen=True)
+class Picture:
+    """One picture as its file stores it, turned as its orientation tag says.
+
+    Attributes:
+        path: the file.
+        pixels: (H, W), or (H, W, 3) of colours; of a palette the indices.
+        layout: "grey", "RGB" or "palette".
+        bits: of a value.
+        name: of the format.
+        palette: (entries, 3), where the pixels are indices.
+        alpha: (H, W), where there is transparency.
+        white_is_zero: whether 0 is meant to be white, see
+            :data:`noise2mask.data.formats.tiff_files.WhiteIsZero`.
+        step: distance of neighbouring values that could be stored, of scaled ones.
+        orientation: the tag that was applied, 1 to 8.
+        dropped: what was left out, "" if nothing.
+        header: where pixels lie, of files that say it; (i, j) is then in column i and row j.
+    """
+
+    path: Path
+    pixels: npt.NDArray[Any]
+    layout: str
+    bits: int
+    name: str
+    palette: npt.NDArray[np.uint8] | None = None
+    alpha: npt.NDArray[Any] | None = None
+    white_is_zero: WhiteIsZero = "no"
+    step: float = 0.0
+    orientation: int = 1
+    dropped: str = ""
+    header: Header | None = None
+
+    @property
+    def form(self) -> str:
+        """What the file is, the same for files that are read alike."""
+        parts = [self.name, self.layout, f"{self.bits} bit" + "s" * (self.bits != 1)]
+        if self.pixels.dtype.kind == "f":
+            parts[-1] = f"{self.bits}-bit real numbers"
+        if self.white_is_zero != "no":
+            parts.append("0 is white")
+        if self.orientation != 1:
+            parts.append(f"turned by its orientation tag {self.orientation}")
+        if self.dropped:
+            parts.append(f"without {self.dropped}")
+        return ", ".join(parts)
+
+
+def stem_of(name: str) -> str | None:
     """The file name without its suffix, or None if the suffix is none of :data:`SUFFIXES`."""
-    for suffix in (".nii.gz", path.suffix.lower()):
-        if path.name.lower().endswith(suffix) and suffix in SUFFIXES:
-            return path.name[: -len(suffix)]
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)]
     return None
 
 
-def read_image(path: Path) -> Image:
+def decode(path: Path) -> Picture:
+    """The picture in a file.
+
+    Raises:
+        UserError: the file is damaged, a volume, several pages, or holds no grey or colours.
+    """
+    try:
+        if spatial_files.suffix_of(path) is not None:
+            return _decode_slice(path)
+        with path.open("rb") as file:
+            start = file.read(4)
+        found = _decode_tiff(path) if start in MAGIC else _decode_pillow(path)
+    except PillowImage.DecompressionBombError as error:
+        raise UserError(
+            f"{path} has more than {2 * (PillowImage.MAX_IMAGE_PIXELS or 0)} pixels; cut it into "
+            "parts."
+        ) from error
+    except _UNREADABLE as error:
+        raise UserError(damaged(path, error)) from error
+    return _upright(found)
+
+
+def read_image(
+    path: Path,
+    *,
+    window: Sequence[float] | None = None,
+    percentiles: Sequence[float] | None = None,
+) -> Image:
     """Decode an image as uint8 (H, W, 1) or (H, W, 3).
+
+    Args:
+        path: the file.
+        window: values that become black and white.
+        percentiles: shares in percent of the image's values below those that become black and
+            white.
 
     Raises:
         UserError: the file is damaged, a volume, several pages, or no numbers.
     """
-    pixels = _read(path, as_mask=False)
-    if pixels.dtype != np.uint8:
-        pixels = _stretched(path, pixels)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+    picture = decode(path)
+    shown = anatomical(picture) if picture.header is not None else picture
+    return image_of(shown, window=window, percentiles=percentiles)
 
 
-def read_mask(path: Path, *, tolerance: int = 0) -> npt.NDArray[np.int64]:
-    """Decode a mask as its stored whole numbers (H, W); of a palette image, the indices.
-
-    Args:
-        path: the file.
-        tolerance: how far the channels of a pixel may lie apart; JPEG moves them a little. Their
-            first one counts.
-
-    Raises:
-        UserError: the file is damaged, a volume, several pages, coloured, or not whole numbers.
-    """
-    pixels = _read(path, as_mask=True)
-    if pixels.ndim == 3:
-        if (np.ptp(pixels, axis=2) > tolerance).any():
-            raise UserError(
-                f"the mask {path} is a colour picture, but a mask has one value per pixel; save "
-                "it as a grey image."
-            )
-        pixels = pixels[..., 0]
-    if pixels.dtype.kind in "bui":
-        return pixels.astype(np.int64)
-    values = pixels.astype(np.int64) if np.isfinite(pixels).all() else None
-    if values is None or (values != pixels).any():
-        raise UserError(
-            f"the mask {path} holds values that are not whole numbers, but the values of a mask "
-            "name foreground and background; save it with whole numbers."
-        )
-    return values
-
-
-def read_planes(path: Path, planes: Sequence[int]) -> npt.NDArray[Any]:
-    """Some planes of a mask that is stored as an array (P, H, W) of numbers in an NPY file.
-
-    Raises:
-        UserError: the file is damaged, holds pickled objects, or has other axes or fewer planes.
-    """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise UserError(_damaged(path, error)) from error
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "buif":
-        shape = getattr(array, "shape", "several arrays")
-        raise UserError(
-            f"the mask {path} holds {shape}, but masks with planes are arrays of numbers (planes, "
-            "height, width); leave out `mask_planes` or restore the file."
-        )
-    if not all(0 <= plane < len(array) for plane in planes):
-        raise UserError(
-            f"the mask {path} has the planes 0 to {len(array) - 1}, but `mask_planes` is "
-            f"{list(planes)}; correct it."
-        )
-    return array[list(planes)]
-
-
-def binary(
-    path: Path,
-    values: npt.NDArray[np.int64],
+def image_of(
+    picture: Picture,
     *,
-    foreground: Sequence[int] | None = None,
-    threshold: int | None = None,
-) -> Mask:
-    """Which pixels of a mask are foreground.
+    window: Sequence[float] | None = None,
+    percentiles: Sequence[float] | None = None,
+) -> Image:
+    """The image that a picture shows, as :func:`read_image` gives it."""
+    values = picture.pixels
+    if picture.palette is not None:
+        values = picture.palette[np.minimum(values, len(picture.palette) - 1)]
+    if picture.white_is_zero != "no":
+        values = inverted(picture)
+    if picture.bits == 1 or (values.dtype.kind == "u" and picture.bits < 8):
+        values = (values.astype(np.uint16) * 255 // (2**picture.bits - 1)).astype(np.uint8)
+    if values.dtype != np.uint8 or window is not None or percentiles is not None:
+        values = _stretched(picture.path, values, window, percentiles)
+    return np.ascontiguousarray(values[..., None] if values.ndim == 2 else values)
 
-    Args:
-        path: where the values are from, for the messages.
-        values: what the mask holds (H, W).
-        foreground: values that are foreground.
-        threshold: values above it are foreground. Without either, the higher one of two values.
 
-    Raises:
-        UserError: neither is given, and the values leave open what is foreground.
-    """
-    if threshold is not None:
-        return values > threshold
-    if foreground is not None:
-        return np.isin(values, foreground)
-    present = _present(values)
-    if len(present) > 2:
-        listed = ", ".join(map(str, present[:8])) + (", ..." if len(present) > 8 else "")
+def inverted(picture: Picture) -> npt.NDArray[Any]:
+    """The values with black and white exchanged."""
+    values = picture.pixels
+    if values.dtype.kind == "f":
+        return -values
+    if values.dtype.kind == "b":
+        return ~values
+    return np.asarray((1 << picture.bits) - 1 - values.astype(np.int64)).astype(values.dtype)
+
+
+def anatomical(picture: Picture) -> Picture:
+    """A slice turned to the closest anatomical axes, seen as volumes are."""
+    if picture.header is None:
+        return picture
+    header = picture.header
+
+    def shown(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        stored = pixels.swapaxes(0, 1).reshape(*header.shape[:3], *pixels.shape[2:])
+        turned = spatial_files.turned(stored, header.affine)
+        thin = max(axis for axis in range(3) if turned.shape[axis] == 1)
+        return np.squeeze(turned, axis=thin).swapaxes(0, 1)[::-1]
+
+    return replace(picture, pixels=shown(picture.pixels))
+
+
+# Formats --------------------------------------------------------------------------------------
+
+
+def _decode_tiff(path: Path) -> Picture:
+    tiff = read_tiff(path)
+    values, layout = tiff.values, tiff.layout
+    if values.dtype.kind not in "buif":
         raise UserError(
-            f"the mask {path} holds {len(present)} different values ({listed}), but only two have "
-            "a clear meaning; set `foreground` to the values that are foreground, e.g. "
-            f"[{present[-1]}], or, if it was saved with loss as JPEG is, `threshold`, e.g. "
-            f"{(present[0] + present[-1]) // 2}."
+            f"{path} holds values of type {values.dtype}, but pixels are whole or real numbers; "
+            "save it so."
         )
-    if len(present) == 1 and present[0] != 0:
-        raise UserError(
-            f"the mask {path} holds the value {present[0]} only, which may mean foreground or "
-            f"background; set `foreground`, e.g. [{present[0]}] if it is foreground."
-        )
-    higher: Mask = values > present[0]
-    return higher
+    if layout == "CMYK":
+        values = np.asarray(PillowImage.fromarray(values, mode="CMYK").convert("RGB"))
+        layout = "RGB"
+    bits = 8 if layout == "palette" else tiff.bits
+    return Picture(
+        path, values, layout, bits, "TIFF", tiff.palette, tiff.alpha, tiff.white_is_zero,
+        orientation=tiff.orientation, dropped=tiff.dropped,
+    )  # fmt: skip
 
 
-def _present(values: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The different values, ascending; counted rather than sorted where they are of 8 bits."""
-    if values.min() >= 0 and values.max() <= 255:
-        return np.flatnonzero(np.bincount(values.ravel()))
-    return np.unique(values)
+def _decode_pillow(path: Path) -> Picture:
+    with PillowImage.open(path) as picture:
+        frames = getattr(picture, "n_frames", 1)
+        if frames > 1 and picture.format != "MPO":  # which holds the picture first, then previews
+            raise UserError(
+                f"{path} holds {frames} pages, but a case is one image; save the pages as separate "
+                "files."
+            )
+        raw = _raw_mode(picture)
+        orientation = int(picture.getexif().get(0x0112, 1) or 1)
+        name = _NAMES.get(picture.format or "", picture.format or "")
+        bits = int(raw.partition(";")[2].removesuffix("B").removesuffix("N") or 8)
+        if bits == 16 and picture.mode in {"RGB", "RGBA"}:
+            return _deep_png(path, name, orientation)
+        pixels, layout, alpha, bits = _pillow_pixels(picture, bits)
+        palette = None
+        if layout == "palette":
+            entries = np.array(picture.getpalette("RGB"), dtype=np.uint8)
+            palette = entries.reshape(-1, 3)
+    dropped = "alpha" if alpha is not None else ""
+    return Picture(
+        path, pixels, layout, bits, name, palette, alpha,
+        orientation=orientation, dropped=dropped,
+    )  # fmt: skip
 
 
-def _damaged(path: Path, error: Exception) -> str:
-    return (
-        f"{path} could not be read, it is damaged or not what its suffix says "
-        f"({str(error) or type(error).__name__}); restore or remove the file."
+def _raw_mode(picture: PillowImage.Image) -> str:
+    """How pixels lie in the file: ``L;4``, ``RGB;16B``; read before they are decoded."""
+    tiles = getattr(picture, "tile", None) or ()
+    arguments = tiles[0][3] if tiles else ""
+    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
+    if not isinstance(first, str) or first.endswith("R"):
+        return ""
+    return first if picture.format in {"PNG", "BMP", "PPM"} else ""
+
+
+def _pillow_pixels(
+    picture: PillowImage.Image, bits: int
+) -> tuple[npt.NDArray[Any], str, npt.NDArray[Any] | None, int]:
+    """Pixels, their layout, alpha and the bits of a value."""
+    mode = picture.mode
+    if mode == "1":
+        return np.asarray(picture).astype(np.uint8), "grey", None, 1
+    if mode == "P":
+        alpha = None
+        if "transparency" in picture.info:
+            alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
+        return np.asarray(picture), "palette", alpha, 8
+    if mode in {"L", "LA", "La"}:
+        alpha = None if mode == "L" else np.asarray(picture.getchannel(mode[1]))
+        grey = np.asarray(picture.getchannel("L"))
+        if bits < 8:  # Pillow spreads them over 0 to 255
+            return grey // (255 // (2**bits - 1)), "grey", alpha, bits
+        return grey, "grey", alpha, 8
+    if mode in {"RGBA", "PA"}:
+        whole = np.asarray(picture.convert("RGBA"))
+        return whole[..., :3], "RGB", whole[..., 3], 8
+    if mode.startswith(("I", "F")):
+        values = np.asarray(picture)
+        return values, "grey", None, 8 * values.dtype.itemsize
+    return np.asarray(picture.convert("RGB")), "RGB", None, 8
+
+
+def _deep_png(path: Path, name: str, orientation: int) -> Picture:
+    """16-bit colours, of which Pillow keeps the upper 8."""
+    from imagecodecs import png_decode
+
+    values = png_decode(path.read_bytes())
+    channels = values.shape[2] if values.ndim == 3 else 1
+    has_alpha = channels in (2, 4)
+    colours = values[..., : channels - has_alpha]
+    grey = colours.shape[2] == 1
+    return Picture(
+        path,
+        colours[..., 0] if grey else colours,
+        "grey" if grey else "RGB",
+        16,
+        name,
+        alpha=values[..., -1] if has_alpha else None,
+        orientation=orientation,
+        dropped="alpha" if has_alpha else "",
     )
 
 
-def _read(path: Path, *, as_mask: bool) -> npt.NDArray[Any]:
-    """Pixels (H, W) or (H, W, 3), in 8 bits wherever they were stored in 8 bits."""
-    try:
-        if path.name.lower().endswith((".nii", ".nii.gz")):
-            return _read_nifti(path)
-        return _read_pillow(path, as_mask=as_mask)
-    except _UNREADABLE as error:
-        raise UserError(_damaged(path, error)) from error
-
-
-def _read_pillow(path: Path, *, as_mask: bool) -> npt.NDArray[Any]:
-    with PillowImage.open(path) as picture:
-        if getattr(picture, "n_frames", 1) > 1:
-            raise UserError(
-                f"{path} holds {picture.n_frames} pages, but a case is one image; save the pages "  # type: ignore[attr-defined]
-                "as separate files."
-            )
-        if picture.mode == "P" and as_mask:
-            return np.asarray(picture)
-        if picture.mode in ("L", "RGB") or picture.mode.startswith(("I", "F")):
-            return np.asarray(picture)
-        if picture.mode == "1":
-            return np.asarray(picture.convert("L"))
-        if picture.mode == "LA":
-            return np.asarray(picture.getchannel("L"))
-        return np.asarray(picture.convert("RGB"))
-
-
-def _read_nifti(path: Path) -> npt.NDArray[Any]:
-    volume = nibabel.load(path)
-    pixels = np.asanyarray(volume.dataobj)
-    if pixels.dtype.names or np.iscomplexobj(pixels):
-        raise ValueError("NIfTI files of colours or complex numbers are not supported")
-    if np.sum(np.array(pixels.shape) > 1) > 2:
+def _decode_slice(path: Path) -> Picture:
+    header = spatial_files.header_of(path)
+    sides, channels = header.shape[:3], header.shape[3:]
+    count = int(np.prod(channels)) if channels else 1
+    if sum(side > 1 for side in sides) > 2:
         raise UserError(
-            f"{path} is a volume of {' x '.join(map(str, pixels.shape))} voxels, but a case is one "
-            "slice; save each slice as a file of its own."
+            f"{path} is a volume of {spatial_files.sides(sides)} voxels, but a case is one slice; "
+            "save each slice as a file of its own, or use the kind `volumes`."
         )
-    pixels = pixels.reshape((*pixels.shape, 1, 1)[:3])
-    orientation = nibabel.orientations.io_orientation(volume.affine)
-    if np.isfinite(orientation).all():  # a flat image may say nothing of its third axis
-        pixels = nibabel.orientations.apply_orientation(pixels, orientation)
-    thin = max(axis for axis in range(3) if pixels.shape[axis] == 1)
-    return np.asarray(np.squeeze(pixels, axis=thin).T[::-1])
+    if count not in (1, 3):
+        raise UserError(
+            f"{path} has {count} channels, but an image has 1 (grey) or 3 (RGB); save the channel "
+            "that counts."
+        )
+    voxels = spatial_files.read_voxels(path)
+    values = voxels.values
+    scaled = (voxels.slope, voxels.intercept) != (1.0, 0.0)
+    if scaled:
+        values = values * voxels.slope + voxels.intercept
+    bits = 8 * values.dtype.itemsize
+    thin = max(axis for axis in range(3) if sides[axis] == 1)
+    flat = np.squeeze(values.reshape(*sides, *((3,) if count == 3 else ())), axis=thin)
+    step = abs(voxels.slope) if scaled and voxels.values.dtype.kind in "iu" else 0.0
+    layout = "RGB" if count == 3 else "grey"
+    return Picture(path, flat.swapaxes(0, 1), layout, bits, header.name, step=step, header=header)
 
 
-def _stretched(path: Path, pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Map the image's own range linearly to 0 ... 255."""
+# Values ---------------------------------------------------------------------------------------
+
+
+def _upright(picture: Picture) -> Picture:
+    """Turned as the orientation tag says."""
+    if picture.orientation not in range(2, 9):
+        return replace(picture, orientation=1)
+
+    def turned(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if picture.orientation >= 5:
+            pixels = pixels.swapaxes(0, 1)
+        rows = -1 if picture.orientation in (3, 4, 7, 8) else 1
+        columns = -1 if picture.orientation in (2, 3, 6, 7) else 1
+        return pixels[::rows, ::columns]
+
+    alpha = None if picture.alpha is None else turned(picture.alpha)
+    return replace(picture, pixels=turned(picture.pixels), alpha=alpha)
+
+
+def _stretched(
+    path: Path,
+    pixels: npt.NDArray[Any],
+    window: Sequence[float] | None,
+    percentiles: Sequence[float] | None,
+) -> npt.NDArray[np.uint8]:
+    """Map a range linearly to 0 ... 255: the given one, or that of the image."""
     values = pixels.astype(np.float64)
     if not np.isfinite(values).all():
         raise UserError(
             f"{path} holds values that are not numbers (NaN or infinite); replace them or remove "
             "the file."
         )
-    low, high = values.min(), values.max()
+    if window is not None:
+        low, high = window
+    elif percentiles is not None:
+        low, high = np.percentile(values, percentiles).tolist()
+    else:
+        low, high = values.min(), values.max()
     if high == low:
         return np.zeros(values.shape, dtype=np.uint8)
-    stretched: npt.NDArray[np.uint8] = np.rint((values - low) / (high - low) * 255).astype(np.uint8)
+    light = np.clip((values - low) / (high - low), 0, 1) * 255
+    stretched: npt.NDArray[np.uint8] = np.rint(light).astype(np.uint8)
     return stretched

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 
@@ -36,13 +36,13 @@ def sources(
         tuple[int, ...] | None,
         Field(description="labels that are foreground; all but 0 when absent"),
     ] = None,
-) -> list[Source]:
+) -> Listing:
     """The cases of a set, ``<split>_<number>``; only the heads of the arrays are read.
 
     Raises:
         UserError: the archive is missing, damaged, or does not hold the promised arrays.
     """
-    archive = Path(root) / "archives" / f"{name}_{size}.npz"
+    archive = Path(root).expanduser() / "archives" / f"{name}_{size}.npz"
     held = _held(archive)
     cases = []
     for split in SPLITS:
@@ -52,7 +52,7 @@ def sources(
         for number in range(count):
             id = f"{split}_{number:05d}"
             cases.append(Source(id, id, split, {**rule, "row": number}))
-    return cases
+    return Listing(cases)
 
 
 def load(source: Source) -> tuple[Image, Mask]:

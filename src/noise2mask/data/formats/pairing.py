@@ -1,20 +1,115 @@
-"""What datasets of separate image and mask files share: pairing, splits, groups, decoding."""
+"""What datasets of separate image and mask files share: decoding a pair, splits, groups.
+
+The payload of a source holds "image", a path; "mask", a path or a tuple of paths whose masks are
+united (none: all background); what a user said of them (see :class:`Reading`); and, once the whole
+set was judged, "rules", one for each mask file.
+"""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from scipy import ndimage
+import numpy.typing as npt
+from pydantic import Field
 
-from noise2mask.data.formats.image_files import binary, read_image, read_mask, read_planes
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats import spatial_files
+from noise2mask.data.formats.image_files import Picture, anatomical, decode, image_of
+from noise2mask.data.formats.mask_files import (
+    COLOUR_NOISE,
+    MaskFacts,
+    MaskRule,
+    Polarity,
+    described_masks,
+    facts_of,
+    judge,
+    mask_of,
+    read_planes,
+    selected,
+)
+from noise2mask.data.source import Image, Listing, Mask, Source, some
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 
-# How far the channels of a grey pixel may lie apart after a lossy mask has been decoded.
-_COLOUR_NOISE = 32
+Split = Literal["train", "val", "test"]
+StoredAxes = Literal["columns_rows", "rows_columns"]
+
+# Options that several kinds have.
+Root = Annotated[str, Field(description="folder of the dataset")]
+Foreground = Annotated[
+    tuple[int, ...] | None,
+    Field(description="mask values that are foreground; none: the higher one of two"),
+]
+Threshold = Annotated[
+    int | None,
+    Field(description="mask values above it are foreground, of lossy masks or numbered objects"),
+]
+WhiteIsZeroMasks = Annotated[
+    Polarity | None,
+    Field(description="values of TIFF masks that say that 0 is white: as stored or as shown"),
+]
+Axes = Annotated[
+    StoredAxes | None,
+    Field(description="axes of NIfTI, NRRD or MetaImage slices, where headers cannot tell"),
+]
+Window = Annotated[
+    tuple[float, float] | None,
+    Field(description="image values that become black and white, in CT Hounsfield units"),
+]
+Percentiles = Annotated[
+    tuple[float, float] | None,
+    Field(description="the same, as percent of an image's values that lie below"),
+]
+SplitOf = Annotated[dict[str, Split], Field(description="split for each text that the paths say")]
+
+
+class Reading(NamedTuple):
+    """What a user said of how files are read; it goes into every payload.
+
+    Attributes:
+        foreground: mask values that are foreground.
+        threshold: mask values above it are foreground.
+        white_is_zero: which values of masks count where 0 is said to be white.
+        stored_axes: how slices with a header lie in their file, where the header does not count.
+        window: values of images that become black and white.
+        percentiles: the same in percent of the values below.
+        planes: planes that are united, of masks that are NPY arrays (P, H, W).
+        fill: masks are outlines, and what they enclose counts.
+    """
+
+    foreground: tuple[int, ...] | None = None
+    threshold: int | None = None
+    white_is_zero: Polarity | None = None
+    stored_axes: StoredAxes | None = None
+    window: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
+    planes: tuple[int, ...] | None = None
+    fill: bool = False
+
+    def check(self, root: str) -> None:
+        """Refuse options that contradict each other.
+
+        Raises:
+            UserError: there are two answers to what is foreground or what is white.
+        """
+        if self.foreground is not None and self.threshold is not None:
+            raise UserError(
+                f"both foreground {list(self.foreground)} and threshold {self.threshold} are given "
+                f"for {root}; give only one of them."
+            )
+        if self.window is not None and self.percentiles is not None:
+            raise UserError(
+                f"both window {list(self.window)} and percentiles {list(self.percentiles)} are "
+                f"given for {root}; give only one of them."
+            )
+        for name, pair in (("window", self.window), ("percentiles", self.percentiles)):
+            if pair is not None and not pair[0] < pair[1]:
+                raise UserError(
+                    f"{name} {list(pair)} for {root} must be a lower and a higher value, e.g. "
+                    f"{'[-160, 240]' if name == 'window' else '[0.5, 99.5]'}."
+                )
 
 
 # Decoding -------------------------------------------------------------------------------------
@@ -23,41 +118,185 @@ _COLOUR_NOISE = 32
 def load_pair(source: Source) -> tuple[Image, Mask]:
     """Decode one image and its mask.
 
-    The payload holds "image", a path, and "mask", a path or a tuple of paths whose masks are
-    united (none: all background); "foreground" and "threshold" as in
-    :func:`noise2mask.data.formats.image_files.binary`; and maybe "planes" and "fill", see
-    :func:`noise2mask.data.formats.pairs.sources`.
-
     Raises:
-        UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
+        UserError: a file is damaged, the sizes differ, the headers place image and mask apart, or
+            the mask's foreground is not clear.
     """
-    rule, path = source.payload, source.payload["mask"]
-    image = read_image(rule["image"])
+    reading = _reading(source)
+    picture = decode(source.payload["image"])
+    masks = _mask_paths(source)
+    laid = [_laid_out(picture, decode(path), reading) for path in _decoded(masks, reading)]
+    own = laid[0][0] if laid else _without_partner(picture, reading, alone=not masks)
+    image = image_of(own, window=reading.window, percentiles=reading.percentiles)
     whole = np.zeros(image.shape[:2], dtype=np.bool_)
-    for part in (path,) if isinstance(path, Path) else path:
-        whole |= _read_binary(part, rule, image, rule["image"])
+    if reading.planes:
+        for path in masks:
+            whole |= _planes_united(path, reading, image.shape, picture.path)
+        return image, whole
+    rules = source.payload.get("rules") or judge_alone([mask for _, mask in laid], reading)
+    for (_, mask), rule in zip(laid, rules, strict=True):
+        _check_size(image.shape, picture.path, mask.pixels.shape, mask.path, picture.orientation)
+        part = mask_of(mask, rule)
+        whole |= filled(part) if reading.fill else part
     return image, whole
 
 
-def _read_binary(path: Path, rule: Mapping[str, Any], image: Image, image_path: Path) -> Mask:
-    """The foreground in one mask file, which must have the size of the image."""
-    lossy = rule["threshold"] is not None
-    if planes := rule.get("planes"):
-        values = read_planes(path, planes)
-    else:
-        values = read_mask(path, tolerance=_COLOUR_NOISE if lossy else 0)
-    height, width = values.shape[-2:]
-    if image.shape[:2] != (height, width):
-        raise UserError(
-            f"{image_path} has {image.shape[1]} x {image.shape[0]} pixels, but its mask {path} has "
-            f"{width} x {height}; image and mask must have the same size."
+def _reading(source: Source) -> Reading:
+    reading: Reading = source.payload.get("reading", Reading())
+    return reading
+
+
+def _mask_paths(source: Source) -> tuple[Path, ...]:
+    given = source.payload["mask"]
+    return (given,) if isinstance(given, Path) else tuple(given)
+
+
+def _decoded(masks: Sequence[Path], reading: Reading) -> Sequence[Path]:
+    return () if reading.planes else masks
+
+
+def judge_alone(masks: Sequence[Picture], reading: Reading) -> list[MaskRule]:
+    """Rules for masks of which no others are known."""
+    return _judge([facts_of(mask, _tolerance(reading)) for mask in masks], reading)
+
+
+def _judge(facts: Sequence[MaskFacts], reading: Reading) -> list[MaskRule]:
+    return judge(
+        facts,
+        foreground=reading.foreground,
+        threshold=reading.threshold,
+        white_is_zero=reading.white_is_zero,
+    )
+
+
+def _tolerance(reading: Reading) -> int:
+    return 0 if reading.threshold is None else COLOUR_NOISE
+
+
+class PairFacts(NamedTuple):
+    """What the files of a source hold: the form of its image, if asked, and each of its masks."""
+
+    image: str
+    masks: tuple[MaskFacts, ...]
+
+
+def survey(source: Source, images: bool = False) -> PairFacts:
+    """What the files of a source hold.
+
+    Args:
+        source: the source.
+        images: look at the image too.
+
+    Raises:
+        UserError: a file is damaged or no mask.
+    """
+    reading = _reading(source)
+    paths = _decoded(_mask_paths(source), reading)
+    masks = tuple(facts_of(decode(path), _tolerance(reading)) for path in paths)
+    return PairFacts(decode(source.payload["image"]).form if images else "", masks)
+
+
+def judged(listing: Listing, facts: Sequence[PairFacts]) -> Listing:
+    """The sources with a rule for each of their masks, the same for all that are alike.
+
+    Raises:
+        UserError: the values leave open what is foreground, or files can be read in two ways.
+    """
+    if not listing:
+        return listing
+    flat = [mask for each in facts for mask in each.masks]
+    rules = iter(_judge(flat, _reading(listing[0])))
+    return listing.with_sources(
+        replace(source, payload={**source.payload, "rules": tuple(next(rules) for _ in each.masks)})
+        for source, each in zip(listing, facts, strict=True)
+    )
+
+
+def described(listing: Listing, facts: Sequence[PairFacts]) -> list[str]:
+    """What the files are and how they are read, a sentence for each group of equal ones."""
+    images: dict[str, list[str]] = {}
+    for source, each in zip(listing, facts, strict=True):
+        images.setdefault(each.image, []).append(source.payload["image"].name)
+    told = [
+        f"{len(names)} image{'s' * (len(names) != 1)} ({some(names)}): {form}"
+        for form, names in sorted(images.items(), key=lambda item: -len(item[1]))
+    ]
+    judged_masks = [
+        (mask, rule)
+        for source, each in zip(listing, facts, strict=True)
+        for mask, rule in zip(each.masks, source.payload.get("rules", ()), strict=False)
+    ]
+    return [*told, *described_masks(judged_masks)]
+
+
+def _planes_united(path: Path, reading: Reading, shape: Sequence[int], image_path: Path) -> Mask:
+    planes = read_planes(path, reading.planes or ())
+    _check_size(shape, image_path, planes.shape[1:], path, 1)
+    mask = np.any(selected(planes, reading.foreground, reading.threshold), axis=0)
+    return filled(mask) if reading.fill else mask
+
+
+def _check_size(
+    shape: Sequence[int], image: Path, mask_shape: Sequence[int], mask: Path, orientation: int
+) -> None:
+    if tuple(shape[:2]) != tuple(mask_shape[:2]):
+        turned = (
+            f" (turned by its orientation tag {orientation}, as viewers show it)"
+            if orientation != 1
+            else ""
         )
-    if planes and rule["foreground"] is None and not lossy:
-        mask = values != 0
-    else:
-        mask = binary(path, values, foreground=rule["foreground"], threshold=rule["threshold"])
-    mask = mask.any(axis=0) if planes else mask
-    return filled(mask) if rule.get("fill") else mask
+        raise UserError(
+            f"{image} has {shape[1]} x {shape[0]} pixels{turned}, but its mask {mask} has "
+            f"{mask_shape[1]} x {mask_shape[0]}; image and mask must have the same size."
+        )
+
+
+# Where pixels lie -----------------------------------------------------------------------------
+
+
+def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture, Picture]:
+    """Image and mask, both with rows and columns of one picture.
+
+    Where both have a header, they are turned by them and must lie on each other. A header beside
+    a picture without one says nothing of the other's rows and columns: SimpleITK and nibabel lay
+    the same array out in different ways. DICOM is the exception, its rows are those of a picture.
+    """
+    if image.header is None and mask.header is None:
+        return image, mask
+    if reading.stored_axes is not None:
+        return _as_stored(image, reading.stored_axes), _as_stored(mask, reading.stored_axes)
+    if image.header is not None and mask.header is not None:
+        spatial_files.check_equal_grids(image.header, mask.header, "mask")
+        return anatomical(image), anatomical(mask)
+    headed, plain = (image, mask) if image.header is not None else (mask, image)
+    if headed.name == "DICOM":
+        return image, mask
+    raise UserError(
+        f"{headed.path} is {headed.name} beside {plain.path}, and its header cannot say which of "
+        "its axes are the columns and rows of a picture, nor from which end they count; set "
+        "`stored_axes` to columns_rows, as SimpleITK, ITK-SNAP and MONAI write pictures, or to "
+        "rows_columns, as nibabel writes a NumPy array."
+    )
+
+
+def _as_stored(picture: Picture, axes: StoredAxes) -> Picture:
+    if picture.header is None or axes == "columns_rows":
+        return picture
+    return replace(picture, pixels=picture.pixels.swapaxes(0, 1))
+
+
+def _without_partner(image: Picture, reading: Reading, *, alone: bool) -> Picture:
+    """An image whose mask says nothing of places: there is none, or it is an array."""
+    if image.header is None or image.name == "DICOM":
+        return image
+    if reading.stored_axes is not None:
+        return _as_stored(image, reading.stored_axes)
+    if not alone:
+        raise UserError(
+            f"{image.path} is {image.name} beside masks that are NPY arrays, which do not say how "
+            "they lie on it; set `stored_axes` to columns_rows or rows_columns."
+        )
+    return anatomical(image)
 
 
 def filled(outlines: Mask) -> Mask:
@@ -66,13 +305,15 @@ def filled(outlines: Mask) -> Mask:
     An outline that encloses nothing is open, as that of an object cut off by the border of the
     image; its convex hull is taken.
     """
+    from scipy import ndimage  # a third of a second, rarely needed
+
     labels, count = ndimage.label(outlines, structure=np.ones((3, 3)))
-    areas = np.zeros_like(outlines)
+    areas: Mask = np.zeros_like(outlines)
     for label in range(1, count + 1):
         outline = labels == label
-        area = ndimage.binary_fill_holes(outline)
+        area: npt.NDArray[np.bool_] = ndimage.binary_fill_holes(outline)
         if area.sum() == outline.sum():
-            from skimage.morphology import convex_hull_image  # half a second, rarely needed
+            from skimage.morphology import convex_hull_image  # half a second
 
             area = convex_hull_image(outline, offset_coordinates=False)
         areas |= area
@@ -80,19 +321,6 @@ def filled(outlines: Mask) -> Mask:
 
 
 # Files ----------------------------------------------------------------------------------------
-
-
-def check_one_rule(root: str, foreground: Sequence[int] | None, threshold: int | None) -> None:
-    """Refuse two answers to what is foreground.
-
-    Raises:
-        UserError: both are given.
-    """
-    if foreground is not None and threshold is not None:
-        raise UserError(
-            f"both foreground {list(foreground)} and threshold {threshold} are given for {root}; "
-            "give only one of them."
-        )
 
 
 def add(path_of: dict[str, Path], id: str, path: Path) -> None:
@@ -132,8 +360,13 @@ def compiled(pattern: str, option: str) -> re.Pattern[str]:
         ) from error
 
 
-def matches(pattern: str, option: str, ids: Iterable[str]) -> dict[str, str]:
-    """What the first group of a regular expression finds in each id.
+def matches(pattern: str, option: str, texts: Mapping[str, str] | Iterable[str]) -> dict[str, str]:
+    """What the first group of a regular expression finds for each id.
+
+    Args:
+        pattern: the expression.
+        option: that gave it, for messages.
+        texts: the text to search for each id, or the ids, which are searched themselves.
 
     Raises:
         UserError: it is no regular expression, has no group, or does not match an id.
@@ -144,7 +377,11 @@ def matches(pattern: str, option: str, ids: Iterable[str]) -> dict[str, str]:
             f"{option} {pattern!r} has no group; put the part to use in parentheses, e.g. "
             "'^([^_]+)_'."
         )
-    found = {id: match.group(1) if (match := expression.search(id)) else None for id in ids}
+    text_of = texts if isinstance(texts, Mapping) else {id: id for id in texts}
+    found = {
+        id: match.group(1) if (match := expression.search(text)) else None
+        for id, text in text_of.items()
+    }
     if missing := [id for id, part in found.items() if not part]:
         raise UserError(
             f"{listed('id', missing, f'no match for {option} {pattern!r}')}; correct the pattern "
@@ -153,15 +390,31 @@ def matches(pattern: str, option: str, ids: Iterable[str]) -> dict[str, str]:
     return {id: str(part) for id, part in found.items()}
 
 
-def check_split_names(split_of: Mapping[str, str], origin: str) -> None:
-    """Refuse splits other than :data:`noise2mask.data.splits.SPLITS`.
+def named_splits(
+    said: Mapping[str, str], split_of: Mapping[str, str], origin: str
+) -> dict[str, str]:
+    """The split of each id, out of the text that says it.
+
+    Args:
+        said: the text for each id.
+        split_of: split for each such text; empty where the texts are splits.
+        origin: what says it, for messages.
 
     Raises:
-        UserError: `origin` gives a case another one.
+        UserError: `split_of` lacks a text, or a text is no split.
     """
-    for id, split in split_of.items():
+    unknown = {id: text for id, text in said.items() if split_of and text not in split_of}
+    if unknown:
+        id, text = min(unknown.items())
+        raise UserError(
+            f"{origin} gives the case {id!r} the split {text!r}, but `split_of` knows "
+            f"{', '.join(split_of)}; add it there."
+        )
+    splits = {id: split_of.get(text, text) for id, text in said.items()}
+    for id, split in splits.items():
         if split not in SPLITS:
             raise UserError(
                 f"{origin} gives the case {id!r} the split {split!r}; the splits are "
                 f"{', '.join(SPLITS)}."
             )
+    return splits

@@ -3,34 +3,45 @@
 For archives as published: every file's path below `root`, with ``/`` between its parts, is searched
 for both expressions. Hidden files and the ``__MACOSX`` folders of some archives are passed over.
 How files are decoded is said in :mod:`noise2mask.data.formats.image_files`.
+
+Where images in several folders have one id (``train/images/1.png``, ``test/images/1.png``), the
+part of the path that differs goes into it (``train_1``), and each has the masks with that part.
 """
 
-import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
+from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import (
-    add,
-    check_one_rule,
-    check_split_names,
+    Axes,
+    Foreground,
+    Percentiles,
+    Reading,
+    Root,
+    SplitOf,
+    Threshold,
+    WhiteIsZeroMasks,
+    Window,
     compiled,
     listed,
     load_pair,
+    named_splits,
 )
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import judged as judged
+from noise2mask.data.formats.pairing import survey as survey
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
-
-Split = Literal["train", "val", "test"]
 
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder of the dataset")],
+    root: Root,
     images: Annotated[
         str,
         Field(
@@ -41,17 +52,9 @@ def sources(
     masks: Annotated[
         str, Field(description="the same for a mask; a file that matches it is no image")
     ],
-    split_of: Annotated[
-        dict[str, Split], Field(description="split for each text that the group split finds")
-    ] = {},  # noqa: B006
-    foreground: Annotated[
-        tuple[int, ...] | None,
-        Field(description="mask values that are foreground; none: the higher one of two"),
-    ] = None,
-    threshold: Annotated[
-        int | None,
-        Field(description="mask values above it are foreground; 0 for numbered objects"),
-    ] = None,
+    split_of: SplitOf = {},  # noqa: B006
+    foreground: Foreground = None,
+    threshold: Threshold = None,
     union: Annotated[bool, Field(description="several masks of one id are united")] = False,
     mask_planes: Annotated[
         tuple[int, ...] | None,
@@ -64,7 +67,11 @@ def sources(
         Literal["refuse", "skip", "empty"],
         Field(description="an image without mask is an error, left out, or all background"),
     ] = "refuse",
-) -> list[Source]:
+    white_is_zero: WhiteIsZeroMasks = None,
+    stored_axes: Axes = None,
+    window: Window = None,
+    percentiles: Percentiles = None,
+) -> Listing:
     """The pairs of images and masks below `root`.
 
     The id of an image is what the group `id` finds, and that of its masks is the same; so is, where
@@ -74,21 +81,30 @@ def sources(
         UserError: the folder is missing, a pattern is wrong or finds nothing, or images and masks
             do not pair.
     """
-    check_one_rule(root, foreground, threshold)
-    mask_pattern = _with_id(masks, "masks")
-    found = _found(Path(root), _with_id(images, "images"), mask_pattern)
+    reading = Reading(
+        foreground, threshold, white_is_zero, stored_axes, window, percentiles, mask_planes, fill
+    )
+    reading.check(root)
+    place = folder_of(root)
+    found = _found(place, _with_id(images, "images"), _with_id(masks, "masks"))
     _check_pairs(found, root, union=union, missing_mask=missing_mask)
-    splits = _splits(found.split_of, split_of)
-    rule = {"foreground": foreground, "threshold": threshold, "planes": mask_planes, "fill": fill}
-    cases = []
+    splits = named_splits(found.split_of, split_of, "the path (set `split_of`)")
+    cases, skipped = [], []
     for id, image in sorted(found.image_of.items()):
         paths = tuple(found.masks_of.get(id, ()))
         if not paths and missing_mask == "skip":
+            skipped.append(image.relative_to(place).as_posix())
             continue
         mask = paths[0] if len(paths) == 1 else paths
-        payload = {"image": image, "mask": mask, **rule}
+        payload = {"image": image, "mask": mask, "reading": reading}
         cases.append(Source(id, found.group_of[id], splits.get(id), payload))
-    return cases
+    return Listing(
+        cases,
+        unused={
+            "matching neither `images` nor `masks`": found.passed,
+            "images without a mask (`missing_mask: skip`)": skipped,
+        },
+    )
 
 
 def load(source: Source) -> tuple[Image, Mask]:
@@ -107,10 +123,19 @@ def load(source: Source) -> tuple[Image, Mask]:
 class _Found:
     """What the patterns found; `split_of` holds the ids whose path says a split."""
 
-    image_of: dict[str, Path]
-    masks_of: dict[str, list[Path]]
-    group_of: dict[str, str]
-    split_of: dict[str, str]
+    image_of: dict[str, Path] = field(default_factory=dict)
+    masks_of: dict[str, list[Path]] = field(default_factory=dict)
+    group_of: dict[str, str] = field(default_factory=dict)
+    split_of: dict[str, str] = field(default_factory=dict)
+    passed: list[str] = field(default_factory=list)
+
+
+class _Match(NamedTuple):
+    """A file, its path below the root, and what a pattern found in that."""
+
+    path: Path
+    place: str
+    said: Mapping[str, str | None]
 
 
 def _with_id(pattern: str, option: str) -> re.Pattern[str]:
@@ -125,40 +150,78 @@ def _with_id(pattern: str, option: str) -> re.Pattern[str]:
 
 def _found(root: Path, images: re.Pattern[str], masks: re.Pattern[str]) -> _Found:
     """Sort the files below `root`."""
-    found = _Found({}, {}, {}, {})
-    passed = []
-    for path in _files(root):
-        text = path.relative_to(root).as_posix()
-        if match := masks.search(text):
-            found.masks_of.setdefault(match["id"], []).append(path)
-        elif match := images.search(text):
-            add(found.image_of, match["id"], path)
-            parts = match.groupdict()
-            found.group_of[match["id"]] = parts.get("group") or match["id"]
-            if split := parts.get("split"):
-                found.split_of[match["id"]] = split
+    if not root.is_dir():
+        raise UserError(f"the folder {root} does not exist; correct `root`, or put the data there.")
+    found = _Found()
+    image_matches: dict[str, list[_Match]] = {}
+    mask_matches: dict[str, list[_Match]] = {}
+    for entry in files_below(root):
+        if match := masks.search(entry.place):
+            some = mask_matches
+        elif match := images.search(entry.place):
+            some = image_matches
         else:
-            passed.append(text)
-    for option, pattern, some in (
-        ("images", images, found.image_of),
-        ("masks", masks, found.masks_of),
+            found.passed.append(entry.place)
+            continue
+        some.setdefault(match["id"], []).append(_Match(entry.path, entry.place, match.groupdict()))
+    for option, pattern, matched in (
+        ("images", images, image_matches),
+        ("masks", masks, mask_matches),
     ):
-        if not some:
+        if not matched:
+            passed = found.passed
             raise UserError(
                 f"no file below {root} matches {option} {pattern.pattern!r}; "
                 f"{listed('other file', passed, 'another name') if passed else 'it is empty'}; "
                 "correct the pattern or put the data there."
             )
+    for name, several in image_matches.items():
+        _add(found, name, several, mask_matches.pop(name, []))
+    for name, left in mask_matches.items():
+        found.masks_of[name] = [match.path for match in left]
     return found
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Every file below a folder that must exist, in the order of the paths."""
-    if not root.is_dir():
-        raise UserError(f"the folder {root} does not exist; correct `root`, or put the data there.")
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if f != "__MACOSX" and not f.startswith("."))
-        yield from (Path(folder, name) for name in sorted(names) if not name.startswith("."))
+def _add(found: _Found, name: str, images: Sequence[_Match], masks: Sequence[_Match]) -> None:
+    """The case or the cases of one name."""
+    parts = _different_parts(images)
+    for image, own in zip(images, parts, strict=True):
+        if len(images) > 1 and (not own or parts.count(own) > 1):
+            raise UserError(
+                f"{images[0].path} and {images[1].path} have the same id {name!r}; remove or "
+                "rename one of them."
+            )
+        id = "_".join((*own, name))
+        found.image_of[id] = image.path
+        found.group_of[id] = image.said.get("group") or id
+        if split := image.said.get("split"):
+            found.split_of[id] = split
+        of_it = [mask.path for mask in masks if len(images) == 1 or _belongs(mask, image, own)]
+        if of_it:
+            found.masks_of[id] = of_it
+    given = {path for several in found.masks_of.values() for path in several}
+    left = [mask.path for mask in masks if mask.path not in given]
+    if left:
+        raise UserError(
+            f"the mask {left[0]} fits none of the {len(images)} images of the id {name!r} (as "
+            f"{images[0].path}), whose paths differ; give both patterns a group named split, or "
+            "rename the files."
+        )
+
+
+def _different_parts(matches: Sequence[_Match]) -> list[tuple[str, ...]]:
+    """The folders of each path that are not in all of them."""
+    parts = [PurePosixPath(match.place).parent.parts for match in matches]
+    common = set(parts[0]).intersection(*parts)
+    return [tuple(part for part in several if part not in common) for several in parts]
+
+
+def _belongs(mask: _Match, image: _Match, own: tuple[str, ...]) -> bool:
+    """Whether a mask is of one of several images of its id."""
+    splits = [match.said.get("split") for match in (mask, image)]
+    if None not in splits:
+        return splits[0] == splits[1]
+    return set(own) <= set(PurePosixPath(mask.place).parent.parts)
 
 
 def _check_pairs(found: _Found, root: str, *, union: bool, missing_mask: str) -> None:
@@ -179,17 +242,3 @@ def _check_pairs(found: _Found, root: str, *, union: bool, missing_mask: str) ->
             f"{listed('image', several, 'several masks')} below {root}; correct the pattern "
             "`masks`, or set `union` to unite them."
         )
-
-
-def _splits(said: Mapping[str, str], split_of: Mapping[str, str]) -> dict[str, str]:
-    """The split of each id whose path says one."""
-    unknown = {id: text for id, text in said.items() if split_of and text not in split_of}
-    if unknown:
-        id, text = min(unknown.items())
-        raise UserError(
-            f"the path of the case {id!r} says the split {text!r}, but `split_of` knows "
-            f"{', '.join(split_of)}; add it there."
-        )
-    splits = {id: split_of.get(text, text) for id, text in said.items()}
-    check_split_names(splits, "the path (set `split_of`)")
-    return splits

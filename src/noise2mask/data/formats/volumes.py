@@ -1,11 +1,13 @@
-"""Slices of volumes in the layout of the Medical Segmentation Decathlon.
+"""Slices of volumes in the layout of the Medical Segmentation Decathlon and of nnU-Net.
 
-``imagesTr/<volume>.nii.gz`` and ``labelsTr/<volume>.nii.gz`` (or ``.nii``) have equal grids. Where
-there is a ``dataset.json``, it must name no other volumes, and it says which labels and channels
-there are. Volumes are turned to the closest anatomical axes first (right, anterior, superior). A
-slice then shows its first axis from left to right and its second from bottom to top: right is the
-patient's right, up is anterior or superior. Its id is ``<volume>_z012``, or x (sagittal) or y
-(coronal), the number counted along the turned axis. All slices of a volume are one group.
+``imagesTr/<volume>.nii.gz`` and ``labelsTr/<volume>.nii.gz`` (``.nii``, ``.nrrd``, ``.mha``) have
+equal grids; nnU-Net's images are ``<volume>_0000.nii.gz``, the number that of the channel. Where
+there is a ``dataset.json`` of either, it must name no other volumes, and it says which labels and
+channels there are. Volumes are turned to the closest anatomical axes first (right, anterior,
+superior). A slice then shows its first axis from left to right and its second from bottom to top:
+right is the patient's right, up is anterior or superior. Its id is ``<volume>_z012``, or x
+(sagittal) or y (coronal), the number counted along the turned axis. All slices of a volume are one
+group; `group_pattern` finds the patient of several volumes in their names.
 
 Grey levels are stretched linearly from a window to 0 ... 255: the given one, or that from the 0.5
 to the 99.5 percentile of all voxels of the volume (of its channel). Slices are resampled to square
@@ -13,44 +15,46 @@ pixels, images with antialiasing, masks so that the foreground keeps its area.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from noise2mask.data.formats import nifti
-from noise2mask.data.formats.pairing import add, listed
+from noise2mask.data.formats import spatial_files
+from noise2mask.data.formats.listing import files_below, folder_of
+from noise2mask.data.formats.pairing import Root, Window, add, listed, matches
 from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import Image, Mask, Source
+from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
 
 _AXES = {"sagittal": "x", "coronal": "y", "axial": "z"}
+_SUFFIXES = (*spatial_files.NIFTI, ".nrrd", ".mha", ".mhd")
+_CHANNEL = re.compile(r"_(\d{4})$")
 
 
 def sources(
     *,
-    root: Annotated[str, Field(description="folder of the dataset")],
+    root: Root,
     folder: Annotated[
         str, Field(description="folder in root that holds imagesTr and labelsTr")
     ] = ".",
     foreground: Annotated[
-        tuple[int, ...], Field(min_length=1, description="labels that are foreground")
-    ] = (1,),
+        tuple[int, ...] | None,
+        Field(min_length=1, description="labels that are foreground; none: the only one there is"),
+    ] = None,
     axis: Annotated[
         Literal["sagittal", "coronal", "axial"], Field(description="plane of the slices")
     ] = "axial",
     channel: Annotated[
         int | None, Field(ge=0, description="channel, of volumes that have several")
     ] = None,
-    window: Annotated[
-        tuple[float, float] | None,
-        Field(description="values that become black and white, in CT Hounsfield units"),
-    ] = None,
+    window: Window = None,
     spacing: Annotated[
         float | None, Field(gt=0, description="side of a pixel, mm; the finer of the slice's two")
     ] = None,
@@ -63,16 +67,20 @@ def sources(
     every: Annotated[
         int, Field(ge=1, description="of all slices, those whose number is a multiple of it")
     ] = 1,
-) -> list[Source]:
+    group_pattern: Annotated[
+        str | None,
+        Field(description="regular expression; its first group in a volume's name is the patient"),
+    ] = None,
+) -> Listing:
     """The slices of all volumes.
 
     Of images the headers are read; of labels the voxels too, to find the slices with foreground.
 
     Raises:
         UserError: volumes are missing, damaged, of unequal grids or without the channel, options
-            contradict each other, or no slice is left.
+            contradict each other, several labels could be foreground, or no slice is left.
     """
-    place = Path(root) / folder
+    place = folder_of(root) / folder
     if window is not None and not window[0] < window[1]:
         raise UserError(
             f"window {list(window)} for {place} must be a lower and a higher value, e.g. "
@@ -82,35 +90,61 @@ def sources(
         raise UserError(
             f"keep 'all' and min_pixels {min_pixels} are both given for {place}; leave out one."
         )
-    pairs = _pairs(place)
+    found = _pairs(place)
     about = _about(place)
-    about.check(pairs, foreground)
-    rule = {"axis": axis, "foreground": tuple(foreground), "window": window, "spacing": spacing}
-    progress = Progress(f"finding slices in {place}", len(pairs))
+    about.check(found.pairs, foreground)
+    chosen = _foreground(found.pairs, about, foreground)
+    group_of = {id: id for id in found.pairs}
+    if group_pattern is not None:
+        group_of = matches(group_pattern, "group_pattern", found.pairs)
+    rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
+    progress = Progress(f"finding slices in {place}", len(found.pairs))
     cases = []
-    for done, (id, (image, labels)) in enumerate(pairs.items(), start=1):
-        header = nifti.opened(image)
-        nifti.check_equal_grids(image, header, labels, nifti.opened(labels))
-        chosen = about.channel(image, header.shape, channel)
-        payload = {**rule, "volume": image, "labels": labels, "channel": chosen}
+    for done, (id, (images, labels)) in enumerate(found.pairs.items(), start=1):
+        image, header, selected = about.channel(images, channel)
+        spatial_files.check_placed(header)
+        labels_header = spatial_files.header_of(labels)
+        spatial_files.check_placed(labels_header)
+        spatial_files.check_equal_grids(header, labels_header)
+        payload = {**rule, "volume": image, "labels": labels, "channel": selected}
         if keep == "all":
-            numbers: Sequence[int] = range(nifti.shape_after_turn(header)[list(_AXES).index(axis)])
+            count = spatial_files.shape_after_turn(header)[list(_AXES).index(axis)]
+            numbers: Sequence[int] = range(count)
         else:
-            counts = _foreground_counts(labels, foreground, axis)
+            counts = _foreground_counts(labels, chosen, axis)
             numbers = np.flatnonzero(counts >= min_pixels).tolist()
         cases += [
-            Source(f"{id}_{_AXES[axis]}{number:03d}", id, None, {**payload, "slice": number})
+            Source(
+                f"{id}_{_AXES[axis]}{number:03d}",
+                group_of[id],
+                None,
+                {**payload, "slice": number},
+            )
             for number in numbers
             if number % every == 0
         ]
         progress.update(done)
     if not cases:
         raise UserError(
-            f"none of the {len(pairs)} volumes in {place} has an {axis} slice with {min_pixels} or "
-            f"more voxels of the labels {list(foreground)} whose number is a multiple of {every}; "
-            "change `foreground`, `min_pixels` or `every`."
+            f"none of the {len(found.pairs)} volumes in {place} has an {axis} slice with "
+            f"{min_pixels} or more voxels of the labels {list(chosen)} whose number is a multiple "
+            f"of {every}; change `foreground`, `min_pixels` or `every`."
         )
-    return cases
+    return Listing(cases, unused=found.unused, tables=about.tables)
+
+
+def files(*, root: str, folder: str = ".", **_: Any) -> list[Path]:
+    """The files of the volumes, without a look into them.
+
+    Raises:
+        UserError: volumes are missing.
+    """
+    place = folder_of(root) / folder
+    paths = {*_about(place).tables}
+    for images, labels in _pairs(place).pairs.values():
+        for path in (*images.values(), labels):
+            paths |= {path, *spatial_files.companions(path)}
+    return sorted(paths)
 
 
 def load(source: Source) -> tuple[Image, Mask]:
@@ -125,9 +159,9 @@ def load(source: Source) -> tuple[Image, Mask]:
     """
     given = source.payload
     axis, number = list(_AXES).index(given["axis"]), given["slice"]
-    volume = nifti.read_volume(given["volume"], given["channel"])
-    labels = nifti.read_labels(given["labels"])
-    low, high = given["window"] or nifti.usual_window(given["volume"], given["channel"])
+    volume = spatial_files.read_volume(given["volume"], given["channel"])
+    labels = spatial_files.read_labels(given["labels"])
+    low, high = given["window"] or spatial_files.usual_window(given["volume"], given["channel"])
     values = np.moveaxis(volume.values, axis, 0)[number].astype(np.float64)  # the rest is a view
     light = (values * volume.slope + volume.intercept - low) / (high - low or 1)
     image = np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8).T[::-1, :, None]
@@ -142,7 +176,7 @@ def load(source: Source) -> tuple[Image, Mask]:
 
 def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.NDArray[np.int64]:
     """Foreground voxels of each slice."""
-    labels = nifti.read_labels(path)
+    labels = spatial_files.read_labels(path)
     found = np.zeros(labels.shape, dtype=np.bool_)
     for label in foreground:  # as large as the volume, so nothing larger than booleans
         found |= labels == label
@@ -151,27 +185,72 @@ def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.
     return counts
 
 
+def _foreground(
+    pairs: Mapping[str, Any], about: "_About", given: Sequence[int] | None
+) -> tuple[int, ...]:
+    """The labels that are foreground: those given, or the only one that there is."""
+    if given is not None:
+        return tuple(given)
+    labels = {label: name for label, name in about.labels.items() if label != 0}
+    if not labels:
+        present: set[int] = set()
+        progress = Progress(f"reading the labels in {about.place}", len(pairs))
+        for done, (_, path) in enumerate(pairs.values(), start=1):
+            present |= set(np.unique(spatial_files.read_labels(path)).tolist())
+            progress.update(done)
+        labels = dict.fromkeys(sorted(present - {0}), "")
+    if len(labels) == 1:
+        return tuple(labels)
+    if not labels:
+        raise UserError(f"the labels in {about.place} are all 0, so there is no foreground.")
+    known = ", ".join(f"{label} ({name})" if name else str(label) for label, name in labels.items())
+    raise UserError(
+        f"the labels in {about.place} are {known}, and all that is not foreground is background; "
+        f"set `foreground` to those that count, e.g. {list(labels)} for all of them."
+    )
+
+
 # Files ----------------------------------------------------------------------------------------
 
 
-def _pairs(place: Path) -> dict[str, tuple[Path, Path]]:
-    """Image and label volume of each id, in the order of the ids."""
-    images, labels = _volumes(place / "imagesTr"), _volumes(place / "labelsTr")
-    for one, other, lack in ((images, labels, "no labels"), (labels, images, "no image")):
+class _Volumes(NamedTuple):
+    """Images by channel, and labels, of each id, in order; and what is not used."""
+
+    pairs: dict[str, tuple[dict[int, Path], Path]]
+    unused: dict[str, list[str]]
+
+
+def _pairs(place: Path) -> _Volumes:
+    unused: dict[str, list[str]] = {}
+    images, labels = _volumes(place / "imagesTr", unused), _volumes(place / "labelsTr", unused)
+    channels: dict[str, dict[int, Path]] = {}
+    numbered = all(_CHANNEL.search(id) for id in images) and not images.keys() & labels.keys()
+    for id, path in images.items():
+        match = _CHANNEL.search(id) if numbered else None
+        bare, number = (id[: match.start()], int(match[1])) if match else (id, 0)
+        channels.setdefault(bare, {})[number] = path
+    for one, other, lack in ((channels, labels, "no labels"), (labels, channels, "no image")):
         if missing := sorted(one.keys() - other.keys()):
             raise UserError(
                 f"{listed('volume', missing, lack)} in {place}, but the files in imagesTr and "
                 "labelsTr must have the same names; restore or remove files."
             )
-    return {id: (images[id], labels[id]) for id in sorted(images)}
+    return _Volumes({id: (channels[id], labels[id]) for id in sorted(channels)}, unused)
 
 
-def _volumes(folder: Path) -> dict[str, Path]:
+def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.glob("[!.]*")):  # archives made on macOS hold ._ files
-        suffix = next((suffix for suffix in nifti.SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is not None:
-            add(found, path.name.removesuffix(suffix), path)
+    behind: set[Path] = set()
+    passed = []
+    for entry in files_below(folder, deep=False):
+        suffix = next((end for end in _SUFFIXES if entry.place.lower().endswith(end)), None)
+        if suffix is None:
+            passed.append(entry)
+        else:
+            behind.update(spatial_files.companions(entry.path))
+            add(found, entry.place[: -len(suffix)], entry.path)
+    if left := [entry.place for entry in passed if entry.path not in behind]:
+        unused[f"of a suffix that is not read, in {folder.name}/"] = left
     if not found:
         raise UserError(
             f"there is no volume (.nii.gz or .nii) in {folder}; correct `root` or `folder`, or put "
@@ -185,54 +264,94 @@ class _About:
     """What ``dataset.json`` says: ids of the volumes, and names of labels and channels."""
 
     place: Path
-    ids: frozenset[str]
-    labels: Mapping[int, str]
-    channels: tuple[str, ...]
+    ids: frozenset[str] = frozenset()
+    count: int | None = None
+    labels: Mapping[int, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = ()
+    tables: tuple[Path, ...] = ()
 
-    def check(self, found: Mapping[str, Any], foreground: Sequence[int]) -> None:
+    def check(self, found: Mapping[str, Any], foreground: Sequence[int] | None) -> None:
         """Refuse missing volumes and unknown labels."""
         if missing := sorted(self.ids - found.keys()):
             raise UserError(
                 f"{listed('volume', missing, 'no file')} in {self.place}, but dataset.json has "
                 "it; unpack the archive again."
             )
-        if self.labels and (unknown := [one for one in foreground if one not in self.labels]):
+        if self.count is not None and len(found) < self.count:
+            raise UserError(
+                f"{self.place} has {len(found)} volumes, but dataset.json says {self.count}; "
+                "unpack the archive again."
+            )
+        named = foreground or ()
+        if self.labels and (unknown := [one for one in named if one not in self.labels]):
             known = ", ".join(f"{label} ({name})" for label, name in self.labels.items())
             raise UserError(
-                f"foreground {list(foreground)} names the label {unknown[0]}, but the labels in "
+                f"foreground {list(named)} names the label {unknown[0]}, but the labels in "
                 f"{self.place} are {known}; correct it."
             )
 
-    def channel(self, path: Path, shape: tuple[int, ...], given: int | None) -> int | None:
-        """The channel to be read; None of volumes without such an axis."""
-        count = shape[3] if len(shape) == 4 else 1
+    def channel(
+        self, images: Mapping[int, Path], given: int | None
+    ) -> tuple[Path, spatial_files.Header, int | None]:
+        """The file to be read, its header, and the channel in it, None without such an axis."""
+        path = images.get(given or 0, next(iter(images.values())))
+        header = spatial_files.header_of(path)
+        shape = header.shape
+        if len(shape) > 4:
+            raise UserError(
+                f"{path} has {spatial_files.sides(shape)} values, but a volume has three axes, or "
+                "four, the last one its channels; save it so."
+            )
+        inside = shape[3] if len(shape) == 4 else 1
+        count = max(images) + 1 if len(images) > 1 else inside
         names = f" ({', '.join(self.channels)})" if len(self.channels) == count > 1 else ""
         if given is None and count > 1:
             raise UserError(
                 f"{path} has {count} channels{names}, but a slice shows one; set `channel` to one "
                 f"of 0 to {count - 1}."
             )
-        if (given or 0) >= count:
+        if (given or 0) >= count or (len(images) > 1 and (given or 0) not in images):
             raise UserError(
                 f"channel {given} is not in {path}, which has {count} (from 0){names}; correct "
                 "`channel`."
             )
-        return (given or 0) if len(shape) == 4 else None
+        own = 0 if len(images) > 1 else given or 0
+        return path, header, own if len(shape) == 4 else None
 
 
 def _about(place: Path) -> _About:
     path = place / "dataset.json"
     if not path.exists():
-        return _About(place, frozenset(), {}, ())
+        return _About(place)
     try:
         content = json.loads(path.read_bytes())
-        names = [Path(entry["image"]).name for entry in content.get("training", ())]
-        labels = {int(label): str(name) for label, name in content.get("labels", {}).items()}
-        channels = tuple(str(name) for name in content.get("modality", {}).values())
+        entries = content.get("training", ())
+        names = [Path(entry["image"]).name for entry in entries]
+        labels = _labels(content.get("labels", {}))
+        channels = content.get("modality") or content.get("channel_names") or {}
+        count = content.get("numTraining") if "channel_names" in content else None
+        return _About(
+            place,
+            frozenset(name.removesuffix(".gz").removesuffix(".nii") for name in names),
+            None if count is None else int(count),
+            labels,
+            tuple(str(name) for name in channels.values()),
+            (path,),
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{path} is damaged or not that of a decathlon dataset "
+            f"{path} is damaged or not that of a decathlon or nnU-Net dataset "
             f"({type(error).__name__}: {error}); restore or remove it."
         ) from error
-    ids = frozenset(name.removesuffix(".gz").removesuffix(".nii") for name in names)
-    return _About(place, ids, labels, channels)
+
+
+def _labels(given: Mapping[str, Any]) -> dict[int, str]:
+    """Names of labels: by number in a decathlon, by name in nnU-Net, regions as lists."""
+    labels: dict[int, str] = {}
+    for key, value in given.items():
+        if key.lstrip("-").isdigit():
+            labels[int(key)] = str(value)
+            continue
+        for label in value if isinstance(value, list) else [value]:
+            labels[int(label)] = f"{labels[int(label)]}, {key}" if int(label) in labels else key
+    return dict(sorted(labels.items()))
