@@ -7,7 +7,17 @@ import sys
 import pytest
 
 from noise2mask.errors import UserError
-from noise2mask.files import locked, write_bytes, write_json, write_text, writing
+from noise2mask.files import (
+    checked,
+    command,
+    locked,
+    record_of,
+    write_bytes,
+    write_json,
+    write_record,
+    write_text,
+    writing,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
@@ -87,3 +97,93 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path):
         assert str(caught.value) == "busy."
     with locked(path, "busy."):
         assert path.exists()
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A file that a stage has left, and the command that made it."""
+    path = tmp_path / "metrics.csv"
+    before = command.set("noise2mask evaluate --study 'my study.yaml'")
+    write_text(path, "case,value\na,0.5\n", record=True)
+    command.reset(before)
+    return path
+
+
+def test_what_a_stage_left_is_opened_as_it_was(table):
+    assert checked(table).read_text() == "case,value\na,0.5\n"
+    os.utime(table, (0, 0))  # times say nothing
+    assert checked(table) == table
+
+
+def _cut(path):
+    path.write_text("case,value\n")
+
+
+def _change(path):
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+
+
+def _remove(path):
+    path.unlink()
+
+
+def _make_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (_cut, "was changed or damaged: it has 11 bytes where its record says 17"),
+        (_change, "was changed or damaged: it has another content"),
+        (_remove, "does not exist"),
+        (_make_a_folder, "cannot be read (Is a directory)"),
+    ],
+)
+def test_damage_is_one_sentence_with_the_command_that_mends_it(table, damage, what):
+    damage(table)
+    with pytest.raises(UserError) as caught:
+        checked(table)
+    again = "make it again with `noise2mask evaluate --study 'my study.yaml'`."
+    assert str(caught.value) == f"{table} {what}; {again}"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[1]", b'{"bytes": 17}', b"[" * 10**5, b"\xff"])
+def test_a_file_without_a_readable_record_proves_nothing(table, content):
+    record_of(table).unlink()
+    if content is not None:
+        record_of(table).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        checked(table)
+    assert str(caught.value) == (
+        f"{table} has no readable record beside it (.metrics.csv.record), so nothing shows that "
+        "it is whole; make it again with `noise2mask reproduce`."
+    )
+
+
+def test_through_a_link_the_record_of_the_file_counts(table, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "metrics.csv"
+    link.symlink_to(table)
+    assert checked(link) == link
+    _cut(table)
+    with pytest.raises(UserError, match="was changed or damaged"):
+        checked(link)
+
+
+def test_a_record_is_replaced_with_its_file(table):
+    write_text(table, "other\n", record=True)
+    assert checked(table).read_text() == "other\n"
+    table.write_text("by hand\n")
+    write_record(table)
+    assert checked(table).read_text() == "by hand\n"
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path):
+    (tmp_path / "metrics.csv").mkdir()
+    with pytest.raises(UserError, match="a folder of this name is in its place; move that away"):
+        write_text(tmp_path / "metrics.csv", "")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="a file is in the place of its folder"):
+        write_text(tmp_path / "file" / "metrics.csv", "")

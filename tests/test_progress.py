@@ -1,9 +1,20 @@
 import logging
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 
-from noise2mask.progress import Progress, in_bytes
+from noise2mask.progress import (
+    WORKFLOW,
+    Progress,
+    Stopped,
+    in_bytes,
+    stoppable,
+    stopping_on_request,
+)
 
 
 @pytest.fixture
@@ -52,3 +63,52 @@ def test_nothing_to_do_is_told_without_an_error(lines):
 )
 def test_bytes_are_written_as_people_say_them(count, text):
     assert in_bytes(count) == text
+
+
+def test_a_signal_stops_at_once_what_does_not_wait():
+    handler = signal.getsignal(signal.SIGTERM)
+    for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        with stopping_on_request(), pytest.raises(Stopped) as stopped:
+            os.kill(os.getpid(), number)
+        assert stopped.value.status == status
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_work_that_waits_is_asked_between_two_steps():
+    with stopping_on_request():
+        with stoppable() as asked:
+            assert asked() is None
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert asked().status == 143
+            with pytest.raises(Stopped):  # whoever asks twice is in a hurry
+                os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Stopped):
+            os.kill(os.getpid(), signal.SIGTERM)
+    with stopping_on_request(), stoppable() as asked:
+        assert asked() is None
+
+
+WORK = """
+import sys, time
+from noise2mask.progress import Stopped, stopping_on_request
+try:
+    with stopping_on_request():
+        print("at work", flush=True)
+        time.sleep(300)
+except Stopped as stopped:
+    print("stopped", stopped.status, flush=True)
+"""
+STARTER = """
+import os, subprocess, sys
+environment = os.environ | {"NOISE2MASK_WORKFLOW": str(os.getpid())}
+subprocess.Popen([sys.executable, "-c", sys.argv[1]], env=environment)
+"""
+
+
+def test_work_ends_with_the_workflow_that_started_it():
+    """The starter ends at once, as if it was killed; what it started does not go on for ever."""
+    assert WORKFLOW == "NOISE2MASK_WORKFLOW"
+    done = subprocess.run(
+        [sys.executable, "-c", STARTER, WORK], stdout=subprocess.PIPE, text=True, timeout=120
+    )
+    assert done.stdout.splitlines()[-1] == "stopped 143"

@@ -1,16 +1,22 @@
-"""Atomic writing: a file is either the old one, or the new one whole.
+"""Atomic writing, and reading only what was written.
 
 Everything the package leaves on disk goes through :func:`writing` or one of the thin functions
 below it, so an interrupted process or a full disk never leaves half a file under a final name.
+What one stage leaves for another gets a record of its content (``.<name>.record`` beside it), and
+the other opens it through :func:`checked`: a cut, changed or swapped file is told in one sentence,
+with the command that makes it again.
 """
 
 import errno
 import fcntl
+import hashlib
 import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +30,22 @@ _CAUSES = {
     errno.EROFS: "the file system is read-only; choose a folder that can be written",
     errno.EACCES: "the folder cannot be written; change its permissions or choose another one",
     errno.EPERM: "the folder cannot be written; change its permissions or choose another one",
+    errno.EISDIR: "a folder of this name is in its place; move that away",
+    errno.ENOTDIR: "a file is in the place of its folder; move that away",
+    errno.EEXIST: "a file is in the place of its folder; move that away",
 }
+
+command: ContextVar[str] = ContextVar("command", default="noise2mask reproduce")
+"""What runs in this process, as a user would type it; records name it."""
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
+def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path` that replaces it when the block ends without error.
+
+    Args:
+        path: the file to be made or replaced.
+        record: leave a record beside it, for :func:`checked`.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
@@ -41,13 +57,16 @@ def writing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+        if record:
+            write_record(path)
     except OSError as error:
         cause = _CAUSES.get(error.errno or 0)
         if cause is None:
             raise
         raise UserError(f"{path} could not be saved: {cause}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -74,20 +93,78 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
         yield
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` atomically."""
-    with writing(path) as temporary:
+def write_bytes(path: Path, content: bytes, *, record: bool = False) -> None:
+    """Replace `path` by `content` atomically, with a record beside it if asked."""
+    with writing(path, record=record) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, content: str) -> None:
-    """Replace `path` by `content` (UTF-8) atomically."""
-    write_bytes(path, content.encode())
+def write_text(path: Path, content: str, *, record: bool = False) -> None:
+    """Replace `path` by `content` (UTF-8) atomically, with a record beside it if asked."""
+    write_bytes(path, content.encode(), record=record)
 
 
-def write_json(path: Path, content: Any) -> None:
+def write_json(path: Path, content: Any, *, record: bool = False) -> None:
     """Replace `path` by `content` as indented JSON with a final newline, atomically."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", record=record)
+
+
+def record_of(path: Path) -> Path:
+    """Where the record of a file lies."""
+    return path.with_name(f".{path.name}.record")
+
+
+def write_record(path: Path) -> None:
+    """Note what a file holds and which command made it."""
+    with path.open("rb") as file:
+        write_json(record_of(path), {**_content(file), "command": command.get()})
+
+
+def _content(file: BufferedReader) -> dict[str, Any]:
+    """What a record says of a file's content."""
+    return {
+        "bytes": os.fstat(file.fileno()).st_size,
+        "sha256": hashlib.file_digest(file, "sha256").hexdigest(),
+    }
+
+
+def checked(path: Path) -> Path:
+    """`path`, if its content is what its record says.
+
+    Raises:
+        UserError: it is missing, cannot be read, was cut or changed, or has no record.
+    """
+    record, again = _record(path)
+    try:
+        with path.open("rb") as file:
+            found = _content(file)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; {again}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); {again}.") from None
+    if record is None:
+        raise UserError(
+            f"{path} has no readable record beside it ({record_of(path).name}), so nothing shows "
+            f"that it is whole; {again}."
+        )
+    if found != record:
+        sizes = f"{found['bytes']} bytes where its record says {record['bytes']}"
+        what = sizes if found["bytes"] != record["bytes"] else "another content"
+        raise UserError(f"{path} was changed or damaged: it has {what}; {again}.")
+    return path
+
+
+def _record(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """What the record of a file says of its content, and how to make the file again."""
+    beside = record_of(path)
+    if path.is_symlink() and not beside.exists():
+        beside = record_of(path.resolve())
+    try:
+        said = json.loads(beside.read_bytes())
+        record, made_by = {key: said[key] for key in ("bytes", "sha256")}, str(said["command"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None, "make it again with `noise2mask reproduce`"
+    return record, f"make it again with `{made_by}`"
 
 
 def said_by_run(path: Path, *keys: str) -> dict[str, Any]:
@@ -97,7 +174,7 @@ def said_by_run(path: Path, *keys: str) -> dict[str, Any]:
         UserError: it is damaged or lacks one of them.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(checked(path).read_bytes())
         return {key: content[key] for key in keys}
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(

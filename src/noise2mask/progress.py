@@ -1,10 +1,92 @@
-"""Progress of long work as plain lines, readable in a terminal and in a log alike."""
+"""Long work: its progress as plain lines, and how it is stopped with nothing lost.
+
+A scheduler ends a job by SIGTERM and kills it some seconds later; a user presses Ctrl-C. Work that
+can be resumed asks between two steps whether it is to stop (:func:`stoppable`), saves a checkpoint
+and raises :class:`Stopped`; other work stops at once.
+"""
 
 import logging
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 LOG = logging.getLogger("noise2mask")
+
+WORKFLOW = "NOISE2MASK_WORKFLOW"
+"""Environment variable that holds the process that started this one and ends with it."""
+GRACE = 10.0
+"""Seconds that work has to come to an end, once it is asked to."""
+
+
+class Stopped(KeyboardInterrupt):
+    """The process was asked to end by a signal, or because what started it is gone."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.status = 128 + number
+        """Exit status, as a shell names it."""
+
+
+class _Request:
+    """The signal that asked this process to stop, and whether work waits for a good moment."""
+
+    number: int | None = None
+    waits = False
+
+
+def _ask(number: int, _: Any) -> None:
+    again, _Request.number = _Request.number is not None, number
+    if again or not _Request.waits:
+        raise Stopped(number)
+
+
+@contextmanager
+def stopping_on_request() -> Iterator[None]:
+    """Within it SIGTERM and SIGINT raise :class:`Stopped`, where work does not wait with it.
+
+    The end of what started the process counts as SIGTERM. A workflow names itself in the variable
+    :data:`WORKFLOW`: when it was killed, nobody waits for the result, and another run may want the
+    same files.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    if parent := os.environ.get(WORKFLOW):
+        threading.Thread(target=_follow, args=(int(parent),), daemon=True).start()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _Request.number, _Request.waits = None, False
+
+
+def _follow(parent: int) -> None:
+    """Ask this process to stop when `parent` is gone; end it if it does not."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os._exit(128 + signal.SIGTERM)
+
+
+@contextmanager
+def stoppable() -> Iterator[Callable[[], Stopped | None]]:
+    """Let work wait with a request to stop until it can be left in order.
+
+    The function that is given is asked between two steps. What it gives, if anything, is raised
+    within :data:`GRACE` seconds, after a checkpoint. A second request stops at once.
+    """
+    _Request.waits = True
+    try:
+        yield lambda: None if _Request.number is None else Stopped(_Request.number)
+    finally:
+        _Request.waits = False
 
 
 def spoken(seconds: float) -> str:

@@ -71,10 +71,10 @@ def test_the_stages_of_one_training(folder, capsys):
     assert "results are missing" in said
     assert "training lesion_phantom EnsemDiff" not in (folder / "logs/x.log").read_text()
     training = folder / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
-    assert {path.name for path in training.iterdir()} == {
+    assert {path.name for path in training.glob("[!.]*")} == {
         "run.json", "model.safetensors", "history.jsonl", "ddim2",
     }  # fmt: skip
-    assert {path.name for path in (training / "ddim2").iterdir()} == {
+    assert {path.name for path in (training / "ddim2").glob("[!.]*")} == {
         "draws.npz", "metrics.csv", "reliability.csv",
     }  # fmt: skip
     text = (folder / "reports/test/report.md").read_text()

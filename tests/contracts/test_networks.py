@@ -10,11 +10,12 @@ import pytest
 import torch
 from helpers.golden_formula import normal, weights
 from torch import Tensor
+from torch.nn import functional as F
 
 import noise2mask.networks
 from noise2mask.errors import UserError
 from noise2mask.networks.base import Network
-from noise2mask.networks.blocks import time_features
+from noise2mask.networks.blocks import GroupNorm, time_features
 from noise2mask.networks.medsegdiff import RandomProjection
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -202,6 +203,7 @@ def test_random_projection_has_the_default_initialisation() -> None:
         ("ensemdiff", 16, {}, "multiple of 32, e.g. 32."),
         ("medsegdiff", 36, UNET | {"highway_width": 8}, "highway of 5 stages.*e.g. 32 or 64"),
         ("ensemdiff", 64, {"width": 48}, "width 48 .*multiple of 32"),
+        ("segdiff", 64, {"width": 36, "groups": 8}, "36 .*multiple of 8, .*a width of 8, 16"),
         ("ensemdiff", 64, {"multipliers": ()}, "one positive number a level"),
         ("ensemdiff", 64, {"attention_strides": (24,)}, "24 never occurs.*1, 2, 4, 8, 16, 32"),
         ("segdiff", 64, {"heads": 3}, "3 attention heads do not divide the 256"),
@@ -252,6 +254,7 @@ OPTIONS = [
         {"width": 64}, {"multipliers": (1, 3)}, {"blocks": 2}, {"attention_strides": ()},
         {"heads": 4}, {"time_conditioning": "scale_shift"}, {"resampling": "residual"},
     )],
+    *[(name, 0, {"groups": 8}) for name in SMALL],
     *[("segdiff", 0, option) for option in (
         {"width": 64}, {"multipliers": (1, 3)}, {"blocks": 2}, {"attention_strides": (1, 2)},
         {"heads": 2}, {"rrdb_blocks": 2}, {"rrdb_width": 32}, {"rrdb_growth": 16},
@@ -280,6 +283,28 @@ def test_every_option_matters(
     assert back.to_published().keys() == changed.to_published().keys()
     if option != {"projection": "random"}:
         assert torch.equal(back(*batch), changed(*batch))
+
+
+@torch.no_grad()
+def test_group_norm_hides_mean_and_scale_of_a_channel_only_where_it_has_a_group() -> None:
+    x = field("channels", 2, 32, 4, 4)
+    moved = x * torch.linspace(0.5, 2, 32)[:, None, None] + torch.arange(32.0)[:, None, None]
+    alone, four = GroupNorm(32), GroupNorm(32, groups=8)
+    assert (alone(x) - alone(moved)).abs().max() < 1e-3
+    assert (four(x) - four(moved)).abs().max() > 1
+    torch.testing.assert_close(four(x), F.group_norm(x, 8, four.weight, four.bias, 1e-5))
+
+
+@pytest.mark.parametrize("name", list(SMALL))
+def test_groups_are_the_same_with_and_without_a_gradient(name: str) -> None:
+    # Training may take another way through group norm than sampling does.
+    network = filled(build(name, SMALL[name][0] | {"groups": 8}, size=32))
+    network = network.to(memory_format=torch.channels_last)
+    image, x_t = (field(key, 2, channels, 32, 32) for key, channels in (("i", 3), ("m", 1)))
+    given = x_t, image.to(memory_format=torch.channels_last), torch.tensor([3, 700])
+    trained = network(*given)
+    with torch.inference_mode():
+        torch.testing.assert_close(trained, network(*given), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ensemdiff", "medsegdiff"])

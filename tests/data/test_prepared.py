@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from noise2mask.data.prepared import Case, Manifest, open_split, read_manifest, write_dataset
 from noise2mask.data.splits import SPLITS, assign_splits, split_groups
 from noise2mask.errors import UserError
+from noise2mask.files import write_text
 
 SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
 sizes_of_groups = st.dictionaries(st.text(max_size=8), st.integers(1, 9), min_size=3, max_size=40)
@@ -59,7 +60,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_files_are_as_named_and_nothing_is_left_over(tmp_path: Path) -> None:
     write(tmp_path / "deep" / "er")
-    names = {path.name for path in (tmp_path / "deep" / "er").iterdir()}
+    names = {path.name for path in (tmp_path / "deep" / "er").glob("[!.]*")}
     arrays = {f"{split}.{what}.npy" for split in SPLITS for what in ("images", "masks")}
     assert names == arrays | {"manifest.json"}
 
@@ -113,7 +114,7 @@ def test_folder_without_manifest(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"cases": []}', '{"cases": [{"id": "a"}]}'])
 def test_manifest_of_something_else(tmp_path: Path, content: str) -> None:
-    (tmp_path / "manifest.json").write_text(content)
+    write_text(tmp_path / "manifest.json", content, record=True)
     with pytest.raises(UserError, match="is not the manifest of a prepared dataset"):
         read_manifest(tmp_path)
 
@@ -136,7 +137,7 @@ def test_changed_file_is_noticed(tmp_path: Path) -> None:
 def test_changed_ids_are_noticed(tmp_path: Path) -> None:
     write(tmp_path)
     path = tmp_path / "manifest.json"
-    path.write_text(path.read_text().replace("train3", "train9"))
+    write_text(path, path.read_text().replace("train3", "train9"), record=True)
     with pytest.raises(UserError, match="do not match the digest"):
         open_split(tmp_path, "train", purpose="training")
 

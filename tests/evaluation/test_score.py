@@ -21,6 +21,7 @@ from noise2mask.evaluation.score import (
     whole_images,
 )
 from noise2mask.evaluation.tables import gather
+from noise2mask.files import write_bytes
 from noise2mask.study import paths
 from noise2mask.study.schema import Evaluation, Reading, Training
 
@@ -28,10 +29,9 @@ CELL = Training("lesion_phantom", "ensemdiff", "diffusion", 0)
 
 
 def write_draws(path, draws, cases):
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, draws=draws.astype(np.float32), cases=np.array(cases))
-    path.write_bytes(buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), record=True)
 
 
 def table(folder):
@@ -95,7 +95,7 @@ def test_draws_of_other_cases_and_damaged_files_are_refused(study, prepared, tmp
         "cases); sample it again."
     )
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match="is missing or damaged"):
+    with pytest.raises(UserError, match="was changed or damaged: it has 100 bytes"):
         evaluate(study, "test", CELL, "ddim2", path, prepared)
 
 

@@ -1,6 +1,5 @@
 """Reports of the study `test` that were never made by a run, for the tests of `noise2mask diff`."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +8,7 @@ from helpers.made_up_tables import metrics_table
 from helpers.project import ROOT
 
 from noise2mask.evaluation.tables import save_table
+from noise2mask.files import write_json
 from noise2mask.report.diff.revisions import Report
 from noise2mask.report.provenance import Record, record_of
 from noise2mask.study.code_hash import hash_code, training_entries, versions
@@ -30,7 +30,7 @@ def pretend_results(root: Path, study: Study = STUDY, name: str = "test") -> Non
             (folder / sampler / "metrics.csv").touch()
         code = hash_code(*training_entries(run_settings(study, training)))
         run = {"digest": "0" * 16, "code": code, "versions": versions()}
-        (folder / "run.json").write_text(json.dumps(run))
+        write_json(folder / "run.json", run, record=True)
 
 
 def made_up_record(root: Path, study: Study = STUDY) -> Record:

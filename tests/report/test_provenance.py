@@ -11,6 +11,7 @@ from helpers.made_up_tables import metrics_table, summary_table
 from noise2mask.data.prepared import Case, write_dataset
 from noise2mask.errors import UserError
 from noise2mask.evaluation.tables import groups_of, headline, read_table
+from noise2mask.files import write_json, write_text
 from noise2mask.report.build import report
 from noise2mask.report.provenance import Record, dataset_table, parsed, record_of
 from noise2mask.study.code_hash import code_behind
@@ -85,7 +86,7 @@ def test_code_that_was_edited_after_the_training_is_told(root):
     )
     run = json.loads((path / "run.json").read_text())
     run |= {"code": "other", "versions": run["versions"] | {"torch": "1.0"}}
-    (path / "run.json").write_text(json.dumps(run))
+    write_json(path / "run.json", run, record=True)
     training = made(root).trainings[TRAINING]
     assert not training.current
     assert training.versions["torch"] == "1.0"
@@ -105,7 +106,7 @@ def test_what_is_not_there_is_left_out(root):
 @pytest.mark.parametrize("content", ["", "[]", "{}", "{", "null"])
 def test_a_damaged_run_is_one_sentence(root, content):
     path = training_folder(root / RESULTS, "test", next(trainings_of(STUDY))) / "run.json"
-    path.write_text(content)
+    write_text(path, content, record=True)
     with pytest.raises(UserError, match=r"run.json is damaged .*; delete its folder"):
         made(root)
 

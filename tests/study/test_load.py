@@ -195,7 +195,7 @@ def test_unreadable_yaml_is_told_with_its_line(tmp_path):
     with pytest.raises(UserError) as caught:
         load_study(path)
     assert str(caught.value) == (
-        f"{path}, line 3 is not readable YAML: expected ',' or ']', but got '<stream end>'."
+        f"{path}, line 3 is not readable YAML: did not find expected ',' or ']'."
     )
 
 

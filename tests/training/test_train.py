@@ -2,11 +2,13 @@
 
 import errno
 import json
+import logging
 import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -15,6 +17,9 @@ import torch
 from helpers.project import ROOT
 
 from noise2mask.errors import UserError
+from noise2mask.files import write_json
+from noise2mask.progress import Stopped, stopping_on_request
+from noise2mask.seeds import seed_of
 from noise2mask.study.schema import TrainingSettings
 from noise2mask.training import train as training
 from noise2mask.training.run import load_run, load_tensors
@@ -192,9 +197,41 @@ def test_training_never_opens_the_test_split(make_run, prepared, tmp_path):
     assert (tmp_path / "out" / "run.json").exists()
 
 
-def test_two_processes_cannot_run_the_same_training(make_run, prepared, tmp_path):
-    with training._alone(tmp_path / "work"), pytest.raises(UserError, match="another process"):
-        train(make_run(), prepared, tmp_path / "work", tmp_path / "out", CPU)
+def test_a_second_process_of_the_same_training_waits(make_run, prepared, tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="noise2mask")
+    where = prepared, tmp_path / "work", tmp_path / "out", CPU
+    second = threading.Thread(target=train, args=(make_run(steps=1), *where))
+    with training._alone(tmp_path / "work"):
+        second.start()
+        while "another process is training in" not in caplog.text:
+            assert second.is_alive()
+        assert not (tmp_path / "out").exists()
+    second.join()
+    assert (tmp_path / "out" / "run.json").exists()
+
+
+def test_asked_to_stop_it_saves_its_last_step_and_goes_on_from_there(
+    make_run, prepared, tmp_path, monkeypatch, caplog
+):
+    """As a time limit of a scheduler asks, far from the next regular checkpoint."""
+    run = make_run(steps=4, checkpoint_every=100)
+    train(run, prepared, tmp_path / "work", tmp_path / "whole", CPU)
+    real = training.augment
+
+    def augment(image, *rest, generator, **options):
+        if generator.initial_seed() == seed_of(0, "step", 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(image, *rest, generator=generator, **options)
+
+    monkeypatch.setattr(training, "augment", augment)
+    with stopping_on_request(), pytest.raises(Stopped) as stopped:
+        train(run, prepared, tmp_path / "work", tmp_path / "out", CPU)
+    assert stopped.value.status == 143
+    monkeypatch.undo()
+    caplog.set_level(logging.INFO, logger="noise2mask")
+    train(run, prepared, tmp_path / "work", tmp_path / "out", CPU)
+    assert "goes on at 3 of 4" in caplog.text
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
 def test_the_average_copies_buffers_and_weights_follow_slowly(make_run, prepared, tmp_path):
@@ -245,7 +282,7 @@ def test_a_model_beside_a_foreign_run_json_is_refused(make_run, prepared, tmp_pa
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     record["settings"]["training"]["steps"] = 7
     record["digest"] = "0" * 16
-    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
+    write_json(tmp_path / "out" / "run.json", record, record=True)
     with pytest.raises(UserError, match="does not belong to the run\\.json beside it"):
         load_run(tmp_path / "out")
 

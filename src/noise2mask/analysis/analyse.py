@@ -26,7 +26,7 @@ from noise2mask.evaluation.pareto import cost_table, cost_to_reach, pareto_table
 from noise2mask.evaluation.resampling import CaseGroups
 from noise2mask.evaluation.score import scores_of
 from noise2mask.evaluation.tables import PLANNED, Tables, groups_of, read_table, resampling_of
-from noise2mask.files import said_by_run
+from noise2mask.files import checked, said_by_run
 from noise2mask.study.grid import grid_table
 from noise2mask.study.paths import (
     DRAWS,
@@ -157,7 +157,7 @@ def _priced(
     found = [cost_table([])]
     for path, label in paths.items():
         if path.exists():
-            found.append(read_table(path))
+            found.append(read_table(checked(path)))
         else:
             missing.append(label)
     costs = pd.concat(found[1:] or found, ignore_index=True)
@@ -285,7 +285,7 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
     described = {}
     for dataset in described_datasets(study):
         folder = root / described_folder(name, dataset)
-        tables = {path.stem: read_table(path) for path in sorted(folder.glob("*.csv"))}
+        tables = {path.stem: read_table(checked(path)) for path in sorted(folder.glob("*.csv"))}
         if tables:
             described[dataset] = tables
         else:
@@ -294,7 +294,7 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
     for place in measured_modes(study):
         path = root / measured_file(name, place)
         if path.exists():
-            rows = read_table(path)
+            rows = read_table(checked(path))
             measured.append(rows[rows["split"] == "test"].assign(**place._asdict()))
         else:
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")

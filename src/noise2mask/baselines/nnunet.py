@@ -69,9 +69,9 @@ def fit(
             trainer.load_checkpoint(str(nnunet.checkpoint(trainer, checkpoint)))
     # Not its state: the decoder holds the encoder's weights once more.
     weights = {name: value.detach().cpu() for name, value in trainer.network.named_parameters()}
-    files.write_bytes(job.out / _WEIGHTS, save(weights))
+    files.write_bytes(job.out / _WEIGHTS, save(weights), record=True)
     for name in ("plans.json", "dataset.json"):
-        with files.writing(job.out / name) as temporary:
+        with files.writing(job.out / name, record=True) as temporary:
             shutil.copyfile(Path(trainer.output_folder_base) / name, temporary)
     record = {
         "version": version("nnunetv2"),
@@ -82,7 +82,7 @@ def fit(
         "checkpoint": checkpoint,
         "mirrored_axes": list(trainer.inference_allowed_mirroring_axes) if mirroring else None,
     }
-    files.write_json(job.out / _RECORD, record)
+    files.write_json(job.out / _RECORD, record, record=True)
     clear(job)
 
 
@@ -107,7 +107,7 @@ def load(folder: Path, device: torch.device) -> TrainedBaseline:
         manager, configuration, channels, len(description["labels"]), enable_deep_supervision=False
     )
     try:
-        load_model(network, str(folder / _WEIGHTS))
+        load_model(network, str(files.checked(folder / _WEIGHTS)))
     except (OSError, RuntimeError, SafetensorError) as error:
         raise UserError(_unreadable(folder / _WEIGHTS)) from error
     network = network.to(device).eval()
@@ -178,8 +178,8 @@ def _need_package(threads: int) -> None:
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     try:
-        return dict(json.loads((folder / name).read_bytes()))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(files.checked(folder / name).read_bytes()))
+    except ValueError as error:
         raise UserError(_unreadable(folder / name)) from error
 
 

@@ -65,7 +65,7 @@ def train_baseline(study: Study, training: Training, data: Path, work: Path, out
         "code": hash_code(*baseline_entries(entry)),
     }
     record = {"digest": digest(identity), **identity, "versions": versions()}
-    write_json(out / "run.json", record | {"notes": list(reference.notes)})
+    write_json(out / "run.json", record | {"notes": list(reference.notes)}, record=True)
 
 
 def price_baseline(study: Study, training: Training, data: Path, folder: Path, out: Path) -> None:

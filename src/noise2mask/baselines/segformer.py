@@ -24,6 +24,7 @@ from noise2mask.baselines.mix_transformer import (
 )
 from noise2mask.baselines.segformer_training import Loss, Recipe, train
 from noise2mask.errors import UserError
+from noise2mask.files import checked
 from noise2mask.sampling.sample import BLOCK
 from noise2mask.training.augment import standardise
 from noise2mask.training.run import load_tensors
@@ -79,11 +80,10 @@ def load(folder: Path, device: torch.device) -> TrainedBaseline:
         UserError: the training is not finished, its files do not belong together, or transformers
             is missing.
     """
-    try:
-        record = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no finished SegFormer: train it first.") from None
-    tensors, inside = load_tensors(folder / "model.safetensors")
+    if not (folder / "settings.json").exists():
+        raise UserError(f"{folder} holds no finished SegFormer: train it first.")
+    record = json.loads(checked(folder / "settings.json").read_bytes())
+    tensors, inside = load_tensors(checked(folder / "model.safetensors"))
     if inside["digest"] != record["digest"]:
         raise UserError(
             f"{folder}/model.safetensors does not belong to the settings.json beside it; "

@@ -223,9 +223,9 @@ def _resume(state: State, job: Job, record: dict[str, Any]) -> None:
 
 def _finish(state: State, job: Job, record: dict[str, Any]) -> None:
     """Write the chosen weights, the history and, last, ``settings.json``."""
-    save_tensors(job.out / "model.safetensors", state.best, record)
-    write_text(job.out / "history.jsonl", state.text())
-    write_json(job.out / "settings.json", record)
+    save_tensors(job.out / "model.safetensors", state.best, record, recorded=True)
+    write_text(job.out / "history.jsonl", state.text(), record=True)
+    write_json(job.out / "settings.json", record, record=True)
     (job.work / STATE).unlink(missing_ok=True)
 
 

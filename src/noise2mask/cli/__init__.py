@@ -7,6 +7,7 @@ signature and docstring. May import everything, inside the functions: ``--help``
 import inspect
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from types import ModuleType
 from noise2mask.cli import data, machine, stages, studies
 from noise2mask.cli.parser import Command, parser_of, prints_help
 from noise2mask.errors import UserError
+from noise2mask.files import command
+from noise2mask.progress import Stopped, stopping_on_request
 
 LOG = logging.getLogger("noise2mask")
 
@@ -41,7 +44,13 @@ COMMANDS: Mapping[str, dict[str, Command]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if it succeeded, 2 for a mistake of the user, 130 if interrupted."""
+    """Run one command.
+
+    Returns:
+        0 if it succeeded, 2 for a mistake of the user, 128 and the signal's number if one ended it.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command.set(_as_typed(arguments))
     parser = parser_of(COMMANDS)
     _start_log(None)
     try:
@@ -53,18 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from noise2mask.cli.named import arguments_of
 
         ordered, keywords = arguments_of(options.command, options)
-        status = options.command(*ordered, **keywords)
+        with stopping_on_request():
+            status = options.command(*ordered, **keywords)
         sys.stdout.flush()
     except UserError as error:
         LOG.error("Error: %s", error)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         LOG.error("Interrupted; run the same command again to go on.")
-        return 130
+        return interrupted.status if isinstance(interrupted, Stopped) else 130
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     return status or 0
+
+
+def _as_typed(arguments: Sequence[str]) -> str:
+    """The command with these arguments, without the file for its messages."""
+    kept = list(arguments)
+    if "--log" in kept:
+        place = kept.index("--log")
+        del kept[place : place + 2]
+    return shlex.join(["noise2mask", *kept])
 
 
 def _start_log(path: Path | None) -> None:

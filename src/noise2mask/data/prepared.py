@@ -151,7 +151,7 @@ def write_dataset(
         digest=hashlib.sha256("".join(digests[split] for split in SPLITS).encode()).hexdigest(),
         cases=tuple(cases),
     )
-    files.write_json(folder / "manifest.json", asdict(manifest))
+    files.write_json(folder / "manifest.json", asdict(manifest), record=True)
     return manifest
 
 
@@ -183,15 +183,15 @@ def read_manifest(folder: Path) -> Manifest:
         UserError: there is none, or it cannot be read.
     """
     path = folder / "manifest.json"
+    if not path.exists():
+        raise UserError(
+            f"{folder} has no manifest.json, so it is no prepared dataset; prepare it first."
+        )
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(files.checked(path).read_bytes())
         cases = tuple(Case(**case) for case in content.pop("cases"))
         mean, std, notes = (tuple(content.pop(key)) for key in ("mean", "std", "notes"))
         return Manifest(**content, mean=mean, std=std, notes=notes, cases=cases)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"{folder} has no manifest.json, so it is no prepared dataset; prepare it first."
-        ) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"{path} is not the manifest of a prepared dataset of this version; delete {folder} "

@@ -115,7 +115,7 @@ def _write(
     images = list(whole_images(split, probabilities))
     scores = _scores(study, images, thresholds).assign(study=name, **where)
     table = scores[list(COLUMNS)]
-    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"))
+    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"), record=True)
     histograms = pd.concat(
         [
             _histogram(case, region, probability[pixels], mask[pixels], study.evaluation.bins)
@@ -123,7 +123,8 @@ def _write(
             for region, pixels in _regions(mask, study.evaluation.band)
         ]
     )
-    write_text(out / "reliability.csv", histograms.to_csv(index=False, float_format="%.9g"))
+    text = histograms.to_csv(index=False, float_format="%.9g")
+    write_text(out / "reliability.csv", text, record=True)
 
 
 def _scores(

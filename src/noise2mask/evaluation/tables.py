@@ -24,7 +24,7 @@ from noise2mask.evaluation.bootstrap import (
 from noise2mask.evaluation.labels import trained
 from noise2mask.evaluation.reliability import ece_of, reliability_curve
 from noise2mask.evaluation.score import BLIND, COLUMNS
-from noise2mask.files import write_text
+from noise2mask.files import checked, write_text
 from noise2mask.study.paths import RESULTS, blind_folder, prepared, training_folder
 from noise2mask.study.plan import (
     baseline_trainings,
@@ -63,9 +63,16 @@ class Tables:
             save_table(getattr(self, field.name), folder / f"{field.name}.csv")
 
 
-def save_table(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as CSV, numbers with nine significant digits."""
-    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+def save_table(table: pd.DataFrame, path: Path, *, record: bool = False) -> None:
+    """Write a table as CSV, numbers with nine significant digits.
+
+    Args:
+        table: the table.
+        path: its file.
+        record: another stage opens it, through :func:`noise2mask.files.checked`.
+    """
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(path, text, record=record)
 
 
 def read_table(source: Path | IO[bytes]) -> pd.DataFrame:
@@ -115,7 +122,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     found, missing = [], []
     for label, folder in _scored(study, name, root):
         if (folder / "metrics.csv").exists():
-            table = read_table(folder / "metrics.csv")
+            table = read_table(checked(folder / "metrics.csv"))
             found.append((table, _histograms(folder, table)))
         else:
             missing.append(label)
@@ -152,7 +159,7 @@ def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
 def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     """Reliability histograms of one cell, with the columns that name it."""
     where = metrics[[*_CELL, "seed"]].head(1)
-    return read_table(folder / "reliability.csv").merge(where, how="cross")
+    return read_table(checked(folder / "reliability.csv")).merge(where, how="cross")
 
 
 def groups_of(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
@@ -293,7 +300,8 @@ def _history(study: Study, name: str, root: Path) -> pd.DataFrame:
     rows = []
     for cell in trainings_of(study):
         path = training_folder(root / RESULTS, name, cell) / "history.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        lines = checked(path).read_text(encoding="utf-8").splitlines() if path.exists() else ()
+        for line in lines:
             entry = json.loads(line)
             step = entry.pop("step")
             rows += [(*cell, step, key, value) for key, value in entry.items()]

@@ -174,7 +174,8 @@ class _EnoughError(Exception):
 def write_costs(rows: Sequence[Cost], out: Path) -> None:
     """Write rows as the table `costs`."""
     table = cost_table(rows)
-    write_text(out, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(out, text, record=True)
 
 
 def device_name(device: torch.device) -> str:

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from noise2mask.networks.base import Network
+from noise2mask.networks.blocks import GROUPS
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
 
@@ -64,13 +65,16 @@ def build(
         Literal["conv", "residual"], Field(description="by a convolution or a residual block")
     ] = "conv",
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
+    groups: Annotated[
+        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+    ] = GROUPS,
 ) -> EnsemDiff:
     """EnsemDiff for images of `image_channels` x `image_size` x `image_size`.
 
     Raises:
         UserError: the options do not describe a network, or do not fit the image size.
     """
-    check_unet(image_size, width, multipliers, attention_strides, heads)
+    check_unet(image_size, width, multipliers, attention_strides, heads, groups)
     return EnsemDiff(
         UNet(
             image_channels + 1,
@@ -84,5 +88,6 @@ def build(
             time_conditioning=time_conditioning,
             resampling=resampling,
             dropout=dropout,
+            groups=groups,
         )
     )

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from noise2mask.errors import UserError
 from noise2mask.networks import highway as second
 from noise2mask.networks.base import Network
-from noise2mask.networks.blocks import check_halvings
+from noise2mask.networks.blocks import GROUPS, check_halvings
 from noise2mask.networks.highway import Highway
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
@@ -154,6 +154,9 @@ def build(
         Literal["conv", "residual"], Field(description="by a convolution or a residual block")
     ] = "conv",
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
+    groups: Annotated[
+        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+    ] = GROUPS,
     highway_width: Annotated[int, Field(ge=1, description="channels of its first stage")] = 32,
     highway_stages: Annotated[int, Field(ge=2, description="poolings of the highway")] = 5,
     highway_dropout: Annotated[
@@ -174,7 +177,7 @@ def build(
         UserError: the options do not describe a network, contradict each other, or do not fit the
             image size.
     """
-    check_unet(image_size, width, multipliers, attention_strides, heads)
+    check_unet(image_size, width, multipliers, attention_strides, heads, groups)
     check_halvings(image_size, highway_stages, f"a highway of {highway_stages} stages")
     _check_joint(version, width, multipliers, highway_width, highway_stages, gate, projection)
     unet = UNet(
@@ -189,6 +192,7 @@ def build(
         time_conditioning=time_conditioning,
         resampling=resampling,
         dropout=dropout,
+        groups=groups,
     )
     gated = version == "v1"
     highway = Highway(

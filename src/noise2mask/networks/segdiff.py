@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise2mask.networks.base import Network
-from noise2mask.networks.blocks import conv3x3
+from noise2mask.networks.blocks import GROUPS, conv3x3
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
 RESIDUAL_SCALE = 0.2  # of every residual branch
@@ -126,13 +126,16 @@ def build(
     rrdb_width: Annotated[int, Field(ge=1, description="channels of the image encoder")] = 64,
     rrdb_growth: Annotated[int, Field(ge=1, description="growth of its dense blocks")] = 32,
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
+    groups: Annotated[
+        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+    ] = GROUPS,
 ) -> SegDiff:
     """SegDiff for images of `image_channels` x `image_size` x `image_size`.
 
     Raises:
         UserError: the options do not describe a network, or do not fit the image size.
     """
-    check_unet(image_size, width, multipliers, attention_strides, heads)
+    check_unet(image_size, width, multipliers, attention_strides, heads, groups)
     unet = UNet(
         1,
         output_channels,
@@ -142,6 +145,7 @@ def build(
         attention_strides=attention_strides,
         heads=heads,
         dropout=dropout,
+        groups=groups,
     )
     encoder = ImageEncoder(
         image_channels, width, blocks=rrdb_blocks, width=rrdb_width, growth=rrdb_growth

@@ -73,6 +73,7 @@ class UNet(nn.Module):
         time_conditioning: how the residual blocks take the time embedding.
         resampling: by one convolution, or by a residual block.
         dropout: in the residual blocks.
+        groups: of every group norm.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class UNet(nn.Module):
         time_conditioning: TimeConditioning = "additive",
         resampling: Resampling = "conv",
         dropout: float = 0.0,
+        groups: int = GROUPS,
     ) -> None:
         super().__init__()
         self.width = width
@@ -96,7 +98,7 @@ class UNet(nn.Module):
         self.attention_strides = tuple(attention_strides)
         self.heads, self.qkv_order = heads, qkv_order
         self.dropout, self.time_conditioning = dropout, time_conditioning
-        self.resampling = resampling
+        self.resampling, self.groups = resampling, groups
 
         self.time_embedding = nn.Sequential(
             nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, 4 * width)
@@ -106,13 +108,13 @@ class UNet(nn.Module):
         self.middle = Entry(
             [
                 self._residual(deepest, deepest),
-                Attention(deepest, heads, qkv_order),
+                Attention(deepest, heads, qkv_order, groups),
                 self._residual(deepest, deepest),
             ]
         )
         self._build_decoder(skips, blocks)
         self.head = nn.Sequential(
-            GroupNorm(self.widths[0]),
+            GroupNorm(self.widths[0], groups),
             nn.SiLU(),
             zeroed(conv3x3(self.widths[0], outputs)),  # zero-initialised
         )
@@ -149,7 +151,7 @@ class UNet(nn.Module):
     def _block(self, inputs: int, level: int) -> list[nn.Module]:
         layers: list[nn.Module] = [self._residual(inputs, self.widths[level])]
         if 2**level in self.attention_strides:
-            layers.append(Attention(self.widths[level], self.heads, self.qkv_order))
+            layers.append(Attention(self.widths[level], self.heads, self.qkv_order, self.groups))
         return layers
 
     def _residual(
@@ -159,6 +161,7 @@ class UNet(nn.Module):
             inputs,
             outputs,
             4 * self.width,
+            groups=self.groups,
             dropout=self.dropout,
             time_conditioning=self.time_conditioning,
             resolution=resolution,
@@ -199,6 +202,7 @@ def check_unet(
     multipliers: Sequence[int],
     attention_strides: Sequence[int],
     heads: int,
+    groups: int,
 ) -> None:
     """Refuse what cannot be built, or would be ignored.
 
@@ -212,11 +216,11 @@ def check_unet(
             "number a level, e.g. 1, 2, 2."
         )
     for multiplier in (1, *multipliers):
-        if width * multiplier % GROUPS:
+        if width * multiplier % groups:
             raise UserError(
-                f"width {width} times multiplier {multiplier} is not a multiple of {GROUPS}, "
-                f"which group norm needs; choose a width of {GROUPS}, {2 * GROUPS}, {3 * GROUPS}, "
-                "and so on."
+                f"width {width} times multiplier {multiplier} is not a multiple of {groups}, the "
+                f"groups of group norm; choose a width of {groups}, {2 * groups}, {3 * groups}, "
+                "and so on, or other groups."
             )
     strides = [2**level for level in range(len(multipliers))]
     for stride in attention_strides:

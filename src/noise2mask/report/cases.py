@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
-from noise2mask.files import write_bytes
+from noise2mask.files import checked, write_bytes
 from noise2mask.sampling.draws import Draws, open_draws
 from noise2mask.study.paths import PICTURES, Paths
 from noise2mask.study.plan import measured_modes, seeds_of
@@ -103,7 +103,7 @@ def walks_of(study: Study, paths: Paths) -> list[Walk]:
         if place.dataset in found or not path.exists():
             continue
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(checked(path), allow_pickle=False) as file:
                 # Of masks in 0 and 1 the picture would be another.
                 if len(file["t"]) and float(file["gap"]) == 2:
                     arrays = {name: file[name] for name in Walk._fields[2:]}

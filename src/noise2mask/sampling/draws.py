@@ -7,14 +7,13 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from noise2mask.data.prepared import Split
 from noise2mask.errors import UserError
-from noise2mask.files import write_bytes
+from noise2mask.files import checked, write_bytes
 
 Draws = npt.NDArray[np.float32]
 
@@ -23,7 +22,7 @@ def save_draws(path: Path, draws: Draws, cases: Sequence[str]) -> None:
     """Write the file; equal draws give equal bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, draws=draws, cases=np.array(cases))
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), record=True)
 
 
 def open_draws(path: Path, split: Split) -> Draws:
@@ -32,11 +31,8 @@ def open_draws(path: Path, split: Split) -> Draws:
     Raises:
         UserError: the file is missing or damaged, or holds other cases.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is missing or damaged ({error}); sample it again.") from None
+    with np.load(checked(path), allow_pickle=False) as file:
+        draws, cases = file["draws"], tuple(str(case) for case in file["cases"])
     if cases != split.ids or draws.shape[2:] != split.masks.shape[1:]:
         raise UserError(
             f"{path} holds other cases than the prepared split ({len(cases)} against "

@@ -57,7 +57,7 @@ def read(
         temperature = fit(fused, known.masks.astype(bool), draws=count)
         tempered = scaled(np.stack([fuse(case) for case in draws]), temperature, draws=count)
         draws = tempered.astype(np.float32)[:, None]
-        write_json(out.parent / "temperature.json", {"temperature": temperature})
+        write_json(out.parent / "temperature.json", {"temperature": temperature}, record=True)
     save_draws(out, draws, split.ids)
 
 

@@ -50,7 +50,7 @@ class Grid(Settings):
     ] = None
     seed: Annotated[int, Field(ge=0, description="of the points drawn")] = 0
     factors: Annotated[
-        dict[str, dict[str | int | float | bool, dict[str, Any]]],
+        dict[str, dict[str, dict[str, Any]]],
         Field(min_length=1, description="factor: level: changes; the first level is the base"),
     ]
 

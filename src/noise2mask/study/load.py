@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from noise2mask.errors import UserError, unknown
+from noise2mask.errors import UserError
 from noise2mask.study import contradictions, expand, grid, naming, validate
+from noise2mask.study.document import read_document
+from noise2mask.study.paths import check_name
 from noise2mask.study.schema import Study
 
 
@@ -23,7 +24,8 @@ def load_study(path: Path, data: str | None = None) -> Study:
         UserError: the file is missing or unreadable, or anything in it is wrong; all mistakes
             are told, one a line.
     """
-    document = _with_new_names(_read(path))
+    check_name(path)
+    document = _with_new_names(read_document(path))
     if data is not None:
         document = _placed(document, data)
     wrong: dict[str, str] = {}
@@ -62,26 +64,6 @@ def check_data(study: Study, name: str) -> None:
                 f"datasets.{dataset} of study {name} takes its data from a folder that was not "
                 f"given; run `make reproduce STUDY={name} DATA=<folder>`."
             )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        names = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UserError(f"{path} does not exist: {unknown(path.stem, 'study', names)}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}; a study is a UTF-8 text file.") from None
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        place = getattr(error, "problem_mark", None)
-        line = f", line {place.line + 1}" if place else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise UserError(f"{path}{line} is not readable YAML: {problem}.") from None
-    if not isinstance(document, dict):
-        raise UserError(f"{path} must hold a mapping of study fields, got {document!r}.")
-    return document
 
 
 def _with_new_names(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Where the files of a study lie; the workflow and the command line agree through this file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from noise2mask.data.catalogue import Entry, archives_for
+from noise2mask.errors import UserError
 from noise2mask.study.schema import Measured, Training
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
@@ -14,6 +16,24 @@ PICTURES = "pictures.npz"
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
+
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+"""What a study may be called; its file's name and those of folders and rules are made of it."""
+
+
+def check_name(path: Path) -> str:
+    """The name of a study's file, without its ending.
+
+    Raises:
+        UserError: it is none that a study may have.
+    """
+    if not re.fullmatch(NAME, path.stem):
+        raise UserError(
+            f"{path}: a study is called by 1 to 64 letters a to z, digits, _ and -, a letter or "
+            f"digit first, but this one is {path.stem!r}; rename the file."
+        )
+    return path.stem
 
 
 def study_file(study: str) -> Path:

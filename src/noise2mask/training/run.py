@@ -20,7 +20,7 @@ from noise2mask import plugins
 from noise2mask.data.prepared import Manifest
 from noise2mask.diffusion.process import USUAL, Process, Use
 from noise2mask.errors import UserError
-from noise2mask.files import writing
+from noise2mask.files import checked, said_by_run, writing
 from noise2mask.networks.base import Network
 from noise2mask.study.code_hash import hash_code, training_entries, versions
 from noise2mask.study.schema import RunSettings, Weighting, digest
@@ -82,14 +82,26 @@ def build_network(settings: RunSettings, channels: int) -> Network:
     return network
 
 
-def save_tensors(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+def save_tensors(
+    path: Path,
+    tensors: Mapping[str, Tensor],
+    record: Mapping[str, Any],
+    *,
+    recorded: bool = False,
+) -> None:
     """Write tensors and their record atomically as safetensors.
+
+    Args:
+        path: the file.
+        tensors: by name.
+        record: kept inside the file.
+        recorded: another stage opens it, through :func:`noise2mask.files.checked`.
 
     Raises:
         UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with writing(path) as temporary:
+    with writing(path, record=recorded) as temporary:
         temporary.write_bytes(save(plain, {RECORD: json.dumps(record, sort_keys=True)}))
 
 
@@ -138,12 +150,12 @@ def refusal(record: Mapping[str, Any], run: Run) -> str | None:
 def is_finished(run: Run, folder: Path) -> bool:
     """Whether a folder holds this run, finished, with the files that belong to it."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        _, inside = load_tensors(folder / "model.safetensors")
-    except (FileNotFoundError, ValueError, UserError):
+        record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+        _, inside = load_tensors(checked(folder / "model.safetensors"))
+        checked(folder / "history.jsonl")
+    except UserError:
         return False
-    there = (folder / "history.jsonl").is_file()
-    return there and refusal(record, run) is None and inside.get("digest") == record["digest"]
+    return refusal(record, run) is None and inside.get("digest") == record["digest"]
 
 
 def load_run(folder: Path) -> tuple[Run, Network]:
@@ -152,11 +164,10 @@ def load_run(folder: Path) -> tuple[Run, Network]:
     Raises:
         UserError: the run is not finished, or its files do not belong together.
     """
-    try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{folder} holds no finished training: run this training first.") from None
-    tensors, inside = load_tensors(folder / "model.safetensors")
+    if not (folder / "run.json").exists():
+        raise UserError(f"{folder} holds no finished training: run this training first.")
+    record = said_by_run(folder / "run.json", "settings", "data", "code", "digest")
+    tensors, inside = load_tensors(checked(folder / "model.safetensors"))
     if inside["digest"] != record["digest"]:
         reasons = "; ".join(differences(inside, record))
         raise UserError(

@@ -6,7 +6,7 @@ uninterrupted one bit for bit.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,7 +25,7 @@ from noise2mask.diffusion.process import Process
 from noise2mask.errors import UserError
 from noise2mask.files import locked, write_json, write_text
 from noise2mask.networks.base import Network
-from noise2mask.progress import LOG, Progress
+from noise2mask.progress import LOG, Progress, Stopped, stoppable
 from noise2mask.seeds import seed_of
 from noise2mask.study.schema import TrainingSettings
 from noise2mask.training.augment import augment, standardise
@@ -68,8 +68,8 @@ def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> 
         device: where to compute.
 
     Raises:
-        UserError: the loss is no longer finite, another process runs the same training, or a
-            folder cannot be written.
+        UserError: the loss is no longer finite, or a folder cannot be written.
+        Stopped: the process was asked to end; a checkpoint of its last step is in `work`.
     """
     settings = run.settings
     torch.set_num_threads(settings.threads)
@@ -81,7 +81,8 @@ def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> 
         accelerator = Accelerator(mixed_precision=settings.precision, cpu=device.type == "cpu")
         state = _start(run, accelerator)
         _resume(state, run, work)
-        _loop(state, run, train_split, val_split, work, accelerator)
+        with stoppable() as asked_to_stop:
+            _loop(state, run, train_split, val_split, work, accelerator, asked_to_stop)
         _finish(state, run, work, out)
 
 
@@ -117,6 +118,7 @@ def _loop(
     val_split: Split,
     work: Path,
     accelerator: Accelerator,
+    asked_to_stop: Callable[[], Stopped | None],
 ) -> None:
     training, seed = run.settings.training, run.settings.seed
     process = process_of(run.settings)
@@ -124,6 +126,10 @@ def _loop(
     network, optimizer = accelerator.prepare(state.network, state.optimizer)
     progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
     while state.step < training.steps:
+        if (stopped := asked_to_stop()) is not None:
+            if state.step:
+                _checkpoint(state, run, work)
+            raise stopped
         step = state.step + 1
         rate = learning_rate(training, step)
         for group in optimizer.param_groups:
@@ -266,9 +272,9 @@ def _resume(state: State, run: Run, work: Path) -> None:
 def _finish(state: State, run: Run, work: Path, out: Path) -> None:
     """Move the chosen weights and the history to `out`; ``run.json`` comes last."""
     chosen, _ = load_tensors(_best(work, state.best_step))
-    save_tensors(out / "model.safetensors", chosen, run.record())
-    write_text(out / "history.jsonl", state.text())
-    write_json(out / "run.json", run.record())
+    save_tensors(out / "model.safetensors", chosen, run.record(), recorded=True)
+    write_text(out / "history.jsonl", state.text(), record=True)
+    write_json(out / "run.json", run.record(), record=True)
     for path in [work / STATE, *work.glob("best-*.safetensors")]:
         path.unlink(missing_ok=True)
 
@@ -300,6 +306,6 @@ def _alone(work: Path) -> Iterator[None]:
             f"{work} cannot be written ({error.strerror}); "
             "change its permissions or choose another folder."
         ) from None
-    busy = f"another process is training in {work}; wait for its end or stop it."
-    with locked(work / "lock", busy):
+    busy = f"another process is training in {work}; waiting for its end."
+    with locked(work / "lock", busy, wait=True):
         yield

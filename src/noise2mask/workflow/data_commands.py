@@ -21,6 +21,7 @@ from noise2mask.data.download import fetch
 from noise2mask.errors import UserError, unknown
 from noise2mask.progress import LOG
 from noise2mask.report.figures.contact_sheet import write_sheet
+from noise2mask.study.document import ReadError, parse
 from noise2mask.study.paths import CHECKED, raw_folder
 from noise2mask.study.schema import Dataset, Shares, Study
 
@@ -92,8 +93,8 @@ def _setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     try:
         if equals:
-            return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+            return key, parse(value)
+    except (yaml.YAMLError, ReadError):
         pass
     raise UserError(f"--set {text!r} is not key=value, e.g. --set size=128.")
 

@@ -27,6 +27,7 @@ from noise2mask.data.formats import phantoms
 from noise2mask.data.prepared import open_split
 from noise2mask.diffusion import schedule
 from noise2mask.errors import UserError
+from noise2mask.evaluation.tables import save_table
 from noise2mask.study.plan import run_settings
 from noise2mask.study.schema import Diffusion, Pair, Schedule, Training, Weighting
 from noise2mask.training.run import process_of
@@ -278,7 +279,7 @@ def test_the_coding_moves_an_adapted_schedule(study, prepared):
 
 
 def test_the_benefit_is_taken_from_validation_cases_alone(study, prepared, tmp_path):
-    measured().to_csv(tmp_path / "losses.csv", index=False)
+    save_table(measured(), tmp_path / "losses.csv", record=True)
     wanted = settings(study, weighting=Weighting(name="benefit", options={"floor": 0.0}))
     found = resolve_settings(wanted, prepared, tmp_path / "losses.csv", PAIR)
     options = found.diffusion.weighting.options
@@ -303,9 +304,9 @@ def test_no_measurement_is_one_sentence(study, prepared, tmp_path):
     wanted = settings(study, weighting=Weighting(name="benefit"))
     with pytest.raises(UserError, match="needs a measured pair"):
         resolve_settings(wanted, prepared, None, None)
-    with pytest.raises(UserError, match="missing or damaged"):
+    with pytest.raises(UserError, match="does not exist; make it again"):
         resolve_settings(wanted, prepared, tmp_path / "none.csv", PAIR)
     table = measured()
-    table[table["split"] == "test"].to_csv(tmp_path / "test.csv", index=False)
+    save_table(table[table["split"] == "test"], tmp_path / "test.csv", record=True)
     with pytest.raises(UserError, match="not measured on val"):
         resolve_settings(wanted, prepared, tmp_path / "test.csv", PAIR)

@@ -34,6 +34,7 @@ from noise2mask.analysis.information.information import converted, covariance
 from noise2mask.analysis.oracles.noisy_masks import Floats, Masks, linear_log_snr
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
+from noise2mask.files import checked
 from noise2mask.seeds import seed_of
 from noise2mask.study.plan import needs_measurement
 from noise2mask.study.schema import Diffusion, Pair, RunSettings
@@ -257,12 +258,7 @@ def _informed(diffusion: Diffusion, measured: Path, pair: Pair) -> Diffusion:
 
 
 def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype={"split": str, "mode": str, "case": str})
-    except (OSError, ValueError):
-        raise UserError(
-            f"{path} is missing or damaged; run `noise2mask measure` for this network first."
-        ) from None
+    return pd.read_csv(checked(path), dtype={"split": str, "mode": str, "case": str})
 
 
 def _linear_at(u: Floats) -> Floats:

@@ -132,7 +132,7 @@ def write_fingerprint(
     }
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-        write_text(out / f"{name}.csv", text)
+        write_text(out / f"{name}.csv", text, record=True)
 
 
 def fingerprint(

@@ -58,4 +58,5 @@ def grown_masks(prepare: Prepare, resolutions: Sequence[int]) -> pd.DataFrame:
 def write_grown(prepare: Prepare, resolutions: Sequence[int], out: Path) -> None:
     """Write the table of :func:`grown_masks` as CSV."""
     table = grown_masks(prepare, resolutions)
-    write_text(out, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(out, text, record=True)

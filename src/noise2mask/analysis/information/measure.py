@@ -100,7 +100,8 @@ def measure_modes(
             check_same_data(run.run, split)
         parts += [table.assign(split=name) for table in _measured(trained, split, analysis)]
     table = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
-    write_text(out, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(out, text, record=True)
     _save_pictures(out.with_name(PICTURES), trained, open_split(data, "test", purpose="evaluation"),
                    analysis)  # fmt: skip
 
@@ -121,7 +122,7 @@ def _save_pictures(
             arrays[name] = np.rint(255 * getattr(found, name)).astype(np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, case=np.array(split.ids[0]), **arrays)
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), record=True)
 
 
 def _measured(
