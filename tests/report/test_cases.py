@@ -141,7 +141,7 @@ def test_no_walk_without_pair_of_other_levels_or_where_nothing_may_be_shown(root
 def test_a_damaged_walk_is_told(root):
     path = walked(root)
     path.write_bytes(b"PK cut")
-    with pytest.raises(UserError, match="pictures.npz was changed or damaged"):
+    with pytest.raises(UserError, match=r"pictures\.npz was changed or damaged"):
         walks_of(MEASURED, Paths("test", root))
 
 

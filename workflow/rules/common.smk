@@ -61,6 +61,7 @@ SCORING = digest(
     ]
 )
 REPORT = f"{paths.REPORTS}/{NAME}/report.md"
+PAGE = f"{paths.REPORTS}/{NAME}/index.html"
 # Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
 ENVIRONMENT = "../../envs/core.yaml"
 GPU = int(STUDY.compute.device == "cuda")

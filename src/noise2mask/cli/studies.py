@@ -42,7 +42,7 @@ def reproduce(
     status = run(study, data, cores, profile, list(options))
     if status == 0 and DRY.isdisjoint(options):
         name = paths.study_file(study).stem
-        LOG.info("The report is %s/%s/report.md", paths.REPORTS, name)
+        LOG.info("The report is %s", paths.REPORTS / name / "index.html")
         if commit:
             from noise2mask.workflow.dvc import commit as record
 
@@ -75,6 +75,42 @@ def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None
     from noise2mask.workflow.prune import prune as remove
 
     remove(study, data, dry_run=dry_run)
+
+
+def page(*, study: str, against: str | None = None) -> None:
+    """Make the page of a report from its tables.
+
+    It is one file that needs no network; `noise2mask open` shows it.
+
+    Args:
+        against: study, report folder or git revision; the page then says what changed since.
+
+    Example:
+        noise2mask page --study quick --against HEAD~1
+    """
+    from noise2mask.report.page.build import write_page
+    from noise2mask.study import paths
+
+    LOG.info("%s", write_page(paths.REPORTS / paths.study_file(study).stem, against))
+
+
+def open_(study: str) -> None:
+    """Show the page of a report in the browser.
+
+    Example:
+        noise2mask open quick
+    """
+    import webbrowser
+
+    from noise2mask.report.page.build import FILE, write_page
+    from noise2mask.study import paths
+
+    folder = paths.REPORTS / paths.study_file(study).stem
+    shown = folder / FILE
+    if not shown.exists():
+        write_page(folder)
+    print(shown)
+    webbrowser.open(shown.resolve().as_uri())
 
 
 def diff(

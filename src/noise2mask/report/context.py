@@ -103,6 +103,13 @@ class Report:
         return principal(self.tables["summary"], self.tables["draws"])
 
     @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Claims of the paper, then predictions, with their verdicts."""
+        found = [self.tables[name] for name in ("claims", "hypotheses")]
+        found = [table for table in found if len(table)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+    @cached_property
     def datasets(self) -> list[str]:
         """Names of the datasets with scores."""
         return names_in(trained(self.tables["summary"]), "dataset")

@@ -360,14 +360,25 @@ def growing_entries(dataset: Dataset) -> tuple[str, ...]:
 
 
 def report_entries() -> tuple[str, ...]:
-    """Where the code behind tables, figures and text starts, and the templates that it fills."""
+    """Where the code behind tables, figures and text starts, and the template that it fills."""
     figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
-    templates = [
+    return ("report.build", *figures, *_beside("report"))
+
+
+def page_entries() -> tuple[str, ...]:
+    """Where the code behind the page of a report starts, and what it fills and takes in."""
+    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
+    return ("report.page.build", "report.page.charts", *figures, *_beside("report/page"))
+
+
+def _beside(folder: str) -> list[str]:
+    """Templates, styles and scripts in a folder of the package."""
+    found = (plugins.PACKAGE / folder).iterdir()
+    return sorted(
         path.relative_to(plugins.PACKAGE).as_posix()
-        for ending in ("j2", "css", "js")
-        for path in (plugins.PACKAGE / "report").rglob(f"*.{ending}")
-    ]
-    return ("report.build", *figures, *sorted(templates))
+        for path in found
+        if path.suffix in (".j2", ".css", ".js")
+    )
 
 
 MACHINE = ("cpu", "blas")

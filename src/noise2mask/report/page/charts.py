@@ -4,6 +4,7 @@ What a reader may choose is a parameter of a chart, set by a control of the page
 inside the chart, so that nothing is drawn by hand. Colours are those of the figures.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from noise2mask.analysis.fingerprints.likeness import death_of, dice_curves, wide
-from noise2mask.evaluation.labels import HEADLINE, metric_of, names_in, rows_of, trained
+from noise2mask.evaluation.labels import HEADLINE, metric_of, names_in, principal, rows_of, trained
 from noise2mask.report.context import Report
 from noise2mask.report.figures.fingerprints import DEATHS
 from noise2mask.report.figures.noise_axis import TARGETS, trained_on
@@ -25,6 +26,8 @@ ALL = ""
 GREY = "#8A8A8A"
 POINTS = 80
 """Most points of a training's loss."""
+SMALLEST = 1e-5
+"""Share of the largest loss from which on losses are drawn."""
 SYMBOLS = {
     "o": "circle",
     "s": "square",
@@ -34,12 +37,12 @@ SYMBOLS = {
     ">": "triangle-right",
     "D": "diamond",
     "P": "cross",
-    "X": "M-.5,-.3L-.3,-.5L0,-.2L.3,-.5L.5,-.3L.2,0L.5,.3L.3,.5L0,.2L-.3,.5L-.5,.3L-.2,0Z",
-    "*": "M0,-.5L.12,-.16H.48L.19,.06L.3,.4L0,.19L-.3,.4L-.19,.06L-.48,-.16H-.12Z",
-    "p": "M0,-.5L.48,-.15L.29,.4H-.29L-.48,-.15Z",
-    "h": "M0,-.5L.43,-.25V.25L0,.5L-.43,.25V-.25Z",
-    "d": "M0,-.5L.3,0L0,.5L-.3,0Z",
-    "8": "M-.2,-.5H.2L.5,-.2V.2L.2,.5H-.2L-.5,.2V-.2Z",
+    "X": "M-1,-.6L-.6,-1L0,-.4L.6,-1L1,-.6L.4,0L1,.6L.6,1L0,.4L-.6,1L-1,.6L-.4,0Z",
+    "*": "M0,-1L.24,-.32H.96L.38,.12L.6,.8L0,.38L-.6,.8L-.38,.12L-.96,-.32H-.24Z",
+    "p": "M0,-1L.96,-.3L.58,.8H-.58L-.96,-.3Z",
+    "h": "M0,-1L.86,-.5V.5L0,1L-.86,.5V-.5Z",
+    "d": "M0,-1L.6,0L0,1L-.6,0Z",
+    "8": "M-.4,-1H.4L1,-.4V.4L.4,1H-.4L-1,.4V-.4Z",
 }
 """Markers of matplotlib as those of Vega."""
 
@@ -71,6 +74,8 @@ class Chart:
         told: what it shows, which a screen reader reads too.
         spec: Vega-Lite.
         controls: the first option of each is chosen.
+        titles: of axes that change with a choice, by the title in `spec`: an expression of Vega.
+        picks: the control that a click on a mark sets.
     """
 
     name: str
@@ -78,6 +83,8 @@ class Chart:
     told: str
     spec: alt.TopLevelMixin
     controls: Sequence[Control] = field(default_factory=tuple)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    picks: str = ""
 
 
 def charts(report: Report) -> list[Chart]:
@@ -158,13 +165,24 @@ def _forest(report: Report) -> Iterator[Chart]:
         *_filters(report, shown, ("pair", "dataset", "network")),
     ]
     base = _filtered(alt.Chart(_data(shown)), controls, equal=("metric",))
-    y = alt.Y("row:N", sort=None, title=None, axis=alt.Axis(labelLimit=300, ticks=False))
+    y = alt.Y(
+        "row:N", sort=None, title=None, axis=alt.Axis(labelLimit=300, ticks=False, labelPadding=8)
+    )
+    sides = {side: f"{side} better" for side in ("first", "second")}
+    if not _several(table, "pair"):
+        sides = {side: f"{labels.mode(str(table[side].iloc[0]))} better" for side in sides}
+    sides["undecided"] = "undecided or not tested"
     colour = alt.Color(
         "side:N",
         scale=alt.Scale(
             domain=["first", "second", "undecided"], range=["#0072B2", "#E69F00", GREY]
         ),
-        legend=alt.Legend(title=None, labelExpr=_WORDS, orient="top"),
+        legend=alt.Legend(
+            title=None,
+            orient="top",
+            labelLimit=300,
+            labelExpr=f"{json.dumps(sides)}[datum.label]",
+        ),
     )
     tip = _tips(
         [("row", "What"), ("difference", "Difference"), ("low", "from"), ("high", "to"),
@@ -182,24 +200,20 @@ def _forest(report: Report) -> Iterator[Chart]:
         "forest",
         "Paired differences",
         f"First minus second, paired by test case, with {labels.interval()}. Blue: the first is "
-        "better beyond chance; orange: the second; grey: undecided. Not every score was planned: "
-        "those without a verdict are for description.",
+        "better beyond chance; orange: the second; grey: undecided or not tested: not every score "
+        "was planned.",
         (zero + bars + dots).properties(width="container", height=alt.Step(19)),
         controls,
     )
 
 
-_WORDS = (
-    "{'first': 'first better', 'second': 'second better', "
-    "'undecided': 'undecided or not tested'}[datum.label]"
-)
 _SIGNED = "replace(format(-datum.value, '~g'), '-', '−')"
 """What an axis of the negative of log SNR writes."""
 
 
 def _reliability(report: Report) -> Iterator[Chart]:
     """Reliability diagrams with a switch of the pixels."""
-    table = trained(report.tables["reliability"])
+    table = trained(principal(report.tables["reliability"], report.tables["draws"]))
     table = table[table["count"] > 0]
     if table.empty:
         return
@@ -220,14 +234,14 @@ def _reliability(report: Report) -> Iterator[Chart]:
                  "share", "count")  # fmt: skip
     base = _filtered(alt.Chart(data), controls, equal=("region", "dataset", "network"))
     colour, shape = _looks(report, shown, rows)
-    lines = base.mark_line(strokeWidth=1.5).encode(
+    lines = base.mark_line(strokeWidth=1.2, opacity=0.6).encode(
         x=alt.X("confidence:Q", title="mean probability", scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("frequency:Q", title="share of foreground", scale=alt.Scale(domain=[0, 1])),
         color=colour, detail="training:N",
     )  # fmt: skip
     dots = base.mark_point(filled=True, opacity=0.9).encode(
         x="confidence:Q", y="frequency:Q", color=colour, shape=shape,
-        size=alt.Size("share:Q", scale=alt.Scale(type="sqrt", range=[20, 400]), legend=None),
+        size=alt.Size("share:Q", scale=alt.Scale(type="sqrt", range=[25, 250]), legend=None),
         tooltip=_tips(
             [("training", "Training"), ("confidence", "Mean probability"),
              ("frequency", "Share of foreground"), ("share", "Share of the pixels"),
@@ -271,7 +285,7 @@ def _cost(report: Report) -> Iterator[Chart]:
     colour, shape = _looks(report, long, rows_of(table))
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=alt.X("seconds_per_mask:Q", title="seconds per mask", scale=alt.Scale(type="log")),
-        y=alt.Y("score:Q", title=None, scale=alt.Scale(zero=False)),
+        y=alt.Y("score:Q", title="score", scale=alt.Scale(zero=False)),
         color=colour, shape=shape,
         tooltip=_tips(
             [("training", "Training"), ("score", "Score"), ("seconds_per_mask", "Seconds per mask"),
@@ -285,6 +299,7 @@ def _cost(report: Report) -> Iterator[Chart]:
         "left is better for Dice, lower left for ECE.",
         dots.properties(width="container", height=320),
         controls,
+        {"score": f"{json.dumps({name: metric_of(name).title for name in metrics})}[metric]"},
     )
 
 
@@ -300,9 +315,12 @@ def _losses(report: Report) -> Iterator[Chart]:
         [kept.assign(axis=axis, place=kept[axis]) for axis in ("log_snr", "t")], ignore_index=True
     )
     long = long[long["loss"] > 0]
+    # On an axis of powers of ten what is next to nothing would take all the room.
+    least = SMALLEST * long.groupby(["target", "dataset", "network"])["loss"].transform("max")
+    long, least = long[long["loss"] >= least], least[long["loss"] >= least]
     long = long.assign(
         training=[labels.mode(str(mode)) for mode in long["mode"]],
-        low=long["low"].clip(lower=1e-12),
+        low=np.maximum(long["low"], least),
     )
     controls = [
         Control("axis", "Axis", [("log_snr", "log SNR"), ("t", "timestep t")], "radio"),
@@ -325,7 +343,7 @@ def _losses(report: Report) -> Iterator[Chart]:
     )
     # Noise grows to the right on both axes.
     x = alt.X(
-        "shown:Q", title=None,
+        "shown:Q", title="axis",
         axis=alt.Axis(labelExpr=f"axis === 't' ? datum.label : {_SIGNED}"),
         scale=alt.Scale(zero=False, nice=False),
     )  # fmt: skip
@@ -346,9 +364,10 @@ def _losses(report: Report) -> Iterator[Chart]:
         "losses",
         "Loss along the noise",
         f"Mean squared error per pixel over test cases with {labels.interval()}; noise grows to "
-        "the right on both axes. Only targets that a network was trained on or near are shown.",
+        "the right on both axes. Left out: what is below a hundred-thousandth of the largest loss.",
         (band + line).properties(width="container", height=340),
         controls,
+        {"axis": "axis === 't' ? 'timestep t' : 'log SNR (more noise →)'"},
     )
 
 
@@ -393,12 +412,13 @@ def _bits(report: Report) -> Iterator[Chart]:
         .transform_calculate(place="here")
         .encode(x="place:Q")
     )
+    shown_with = area + line + mark if report.cases else area + line
     yield Chart(
         "bits",
         "Where the image's information lies",
-        "Bits of the mask that the image tells, per unit of log SNR; the area is their sum. The "
-        "vertical line is the place of the slider above.",
-        (area + line + mark).add_params(here).properties(width="container", height=260),
+        "Bits of the mask that the image tells, per unit of log SNR; the area is their sum."
+        + (" The vertical line is the place of the slider above." if report.cases else ""),
+        shown_with.add_params(here).properties(width="container", height=260),
         controls,
     )
 
@@ -418,15 +438,15 @@ def _fingerprints(report: Report) -> Iterator[Chart]:
     points["title"] = [labels.dataset(str(name)) for name in points["dataset"]]
     long = curves.reset_index().melt("dataset", var_name="log_snr", value_name="dice")
     long["title"] = [labels.dataset(str(name)) for name in long["dataset"]]
-    long["turned"] = -long["log_snr"].astype(float)
+    long["log_snr"] = long["log_snr"].astype(float)
+    long["turned"] = -long["log_snr"]
     datasets = [(str(name), labels.dataset(str(name))) for name in points["dataset"]]
     controls = [Control("dataset", "Dataset", datasets)]
     chosen = alt.param(name="dataset", value=datasets[0][0])
     is_chosen = "datum.dataset === dataset"
-    # `picked` is what a click on a point says; the page sets the control by it.
+    base = alt.Chart(_data(points, "dataset", "title", "boundary_per_area", "death"))
     dots = (
-        alt.Chart(_data(points, "dataset", "title", "boundary_per_area", "death"))
-        .mark_point(filled=True, opacity=1)
+        base.mark_point(filled=True, opacity=1)
         .encode(
             x=alt.X(
                 "boundary_per_area:Q", title="boundary per area of the masks [1/px]",
@@ -442,9 +462,13 @@ def _fingerprints(report: Report) -> Iterator[Chart]:
                  ("death", "log SNR")]
             ),
         )
-        .properties(width="container", height=300)
         .add_params(chosen)
     )  # fmt: skip
+    name = (
+        base.mark_text(dy=-14, color="#D55E00")
+        .encode(x="boundary_per_area:Q", y="death:Q", text="title:N")
+        .transform_filter(is_chosen)
+    )
     curve = (
         alt.Chart(_data(long, "dataset", "title", "turned", "log_snr", "dice"))
         .mark_line(strokeWidth=1)
@@ -468,8 +492,9 @@ def _fingerprints(report: Report) -> Iterator[Chart]:
         "Datasets: geometry of masks, and where they are lost",
         "Each point is a dataset: the higher, the earlier its masks are lost under noise. A click "
         "on a point, or the list, chooses the dataset whose curve is drawn below.",
-        dots,
+        (dots + name).properties(width="container", height=300),
         controls,
+        picks="dataset",
     )
     yield Chart(
         "fingerprint_curves",
@@ -585,7 +610,7 @@ def _history(report: Report) -> Iterator[Chart]:
     )
 
 
-_LEGEND = alt.Legend(title=None, orient="top", columns=3, labelLimit=260)
+_LEGEND = alt.Legend(title=None, orient="top", columns=3, labelLimit=260, symbolOpacity=1)
 
 
 def _thinned(rows: pd.DataFrame) -> pd.DataFrame:

@@ -41,10 +41,18 @@
     place.replaceChildren();
     const chosen = config();
     if (root.clientWidth < 600) for (const legend of spec.legends ?? []) legend.columns = 1;
-    const view = new vega.View(vega.parse(spec, chosen), { renderer: "svg", container: place, hover: true });
-    view.description(place.parentElement.querySelector("figcaption").textContent);
+    const { view } = await vegaEmbed(place, spec, {
+      mode: "vega", renderer: "svg", actions: false, config: chosen, tooltip: { theme: dark() ? "dark" : "light" },
+    });
     for (const [signal, value] of Object.entries(signals.get(name) ?? {})) view.signal(signal, value);
     views.set(name, view);
+    const { picks } = place.parentElement.dataset;
+    view.addEventListener("click", (event, item) => {
+      const select = place.parentElement.querySelector(`[data-control="${picks}"] select`);
+      if (!select || item?.datum?.[picks] === undefined) return;
+      select.value = item.datum[picks];
+      select.dispatchEvent(new Event("change", { bubbles: true }));
+    });
     await view.runAsync();
     // A screen reader gets the caption and the tables; single marks would be thousands of stops.
     const svg = place.querySelector("svg");
@@ -86,14 +94,6 @@
   const named = () => { theme.textContent = dark() ? "Light" : "Dark"; theme.setAttribute("aria-pressed", String(dark())); };
   theme.addEventListener("click", () => { root.dataset.theme = dark() ? "light" : "dark"; named(); redraw(); });
   named();
-  // A click on a point of the datasets chooses it.
-  byId("chart-fingerprints")?.addEventListener("click", () => {
-    const view = views.get("fingerprints");
-    const picked = view?.signal("picked");
-    const select = document.querySelector("#chart-fingerprints select");
-    if (picked && select) { select.value = picked; select.dispatchEvent(new Event("change", { bubbles: true })); }
-  });
-
   // Tables ------------------------------------------------------------------------------------
   const sorted = (table, column) => {
     const heads = [...table.tHead.rows[0].cells];
@@ -150,7 +150,12 @@
           cell.hidden = !shown.some(([each]) => each === name);
           if (found) {
             const button = make("button", { type: "button", ...(found.best ? { class: "best" } : {}) }, found.text);
-            button.addEventListener("click", () => told(found.title, [...found.said, ...(data.runs[found.run] ?? [])]));
+            const chosen = controls.metric.selectedOptions[0].textContent;
+            const dataset = data.results.datasets.find(([each]) => each === name)[1];
+            const title = [chosen, dataset, ...row.words.slice(0, 3)].join(", ");
+            const runs = data.runs[`${name}/${row.network}/${row.mode}`] ?? [];
+            button.addEventListener("click", () => told(title, [
+              ["Value", found.text], ["Test cases", String(found.n)], ...runs.filter(([key]) => !key.startsWith("Scored, ") || key === `Scored, ${found.sampler}`)]));
             cell.append(button);
           } else cell.append("–");
           line.append(cell);
