@@ -119,7 +119,14 @@ def train(study: Study, training: Training, paths: Paths) -> None:
             out,
         )
         return
-    run_training(run, data, paths.work(training), out, device_of(study.compute.device))
+    run_training(
+        run,
+        data,
+        paths.work(training),
+        out,
+        device_of(study.compute.device),
+        tensorboard=study.compute.tensorboard,
+    )
 
 
 def sample(

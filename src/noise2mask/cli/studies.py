@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("noise2mask")
 
+WATCHED = 3.0
+"""Seconds between two looks at the files of a study."""
+
 
 def reproduce(
     *options: str,
@@ -61,6 +64,35 @@ def check(study: Study, paths: Paths) -> None:
     trainings = list(trainings_of(study))
     samplings = sum(len(samplers_of(study, training)) for training in trainings)
     print(f"{paths.study}: {len(trainings)} trainings, {samplings} samplings. {study.description}")
+
+
+def status(*, study: str | None = None, data: str | None = None, watch: bool = False) -> None:
+    """Say how far a study is, also while it runs.
+
+    Only files are looked at, so it works from another shell and on a cluster. Without a study,
+    every study that has begun gets a line.
+
+    Args:
+        watch: say it again every few seconds, until nothing runs or Ctrl-C.
+
+    Example:
+        noise2mask status --study quick --watch
+    """
+    import sys
+    import time
+
+    from noise2mask.workflow.status import begun, status_of
+
+    while True:
+        shown = [
+            status_of(name, data, whole=bool(study)) for name in ([study] if study else begun())
+        ]
+        if watch and sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="")
+        print("\n".join(text for text, _ in shown) or "no study has begun here", flush=True)
+        if not watch or not any(running for _, running in shown):
+            return
+        time.sleep(WATCHED)
 
 
 def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None:

@@ -25,7 +25,7 @@ from noise2mask.study.schema import Baseline, Dataset, Evaluation, RunSettings, 
 # Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
 _OUTSIDE = {
     "plugins", "cli", "errors", "progress", "files", "study.code_hash", "study.load", "study.plan",
-    "study.schema",
+    "study.schema", "training.curves",
 }  # fmt: skip
 _ADAPTED = "analysis.fingerprints.adapted_schedule:resolve_settings"
 # Fields of a syntax tree that say nothing, or that another version of Python has not.

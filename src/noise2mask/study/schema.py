@@ -187,6 +187,9 @@ class Compute(Settings):
     precision: Annotated[Literal["no", "bf16"], Field(description="mixed precision")] = "no"
     threads: Annotated[int, Field(ge=1, le=256, description="of one training or sampling")] = 1
     batch: Annotated[int, Field(ge=1, description="draws sampled together; no effect on them")] = 8
+    tensorboard: Annotated[
+        bool, Field(description="write curves of trainings to work/<study>, for TensorBoard")
+    ] = False
 
 
 class Pictures(Settings):
