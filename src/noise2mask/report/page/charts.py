@@ -408,7 +408,7 @@ def _bits(report: Report) -> Iterator[Chart]:
     )  # fmt: skip
     mark = (
         alt.Chart(pd.DataFrame({"one": [0]}))
-        .mark_rule(strokeWidth=2, color="#D55E00")
+        .mark_rule(strokeWidth=2, color="#D55E00", clip=True)
         .transform_calculate(place="here")
         .encode(x="place:Q")
     )
