@@ -26,7 +26,7 @@ def test_the_names_a_study_may_use():
     }  # fmt: skip
     assert set(plugins.names("mode")) == {
         "feed_forward", "diffusion", "image_free", "image_diffusion", "dice_diffusion", "recycling",
-        "posterior", "posterior_free", "cross_entropy", "dice",
+        "posterior", "posterior_free", "cross_entropy", "dice", "squared",
     }  # fmt: skip
 
 

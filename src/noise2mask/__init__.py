@@ -1,3 +1,35 @@
-"""A reproducible laboratory for diffusion segmentation of medical images."""
+"""A reproducible laboratory for diffusion segmentation of medical images.
+
+What a notebook starts with can be imported from here; it is loaded when it is first asked for, so
+that ``import noise2mask`` itself waits for nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from noise2mask.study.load import load_study as load_study
+    from noise2mask.study.schema import Study as Study
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Study": "noise2mask.study.schema",
+    "load_study": "noise2mask.study.load",
+}
+"""Where each name lives that this package offers."""
+
+__all__ = ["Study", "__version__", "load_study"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load one of the names that the package offers (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'noise2mask' has no attribute '{name}'")
+    found = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -288,3 +288,115 @@ def test_test_cases_can_take_the_place_of_validation_cases(tmp_path: Path) -> No
     np.testing.assert_array_equal(val.masks, test.masks)
     with pytest.raises(UserError, match="training cannot open the test split"):
         open_split(tmp_path / "test", "test", purpose="training")
+
+
+# What a person should know --------------------------------------------------------------------
+
+
+def table(root: Path, *lines: str) -> dict[str, str]:
+    (root / "splits.csv").write_text("\n".join(["id,split,patient", *lines]) + "\n")
+    return {"root": str(root), "splits": "splits.csv"}
+
+
+def textured(root: Path, count: int = 6) -> Path:
+    """As :func:`folder_of_pictures`, but no two images are equal or even."""
+    folder_of_pictures(root, count)
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        save(root / "images" / f"case{number}.png", pixels)
+    return root
+
+
+def test_a_patient_in_two_splits_stops_a_study_unless_it_is_accepted(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    options = table(
+        root, "case0,train,P1", "case1,train,P2", "case2,val,P3", "case3,test,p1 ",
+        "case4,test,P4", "case5,test,P5",
+    )  # fmt: skip
+    with pytest.raises(UserError, match="the group 'P1' has cases in both train and test"):
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert manifest.leaks == (
+        "1 group (patient, slide) in several splits (P1 in train and test), 1 test images concerned"
+    )
+    assert manifest.units == {"train": 2, "val": 1, "test": 3}
+    assert manifest.notes[0].endswith("are taken as one: 'P1' = 'p1'.")
+    assert manifest.options["leaks"] == "accepted"
+
+
+def test_equal_images_in_two_splits_stop_a_study_unless_it_is_accepted(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    pixels = np.asarray(Image.open(root / "images" / "case1.png"))
+    Image.fromarray(pixels).save(root / "images" / "case4.png", compress_level=0)  # other bytes
+    options = table(root, *(f"case{n},{'test' if n > 2 else 'train'}," for n in range(6)))
+    with pytest.raises(UserError) as caught:
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    assert "1 image is there twice, in several splits (case1 (" in str(caught.value)
+    assert "say `leaks: accepted` for this dataset in the study" in str(caught.value)
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert "= case4 (test)), 1 test images concerned" in manifest.leaks
+
+
+def test_one_slide_can_be_split_if_that_is_accepted(tmp_path: Path) -> None:
+    options = {"root": str(textured(tmp_path / "raw")), "group_pattern": "^(case)"}
+    with pytest.raises(UserError, match=r"1 group\(s\) of cases cannot fill the 3 splits"):
+        prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
+    manifest = prepare("folder", options, "d", 8, SHARES, tmp_path / "out", leaks="accepted")
+    assert manifest.units == {"train": 1, "val": 1, "test": 1}
+    assert "case in train and val and test" in manifest.leaks
+    assert any(note.startswith("test holds 1 independent unit (") for note in manifest.notes)
+
+
+def test_small_images_are_padded_and_told(tmp_path: Path) -> None:
+    root = textured(tmp_path / "raw")
+    pixels = np.random.default_rng(9).integers(0, 256, (19, 30, 3), dtype=np.uint8)
+    save(root / "images" / "case3.png", pixels)
+    save(root / "masks" / "case3.png", np.eye(19, 30, dtype=np.uint8) * 255)
+    manifest = prepare("folder", {"root": str(root)}, "d", 20, SHARES, tmp_path / "out", tile=20)
+    assert (
+        "1 of 6 images (case3) are smaller than a tile of 20 x 20 pixels and are padded by their "
+        "mirror image, which is not scored."
+    ) in manifest.notes
+    heights = {case.image: case.height for case in manifest.cases}
+    assert heights == {f"case{number}": 19 if number == 3 else 20 for number in range(6)}
+
+
+def test_what_is_told_is_logged_and_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = textured(tmp_path / "raw", 12)
+    for path in (root / "masks").iterdir():
+        mask = np.full((20, 30), 255, np.uint8)
+        mask[8:12, 8:12] = 0
+        save(path, mask)
+    (root / "images" / "case0.heic").write_bytes(b"x")
+    with caplog.at_level("WARNING", logger="noise2mask"):
+        manifest = prepare("folder", {"root": str(root)}, "d", 8, SHARES, tmp_path / "out")
+    unused, inverted = manifest.notes
+    assert unused == (
+        "1 entry is not used, of a suffix that is not read (.heic), in images/: case0.heic."
+    )
+    assert inverted.startswith("the masks may be inverted: the median image has foreground on 100%")
+    assert [record.getMessage() for record in caplog.records] == [
+        f"d: {note}" for note in manifest.notes
+    ]
+
+
+def test_nearly_equal_images_in_two_splits_are_told(tmp_path: Path) -> None:
+    options = {"family": "nuclei", "count": 6, "size": 96}
+    for source in phantoms.sources(**options):
+        image, mask = phantoms.load(source)
+        save(tmp_path / "raw" / "images" / f"{source.id}.png", image)
+        save(tmp_path / "raw" / "masks" / f"{source.id}.png", mask.astype(np.uint8) * 255)
+    images = tmp_path / "raw" / "images"
+    first = np.asarray(Image.open(images / "nuclei_00000.png"))
+    save(images / "nuclei_00005.png", np.clip(first[::-1] * 0.8 + 9, 0, 255).astype(np.uint8))
+    splits = [
+        f"nuclei_0000{n},{'test' if n == 5 else 'val' if n == 4 else 'train'}," for n in range(6)
+    ]
+    options = table(tmp_path / "raw", *splits)
+    manifest = prepare("folder", options, "d", 16, SHARES, tmp_path / "out")
+    assert manifest.notes[-1] == (
+        "leak?: 1 pair of cases shows nearly the same image in two splits (nuclei_00000 (train) "
+        "and nuclei_00005 (test)); if they are of one patient, give their groups."
+    )
+    assert manifest.leaks == ""

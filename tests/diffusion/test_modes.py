@@ -160,6 +160,14 @@ def test_clipping_keeps_the_levels_of_the_coding():
             assert found.flatten().tolist() == ([low, 1] if clip else [-3, 3])
 
 
+def test_masks_of_0_and_1_can_be_clipped_as_published():
+    settings = process(target="x_0", coding="unit", clip=True, clip_to="signed")
+    network = Fixed(torch.tensor([-3.0, -0.5, 3.0]).reshape(3, 1, 1, 1))
+    denoise = denoiser(network, torch.zeros(3, 3, 1, 1), (), settings)
+    found = denoise(torch.zeros(3, 1, 1, 1), torch.zeros(3, dtype=torch.int64)).x_0
+    assert found.flatten().tolist() == [-1, -0.5, 1]
+
+
 def test_a_feed_forward_network_sees_nothing_of_x_t_and_t():
     network = Fixed(torch.zeros(2, 1, 4, 4))
     settings = process(target="logits", use=modes.feed_forward.use)
@@ -284,6 +292,29 @@ def test_weights_and_densities_are_those_of_the_weighting():
     t = network.inputs[0][1]
     assert set(t.tolist()) == {3, 700}
     assert (t == 700).float().mean() == pytest.approx(0.75, abs=0.08)
+
+
+@pytest.mark.parametrize("coding", ["signed", "unit"])
+def test_squared_is_the_loss_of_diffusion_on_x_0_without_the_noise(coding):
+    output, mask = torch.randn(4, 1, 16, 16), masks()
+    network, generator = Fixed(output), torch.Generator().manual_seed(0)
+    settings = process(target="x_0", coding=coding)
+    found = modes.squared(network, torch.zeros(4, 3, 16, 16), mask, settings, generator=generator)
+    x_t, t = network.seen[0]
+    assert not x_t.any()
+    assert not t.any()
+    # An output that does not know x_t has the same loss under any noise.
+    other = modes.diffusion(
+        Fixed(output), torch.zeros(4, 3, 16, 16), mask, settings, generator=generator
+    )
+    torch.testing.assert_close(found, other)
+    assert modes.squared.use.predicts == "x_0"
+    assert not modes.squared.use.sees_noise
+    exact = encode_mask(mask, coding)
+    none = modes.squared(
+        Fixed(exact), torch.zeros(4, 3, 16, 16), mask, settings, generator=generator
+    )
+    assert not none.any()
 
 
 def test_the_parts_of_the_feed_forward_loss_are_modes_of_their_own():

@@ -107,7 +107,7 @@ def test_the_structure_table():
     table = structure_table(structure_of([("lesion", "segdiff", "posterior", "eps", "confirmed")]),
                             LABELS)  # fmt: skip
     assert table.cells() == [
-        ["lesion phantom", "SegDiff", "posterior, with image", "eps", "12",
+        ["lesion phantom", "SegDiff", "pixel's evidence and network, with image", "eps", "12",
          "0.710 [0.640, 0.800]", "confirmed", "-0.43 [-0.61, -0.20]", "310"],
     ]  # fmt: skip
     flat = TABLES.structure.assign(log_snr_at_hump=np.nan, t_at_hump=np.nan)

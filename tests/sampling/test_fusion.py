@@ -11,8 +11,8 @@ from noise2mask.sampling import fusion
 
 GOLDEN = load_file(ROOT / "tests" / "golden" / "diffusion.safetensors")
 RULES = [
-    fusion.mean, fusion.mean_threshold, fusion.squared_mean, fusion.vote, fusion.majority,
-    fusion.staple,
+    fusion.mean, fusion.mean_threshold, fusion.squared_mean, fusion.vote, fusion.binarised,
+    fusion.majority, fusion.staple,
 ]  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def test_agreeing_binary_draws_stay(rule):
 
 def test_half_goes_to_background():
     draws = np.array([[0.0], [1.0]])
-    assert [float(rule(draws)[0]) for rule in RULES] == [0.5, 0.0, 0.25, 0.0, 0.0, 0.5]
+    assert [float(rule(draws)[0]) for rule in RULES] == [0.5, 0.0, 0.25, 0.0, 0.5, 0.0, 0.5]
 
 
 def test_vote_clips_each_draw_and_squaring_makes_negative_positive():
@@ -63,6 +63,13 @@ def test_majority_of_binary_draws_is_not_the_thresholded_mean():
     draws = np.array([[[0.9]], [[0.4]], [[0.4]]])  # the mean is above one half
     assert fusion.mean_threshold(draws).tolist() == [[1.0]]
     assert fusion.majority(draws).tolist() == [[0.0]]
+
+
+def test_binarised_draws_are_counted_whatever_grey_they_were():
+    draws = np.array([[[0.9, 0.51]], [[0.5, 0.49]], [[0.1, 0.0]], [[0.2, 1.0]]])
+    assert fusion.binarised(draws).tolist() == [[0.5, 0.5]]
+    masks = np.array([[[1.0, 0.0]], [[1.0, 1.0]], [[0.0, 1.0]]])
+    np.testing.assert_allclose(fusion.binarised(masks), fusion.mean(masks))
 
 
 def test_staple_weighs_draws_by_how_good_they_are():

@@ -217,3 +217,34 @@ def test_a_whole_study_is_read_with_and_without_its_folder(root, tmp_path):
     assert list(study.datasets) == ["glas_2015", "isic", "kvasir_seg"]
     assert study.datasets["isic"].title == "ISIC"
     check_data(study, "mine")
+
+
+def test_what_is_known_of_folders_counts_where_they_are(root):
+    known = {
+        "isic": {"tile": 64, "options": {"group_pattern": "^(.)"}},
+        "ocdc": {"leaks": "accepted"},  # not there, and no mistake
+    }
+    written = {"isic": {"options": {"group_pattern": "^(..)"}}}
+    document = {"folders": {"root": str(root), "known": known}, "datasets": written}
+    found, mistakes = expanded(document)
+    assert mistakes == {}
+    assert sorted(found["datasets"]) == ["glas_2015", "isic", "kvasir_seg"]
+    isic = found["datasets"]["isic"]
+    assert (isic["tile"], isic["options"]["group_pattern"]) == (64, "^(..)")
+    awaited, mistakes = expanded({"folders": {"root": "{data}", "known": known}})
+    assert mistakes == {}
+    assert sorted(awaited["datasets"]) == ["isic", "ocdc"]  # so that what is known is checked
+    for wrong in (["isic"], {"isic": 1}, {1: {}}):
+        _, mistakes = expanded({"folders": {"root": str(root), "known": wrong}})
+        assert mistakes == {
+            "folders.known": f"must map names of datasets to fields of theirs, got {wrong!r}"
+        }
+
+
+def test_studies_of_the_same_folders_know_the_same_of_them():
+    known = [
+        yaml.safe_load((ROOT / f"config/{name}.yaml").read_text())["folders"]["known"]
+        for name in ("benefit", "atlas")
+    ]
+    assert known[0] == known[1]
+    assert known[0]["ocdc_oral"]["leaks"] == "accepted"

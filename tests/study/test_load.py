@@ -107,7 +107,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
         "Valid: linear, cosine, sigmoid, adapted",
         "evaluation.fusion: unknown fusion 'stapel'; did you mean 'staple'? "
-        "Valid: mean, mean_threshold, squared_mean, vote, majority, staple",
+        "Valid: mean, mean_threshold, squared_mean, vote, binarised, majority, staple",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, question, resolution, seeds, shares, "
@@ -115,8 +115,8 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "evaluation, compute, analysis, costs, contrasts, hypotheses, pictures, overrides, "
         "folders, grid",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
-        "Valid: feed_forward, cross_entropy, dice, diffusion, image_free, image_diffusion, "
-        "dice_diffusion, posterior, posterior_free, recycling",
+        "Valid: feed_forward, cross_entropy, dice, squared, diffusion, image_free, "
+        "image_diffusion, dice_diffusion, posterior, posterior_free, recycling",
         "modes.feed_forward.samplers: unknown sampler 'one_pas'; did you mean 'one_pass'? "
         "Valid: one_pass, calibration, ddim2",
         "networks.ensemdiff.architecture: unknown architecture 'ensemdif'; did you mean "
@@ -149,7 +149,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
             {"overrides": [{"training": {"stepps": 3}}]},
             "overrides.0.training.stepps: unknown field 'stepps'; did you mean 'steps'? Valid: "
             "steps, batch, learning_rate, weight_decay, warm_up, decay, clip_norm, ema_decay, "
-            "calibration_weight, validate_every, validation_repeats, checkpoint_every",
+            "calibration_weight, validate_every, validation_repeats, choose, checkpoint_every",
         ),
         (
             {"seeds": []},
@@ -164,6 +164,16 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
             {"analysis__oracles": ["gausian"]},
             "analysis.oracles: unknown oracle 'gausian'; did you mean 'gaussian'? Valid: pixel, "
             "gaussian, median, multiscale, posterior",
+        ),
+        (
+            {"analysis__shorter": {"ensemdiff": "segdif"}},
+            "analysis.shorter.ensemdiff: unknown network 'segdif'; did you mean 'segdiff'? Valid: "
+            "ensemdiff, segdiff, medsegdiff",
+        ),
+        (
+            {"analysis__shorter": {"ensemdiff": "segdiff"}},
+            "analysis.shorter.ensemdiff: 'segdiff' must be trained with fewer steps than "
+            "'ensemdiff': give one of them others in `overrides`",
         ),
         (
             {"hypotheses": {"p3": {"feed_forward": 3}}},

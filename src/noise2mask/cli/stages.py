@@ -103,6 +103,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     from noise2mask.data.prepared import read_manifest
     from noise2mask.study.plan import run_settings
     from noise2mask.training.run import device_of, is_finished, run_of
+    from noise2mask.training.size import check_size
     from noise2mask.training.train import train as run_training
 
     data = paths.prepared(training.dataset)
@@ -119,13 +120,10 @@ def train(study: Study, training: Training, paths: Paths) -> None:
             out,
         )
         return
+    device = device_of(study.compute.device)
+    check_size(settings, run.data["channels"], device)
     run_training(
-        run,
-        data,
-        paths.work(training),
-        out,
-        device_of(study.compute.device),
-        tensorboard=study.compute.tensorboard,
+        run, data, paths.work(training), out, device, tensorboard=study.compute.tensorboard
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from noise2mask.study.paths import Paths
-    from noise2mask.study.schema import Study
+    from noise2mask.study.schema import RunSettings, Study
 
 LOG = logging.getLogger("noise2mask")
 
@@ -39,9 +41,13 @@ def reproduce(
         noise2mask reproduce --study real --data ~/datasets -- --dry-run
     """
     from noise2mask.study import paths
+    from noise2mask.study.load import load_study
     from noise2mask.workflow.reproduce import DRY
     from noise2mask.workflow.reproduce import reproduce as run
 
+    elsewhere = profile or os.environ.get("PROFILE") or os.environ.get("SNAKEMAKE_PROFILE")
+    if not elsewhere and DRY.isdisjoint(options):
+        _check_machine(load_study(paths.study_file(study), data))
     status = run(study, data, cores, profile, list(options))
     if status == 0 and DRY.isdisjoint(options):
         name = paths.study_file(study).stem
@@ -54,16 +60,58 @@ def reproduce(
 
 
 def check(study: Study, paths: Paths) -> None:
-    """Read a study and say what it would do.
+    """Read a study and say what it would do here.
+
+    Its networks are built without memory, to see that they fit the resolution and this machine.
 
     Example:
         noise2mask check --study quick
     """
-    from noise2mask.study.plan import samplers_of, trainings_of
+    from noise2mask.progress import in_bytes
+    from noise2mask.study.plan import baseline_trainings, samplers_of, trainings_of
+    from noise2mask.training.size import size_of
 
     trainings = list(trainings_of(study))
     samplings = sum(len(samplers_of(study, training)) for training in trainings)
     print(f"{paths.study}: {len(trainings)} trainings, {samplings} samplings. {study.description}")
+    if baselines := len(list(baseline_trainings(study))):
+        print(f"{baselines} trainings of baselines")
+    for settings in _networks(study):
+        size, batch = size_of(settings), settings.training.batch
+        print(
+            f"{settings.network.title}, batches of {batch} at {study.resolution} px: "
+            f"{size.parameters / 1e6:.4g} M parameters, {in_bytes(size.memory)}"
+        )
+    _check_machine(study)
+
+
+def _check_machine(study: Study) -> None:
+    """Refuse what this machine cannot run.
+
+    Raises:
+        UserError: a network cannot be built or does not fit in the memory, or the study asks for
+            a device that is not there.
+    """
+    from noise2mask.training.run import device_of
+    from noise2mask.training.size import check_size
+
+    device = device_of(study.compute.device)
+    for settings in _networks(study):
+        check_size(settings, 3, device)
+
+
+def _networks(study: Study) -> Iterator[RunSettings]:
+    """A training of every different network and batch of a study."""
+    from noise2mask.study.plan import run_settings, trainings_of
+
+    seen = set()
+    for training in trainings_of(study):
+        settings = run_settings(study, training)
+        batch, variance = settings.training.batch, settings.diffusion.variance
+        key = (training.network, batch, variance)
+        if key not in seen:
+            seen.add(key)
+            yield settings
 
 
 def status(*, study: str | None = None, data: str | None = None, watch: bool = False) -> None:

@@ -74,10 +74,29 @@ def dice(
     return dice_loss(torch.sigmoid(logits), mask) + calibration
 
 
+@uses(predicts="x_0", sees_noise=False)
+def squared(
+    network: Network,
+    image: Tensor,
+    mask: Tensor,
+    process: Process,
+    *,
+    generator: torch.Generator,  # noqa: ARG001 - the signature of all modes
+) -> Tensor:
+    """Squared error of x_0 at x_t = 0, t = 0, (B,).
+
+    The loss of `diffusion` on x_0 with the noise taken away: what is left between the two is the
+    diffusion alone, as between `dice_diffusion` and `feed_forward`.
+    """
+    output, calibration = _one_pass(network, image, mask, process)
+    error = (output - encode_mask(mask, process.coding)).square().flatten(1).mean(1)
+    return error + calibration
+
+
 def _one_pass(
     network: Network, image: Tensor, mask: Tensor, process: Process
 ) -> tuple[Tensor, Tensor]:
-    """Mask logits (B, 1, H, W) at x_t = 0, t = 0, and the loss of a second head (B,)."""
+    """Output (B, 1, H, W) at x_t = 0, t = 0, and the loss of a second head (B,)."""
     t = torch.zeros(len(mask), dtype=torch.int64, device=mask.device)
     output, calibration = outputs(network, torch.zeros_like(mask), image, t, mask, process)
     return output[:, :1], calibration

@@ -74,11 +74,13 @@ class Process:
         target: what the network predicts.
         learned_variance: the network's second channel sets the variance of a DDPM step.
         coding: levels of x_0.
-        clip: clip x_0_hat to those levels.
+        clip: clip x_0_hat to the levels of `clip_to`.
         reduction: of squared errors over pixels.
         calibration_weight: of the loss of a second head.
         timestep_weights: how often a training draws each timestep, and the factor of its loss.
         use: what the network sees, and what x_0 is.
+        clip_to: coding between whose levels x_0_hat is clipped; the masks' own when None. The
+            published codes clip masks of 0 and 1 to [-1, 1].
     """
 
     schedule: Schedule
@@ -90,14 +92,15 @@ class Process:
     calibration_weight: float
     timestep_weights: TimestepWeights
     use: Use = USUAL
+    clip_to: Coding | None = None
 
     def shown(self, image: Tensor) -> Tensor:
         """The image as the network sees it, shape as given."""
         return image if self.use.sees_image else torch.zeros_like(image)
 
     def clipped(self, x_0: Tensor) -> Tensor:
-        """An estimate of x_0, within the levels of its coding if the process clips."""
-        return x_0.clamp(*clip_range(self.coding)) if self.clip else x_0
+        """An estimate of x_0, within the levels of `clip_to` if the process clips."""
+        return x_0.clamp(*clip_range(self.clip_to or self.coding)) if self.clip else x_0
 
 
 def denoiser(

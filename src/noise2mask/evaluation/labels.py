@@ -19,12 +19,13 @@ MODES = {
     "diffusion": "diffusion",
     "cross_entropy": "feed-forward, cross-entropy",
     "dice": "feed-forward, Dice",
+    "squared": "feed-forward, squared error",
     "image_free": "diffusion without image",
     "image_diffusion": "diffusion of images",
     "dice_diffusion": "diffusion, Dice and cross-entropy",
     "recycling": "diffusion, recycling",
-    "posterior": "posterior, with image",
-    "posterior_free": "posterior, without image",
+    "posterior": "pixel's evidence and network, with image",
+    "posterior_free": "pixel's evidence and network, without image",
 }
 
 

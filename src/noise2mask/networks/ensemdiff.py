@@ -41,8 +41,10 @@ def build(
     output_channels: int,
     image_size: int,
     *,
-    width: Annotated[int, Field(ge=32, description="channels at multiplier 1")] = 128,
-    multipliers: Annotated[tuple[int, ...], Field(description="of the width, a level each")] = (
+    width: Annotated[int, Field(ge=32, le=4096, description="channels at multiplier 1")] = 128,
+    multipliers: Annotated[
+        tuple[int, ...], Field(max_length=10, description="of the width, a level each")
+    ] = (
         1,
         1,
         2,
@@ -50,11 +52,13 @@ def build(
         4,
         4,
     ),
-    blocks: Annotated[int, Field(ge=1, description="residual blocks of an encoder level")] = 2,
+    blocks: Annotated[
+        int, Field(ge=1, le=32, description="residual blocks of an encoder level")
+    ] = 2,
     attention_strides: Annotated[
         tuple[int, ...], Field(description="strides (pixels a feature) with attention")
     ] = (16,),
-    heads: Annotated[int, Field(ge=1, description="attention heads")] = 1,
+    heads: Annotated[int, Field(ge=1, le=1024, description="attention heads")] = 1,
     qkv_order: Annotated[
         Literal["heads_first", "qkv_first"], Field(description="layout of the qkv channels")
     ] = "heads_first",
@@ -66,7 +70,10 @@ def build(
     ] = "conv",
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
     groups: Annotated[
-        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+        int,
+        Field(
+            ge=1, le=4096, description="of every group norm; a quarter of the width as published"
+        ),
     ] = GROUPS,
 ) -> EnsemDiff:
     """EnsemDiff for images of `image_channels` x `image_size` x `image_size`.

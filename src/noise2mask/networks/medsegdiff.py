@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from noise2mask.errors import UserError
 from noise2mask.networks import highway as second
 from noise2mask.networks.base import Network
-from noise2mask.networks.blocks import GROUPS, check_halvings
+from noise2mask.networks.blocks import GROUPS, Pointwise, check_halvings
 from noise2mask.networks.highway import Highway
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
@@ -130,8 +130,10 @@ def build(
     version: Annotated[
         Literal["new", "v1"], Field(description="anchors (new) or gated highway (v1)")
     ] = "new",
-    width: Annotated[int, Field(ge=32, description="channels at multiplier 1")] = 128,
-    multipliers: Annotated[tuple[int, ...], Field(description="of the width, a level each")] = (
+    width: Annotated[int, Field(ge=32, le=4096, description="channels at multiplier 1")] = 128,
+    multipliers: Annotated[
+        tuple[int, ...], Field(max_length=10, description="of the width, a level each")
+    ] = (
         1,
         1,
         2,
@@ -139,11 +141,13 @@ def build(
         4,
         4,
     ),
-    blocks: Annotated[int, Field(ge=1, description="residual blocks of an encoder level")] = 2,
+    blocks: Annotated[
+        int, Field(ge=1, le=32, description="residual blocks of an encoder level")
+    ] = 2,
     attention_strides: Annotated[
         tuple[int, ...], Field(description="strides (pixels a feature) with attention")
     ] = (16,),
-    heads: Annotated[int, Field(ge=1, description="attention heads")] = 1,
+    heads: Annotated[int, Field(ge=1, le=1024, description="attention heads")] = 1,
     qkv_order: Annotated[
         Literal["heads_first", "qkv_first"], Field(description="layout of the qkv channels")
     ] = "heads_first",
@@ -155,10 +159,15 @@ def build(
     ] = "conv",
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
     groups: Annotated[
-        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+        int,
+        Field(
+            ge=1, le=4096, description="of every group norm; a quarter of the width as published"
+        ),
     ] = GROUPS,
-    highway_width: Annotated[int, Field(ge=1, description="channels of its first stage")] = 32,
-    highway_stages: Annotated[int, Field(ge=2, description="poolings of the highway")] = 5,
+    highway_width: Annotated[
+        int, Field(ge=1, le=4096, description="channels of its first stage")
+    ] = 32,
+    highway_stages: Annotated[int, Field(ge=2, le=12, description="poolings of the highway")] = 5,
     highway_dropout: Annotated[
         float, Field(ge=0, lt=1, description="of whole channels in the highway's encoder")
     ] = 0.5,
@@ -207,7 +216,7 @@ def build(
     if not gated:
         return AnchoredMedSegDiff(unet, highway)
     ends = highway.deepest, unet.widths[-1]
-    joint = RandomProjection(*ends) if projection == "random" else nn.Conv2d(*ends, 1)
+    joint = RandomProjection(*ends) if projection == "random" else Pointwise(*ends)
     return GatedMedSegDiff(unet, highway, joint)
 
 

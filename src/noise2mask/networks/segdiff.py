@@ -33,8 +33,9 @@ class DenseBlock(nn.Module):
         """(B,width,H,W) -> (B,width,H,W)."""
         seen = x
         for conv in self.growing:
-            seen = torch.cat([seen, F.leaky_relu(conv(seen), LEAK)], dim=1)  # B,width+i*growth,H,W
-        return x + RESIDUAL_SCALE * self.closing(seen)  # type: ignore[no-any-return]
+            grown = F.leaky_relu(conv(seen), LEAK, inplace=True)
+            seen = torch.cat([seen, grown], dim=1)  # B,width+i*growth,H,W
+        return torch.add(x, self.closing(seen), alpha=RESIDUAL_SCALE)
 
 
 class ResidualDenseBlock(nn.Module):
@@ -46,7 +47,7 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,width,H,W) -> (B,width,H,W)."""
-        return x + RESIDUAL_SCALE * self.dense(x)  # type: ignore[no-any-return]
+        return torch.add(x, self.dense(x), alpha=RESIDUAL_SCALE)
 
 
 class ImageEncoder(nn.Module):
@@ -66,7 +67,7 @@ class ImageEncoder(nn.Module):
         """(B,C,H,W) -> (B,outputs,H,W)."""
         h = self.first(image)  # B,width,H,W
         h = h + self.after_trunk(self.trunk(h))
-        return self.last(F.leaky_relu(self.before_last(h), LEAK))  # type: ignore[no-any-return]
+        return self.last(F.leaky_relu(self.before_last(h), LEAK, inplace=True))  # type: ignore[no-any-return]
 
 
 class SegDiff(Network):
@@ -107,8 +108,10 @@ def build(
     output_channels: int,
     image_size: int,
     *,
-    width: Annotated[int, Field(ge=32, description="channels at multiplier 1")] = 128,
-    multipliers: Annotated[tuple[int, ...], Field(description="of the width, a level each")] = (
+    width: Annotated[int, Field(ge=32, le=4096, description="channels at multiplier 1")] = 128,
+    multipliers: Annotated[
+        tuple[int, ...], Field(max_length=10, description="of the width, a level each")
+    ] = (
         1,
         1,
         1,
@@ -117,17 +120,28 @@ def build(
         4,
         4,
     ),
-    blocks: Annotated[int, Field(ge=1, description="residual blocks of an encoder level")] = 3,
+    blocks: Annotated[
+        int, Field(ge=1, le=32, description="residual blocks of an encoder level")
+    ] = 3,
     attention_strides: Annotated[
         tuple[int, ...], Field(description="strides (pixels a feature) with attention")
     ] = (16, 32),
-    heads: Annotated[int, Field(ge=1, description="attention heads")] = 4,
-    rrdb_blocks: Annotated[int, Field(ge=1, description="blocks of the image encoder")] = 12,
-    rrdb_width: Annotated[int, Field(ge=1, description="channels of the image encoder")] = 64,
-    rrdb_growth: Annotated[int, Field(ge=1, description="growth of its dense blocks")] = 32,
+    heads: Annotated[int, Field(ge=1, le=1024, description="attention heads")] = 4,
+    rrdb_blocks: Annotated[
+        int, Field(ge=1, le=128, description="blocks of the image encoder")
+    ] = 12,
+    rrdb_width: Annotated[
+        int, Field(ge=1, le=4096, description="channels of the image encoder")
+    ] = 64,
+    rrdb_growth: Annotated[
+        int, Field(ge=1, le=4096, description="growth of its dense blocks")
+    ] = 32,
     dropout: Annotated[float, Field(ge=0, lt=1, description="in the residual blocks")] = 0.0,
     groups: Annotated[
-        int, Field(ge=1, description="of every group norm; a quarter of the width as published")
+        int,
+        Field(
+            ge=1, le=4096, description="of every group norm; a quarter of the width as published"
+        ),
     ] = GROUPS,
 ) -> SegDiff:
     """SegDiff for images of `image_channels` x `image_size` x `image_size`.

@@ -68,6 +68,22 @@ def vote(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.rint(mean(np.clip(draws, 0.0, 1.0)))
 
 
+def binarised(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Share of the draws that are foreground, each made binary at 0.5 first.
+
+    The probability that a sampler of masks would give: of grey draws, each of which is a
+    probability already, only the mask counts.
+
+    Args:
+        draws: (N, ...), as in :func:`mean`.
+
+    Example:
+        >>> binarised(np.array([[0.9, 0.4], [0.6, 0.4]])).tolist()
+        [1.0, 0.0]
+    """
+    return mean(draws >= 0.5)
+
+
 def majority(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """1 where more than half of the draws are foreground, each made binary at 0.5 first.
 
@@ -78,8 +94,7 @@ def majority(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         >>> majority(np.array([[0.9, 0.4], [0.6, 0.4], [0.0, 1.0]])).tolist()
         [1.0, 0.0]
     """
-    share: npt.NDArray[np.float64] = mean(draws >= 0.5)
-    return (share > 0.5).astype(np.float64)
+    return (binarised(draws) > 0.5).astype(np.float64)
 
 
 def staple(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -387,6 +387,6 @@ MACHINE = ("cpu", "blas")
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide numbers, and what rounds them."""
-    names = ("noise2mask", "torch", "numpy", "scipy", "pillow")
+    names = ("noise2mask", "torch", "monai", "numpy", "scipy", "pillow")
     found = {"python": platform.python_version()} | {name: version(name) for name in names}
     return found | dict(zip(MACHINE, (processor(), blas()), strict=True))

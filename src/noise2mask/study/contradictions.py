@@ -12,6 +12,7 @@ from noise2mask.study.plan import (
     samplers_of,
     seeds_of,
     seeds_read,
+    steps_ratios,
     trainings_of,
 )
 from noise2mask.study.schema import Diffusion, Settings, Study, Training, TrainingSettings
@@ -132,6 +133,12 @@ def _mistakes_in_analysis(study: Study) -> Mistakes:
     for field, name in pair.model_dump().items() if pair else ():
         if name not in analysis.measured:
             mistakes[f"analysis.pair.{field}"] = f"'{name}' must be among analysis.measured"
+    for network, ratio in steps_ratios(study).items():
+        if ratio <= 1:
+            mistakes[f"analysis.shorter.{network}"] = (
+                f"'{analysis.shorter[network]}' must be trained with fewer steps than '{network}': "
+                "give one of them others in `overrides`"
+            )
     waiting = [training for training in trainings_of(study) if _waits(study, training)]
     for mode in sorted({training.mode for training in waiting} & set(analysis.measured)):
         mistakes["analysis.measured"] = (

@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
             raise UserError(
                 f"{path} has {found.st_size} bytes; a study is a text file of at most {MOST_BYTES}."
             )
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         names = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise UserError(f"{path} does not exist: {unknown(path.stem, 'study', names)}.") from None

@@ -90,6 +90,21 @@ def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     return found
 
 
+def steps_ratios(study: Study) -> dict[str, float]:
+    """By how much longer than its `analysis.shorter` each network is trained with the image."""
+    pair, found = study.analysis.pair, {}
+    if pair is None:
+        return {}
+    for network, other in study.analysis.shorter.items():
+        dataset = next(iter(study.datasets))
+        steps = [
+            run_settings(study, Training(dataset, name, pair.with_image, 0)).training.steps
+            for name in (network, other)
+        ]
+        found[network] = steps[0] / steps[1]
+    return found
+
+
 def samplers_of(study: Study, training: Training) -> tuple[str, ...]:
     """Names of the samplers and readings that a training is scored with.
 

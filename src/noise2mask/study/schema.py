@@ -134,7 +134,11 @@ class Diffusion(Settings):
     coding: Annotated[
         Literal["signed", "unit"], Field(description="masks in {-1, 1} or in {0, 1}")
     ] = "signed"
-    clip: Annotated[bool, Field(description="clip x_0_hat to the range of the coding")] = True
+    clip: Annotated[bool, Field(description="clip x_0_hat to the range of a coding")] = True
+    clip_to: Annotated[
+        Literal["signed", "unit"] | None,
+        Field(description="that coding; the masks' own when absent, always signed as published"),
+    ] = None
     reduction: Annotated[
         Literal["mean", "sum"], Field(description="of squared errors over pixels")
     ] = "mean"
@@ -160,6 +164,10 @@ class TrainingSettings(Settings):
     validation_repeats: Annotated[
         int, Field(ge=1, le=100, description="noise levels tried for each validation case")
     ] = 4
+    choose: Annotated[
+        Literal["loss", "dice"],
+        Field(description="checkpoint by the least loss over val, or the best Dice of its draws"),
+    ] = "loss"
     checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 1000
 
 

@@ -43,6 +43,10 @@ class Analysis(Settings):
     networks: Annotated[
         tuple[str, ...] | None, Field(description="measured networks; all when absent")
     ] = None
+    shorter: Annotated[
+        dict[str, str],
+        Field(description="network: the same with fewer steps, for the error of its bits"),
+    ] = {}
     splits: Annotated[
         tuple[Literal["val", "test"], ...],
         Field(min_length=1, description="measured; weighting `benefit` needs val"),

@@ -180,6 +180,10 @@ def in_references(document: Mapping[str, Any]) -> Mistakes:
     if isinstance(analysis, dict):
         check("analysis.measured", _listed(analysis, "measured"), "modes")
         check("analysis.networks", _listed(analysis, "networks"), "networks")
+        shorter = analysis.get("shorter")
+        for name, other in shorter.items() if isinstance(shorter, dict) else ():
+            check("analysis.shorter", [str(name)], "networks")
+            check(f"analysis.shorter.{name}", [str(other)], "networks")
         pair = analysis.get("pair")
         for field, name in pair.items() if isinstance(pair, dict) else ():
             check(f"analysis.pair.{field}", [name] if isinstance(name, str) else [], "modes")

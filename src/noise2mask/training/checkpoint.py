@@ -20,7 +20,7 @@ class TrainingState:
     Attributes:
         step: steps done.
         best_step: the step whose weights val chose so far.
-        best_loss: their mean loss over val.
+        best_loss: their mean loss over val, or 1 less their Dice where that chooses.
         history: what ``history.jsonl`` will hold.
         window: losses since the last line of the history.
     """
@@ -39,12 +39,21 @@ class TrainingState:
             self.history.append({"step": self.step, "loss": mean})
             self.window.clear()
 
-    def validated(self, loss: float) -> bool:
-        """Keep a mean loss over val; true if it is the least so far."""
+    def validated(self, loss: float, dice: float | None = None) -> bool:
+        """Keep a mean loss over val; true if it is the least so far.
+
+        Args:
+            loss: over val.
+            dice: of draws for val, which chooses in place of the loss if it is given.
+        """
         self.history.append({"step": self.step, "val_loss": loss})
-        if loss >= self.best_loss:
+        chooses = loss
+        if dice is not None:
+            self.history.append({"step": self.step, "val_dice": dice})
+            chooses = 1 - dice
+        if chooses >= self.best_loss:
             return False
-        self.best_loss, self.best_step = loss, self.step
+        self.best_loss, self.best_step = chooses, self.step
         return True
 
     def progress(self) -> dict[str, Any]:
@@ -63,8 +72,9 @@ class TrainingState:
             setattr(self, name, value)
 
     def text(self) -> str:
-        """The content of ``history.jsonl``: a line each, the chosen step last."""
-        chosen = {"step": self.best_step, "chosen": self.best_loss}
+        """The content of ``history.jsonl``: a line each, last the loss over val that was chosen."""
+        losses = {line["step"]: line["val_loss"] for line in self.history if "val_loss" in line}
+        chosen = {"step": self.best_step, "chosen": losses.get(self.best_step, self.best_loss)}
         lines = [json.dumps(line, sort_keys=True) for line in [*self.history, chosen]]
         return "\n".join(lines) + "\n"
 
@@ -93,10 +103,19 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser of the same parameters the state that :func:`optimizer_tensors` took."""
+    """Give an optimiser of the same parameters the state that :func:`optimizer_tensors` took.
+
+    Each tensor is laid out in memory as its parameter is: fused optimisers read both in one go.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    given = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in groups for number in group["params"]]
+    parameters = dict(zip(numbers, given, strict=True))
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(value)
         slots.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -73,13 +73,13 @@ def run_of(settings: RunSettings, manifest: Manifest, licence: str) -> Run:
 
 
 def build_network(settings: RunSettings, channels: int) -> Network:
-    """The untrained network of a run."""
-    build = plugins.member("architecture", settings.network.architecture)
+    """The untrained network of a run, its weights laid out for fast convolutions."""
     outputs = 2 if settings.diffusion.variance == "learned" else 1
-    options = plugins.options("architecture", settings.network.architecture)
-    given = dict(options.model_validate(settings.network.options))
+    entry = settings.network
+    given = plugins.keywords("architecture", entry.architecture, entry.options)
+    build = plugins.member("architecture", entry.architecture)
     network: Network = build(channels, outputs, settings.resolution, **given)
-    return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def save_tensors(
@@ -209,6 +209,7 @@ def process_of(settings: RunSettings) -> Process:
         learned_variance=diffusion.variance == "learned",
         coding=diffusion.coding,
         clip=diffusion.clip and use.subject == "mask",
+        clip_to=diffusion.clip_to,
         reduction=diffusion.reduction,
         calibration_weight=settings.training.calibration_weight,
         timestep_weights=weigh(schedule, target, **options),
@@ -218,5 +219,4 @@ def process_of(settings: RunSettings) -> Process:
 
 def _named(kind: str, entry: ScheduleSettings | Weighting) -> tuple[Any, dict[str, Any]]:
     """A plug-in and its options, defaults filled in."""
-    options = plugins.options(kind, entry.name).model_validate(entry.options)
-    return plugins.member(kind, entry.name), dict(options)
+    return plugins.member(kind, entry.name), plugins.keywords(kind, entry.name, entry.options)

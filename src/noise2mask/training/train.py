@@ -45,6 +45,7 @@ from noise2mask.training.run import (
     refusal,
     save_tensors,
 )
+from noise2mask.training.validation import drawn_dice
 
 STATE = "state.safetensors"
 
@@ -98,7 +99,10 @@ def _start(run: Run, accelerator: Accelerator) -> State:
     average = AveragedModel(network, multi_avg_fn=_averaging(run.settings.training.ema_decay))
     training = run.settings.training
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        network.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=True,
     )
     return State(network=network, average=average, optimizer=optimizer)
 
@@ -216,8 +220,9 @@ def _validate(
 ) -> None:
     """Mean loss of the averaged weights over val, at the same noise and timesteps every time."""
     device = next(state.network.parameters()).device
-    network = state.average.module.eval()
-    total, count, batch = 0.0, 0, run.settings.training.batch
+    network: Network = state.average.module.eval()  # type: ignore[assignment]
+    total, dice, count, batch = 0.0, 0.0, 0, run.settings.training.batch
+    by_dice = run.settings.training.choose == "dice"
     # A mode that sees no noise has one loss a case.
     repeats = run.settings.training.validation_repeats if process.use.sees_noise else 1
     for repeat in range(repeats):
@@ -226,9 +231,13 @@ def _validate(
             image = _standardised(image, run, device)
             seed = seed_of(run.settings.seed, "validation", repeat, first)
             generator = torch.Generator().manual_seed(seed)
-            losses = losses_of(network, image, mask.to(device), process, generator=generator)
+            mask = mask.to(device)
+            losses = losses_of(network, image, mask, process, generator=generator)
             total, count = total + float(losses.double().sum()), count + len(losses)
-    if state.validated(total / count):
+            if by_dice and repeat == 0:
+                scores = drawn_dice(network, image, mask, process, generator=generator)
+                dice += float(scores.double().sum())
+    if state.validated(total / count, dice * repeats / count if by_dice else None):
         save_tensors(_best(work, state.step), network.state_dict(), run.record())
 
 

@@ -10,8 +10,10 @@ from noise2mask.analysis.information.humps import (
     depth,
     hump_position,
     hump_shift,
+    lone_hump,
     non_monotonicity,
 )
+from noise2mask.analysis.oracles.exact import mmse
 
 PLACE = np.linspace(0, 1, 40)
 LOG_SNR = np.linspace(8, -10, 40)
@@ -182,6 +184,17 @@ def test_curves_without_a_hump_have_no_place():
         found = hump_position(np.tile(curve, (3, 1)), LOG_SNR, resamples=20)
         assert np.isnan(found.mean)
         assert np.isnan(found.low)
+
+
+@pytest.mark.parametrize("foreground", [0.5, 0.2, 0.02])
+def test_the_hump_of_a_lone_pixel_is_where_its_loss_is_highest(foreground):
+    fine = np.arange(-1, 2, 0.05)
+    loss = np.exp(fine) * mmse(fine, foreground)
+    assert lone_hump(foreground) == pytest.approx(fine[loss.argmax()], abs=0.03)
+    axis = np.arange(-9.0, 6)
+    curve = np.exp(axis) * mmse(axis, foreground)
+    found = hump_position(np.tile(curve, (3, 1)), axis, resamples=20)
+    assert found.mean == pytest.approx(lone_hump(foreground), abs=0.15)
 
 
 def test_a_hump_at_the_first_inner_level():

@@ -10,6 +10,7 @@ import torch
 from helpers.exact_tasks import BinaryChannel, NoisyPixels
 from torch import nn
 
+from noise2mask.analysis.information.humps import hump_position, lone_hump, non_monotonicity
 from noise2mask.analysis.information.information import image_information
 from noise2mask.analysis.information.measurement import (
     Grid,
@@ -21,7 +22,7 @@ from noise2mask.analysis.information.measurement import (
 from noise2mask.analysis.oracles.noisy_masks import spaced_levels
 from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.losses import target_loss
-from noise2mask.diffusion.process import Process
+from noise2mask.diffusion.process import USUAL, Process
 from noise2mask.diffusion.targets import target_from
 from noise2mask.networks import segdiff
 from noise2mask.networks.base import Network
@@ -332,3 +333,49 @@ def test_progress_is_told(caplog):
 def test_grids_that_cannot_be_meant_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         dataclasses.replace(grid(), **change)
+
+
+# Null controls ---------------------------------------------------------------------------------
+
+
+def untrained(seed):
+    """A network with random weights, its last layer, which begins as zeros, among them."""
+    torch.manual_seed(seed)
+    network = segdiff.build(3, 1, 16, **SMALL)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)
+    return network.eval()
+
+
+def blobs(cases=12, size=16):
+    y, x = np.mgrid[:size, :size]
+    places = np.random.default_rng(0).uniform(4, size - 4, (cases, 2))
+    discs = np.stack([(y - a) ** 2 + (x - b) ** 2 < 9 for a, b in places])
+    return torch.from_numpy(discs[:, None]).float()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("target", ["eps", "x_0", "v", "posterior"])
+def test_an_untrained_network_has_no_hump_of_its_own(target, seed):
+    """None is "confirmed" but by the evidence that `posterior` adds, where a lone pixel has it."""
+    axis = schedule.linear(1000)
+    levels = spaced_levels(axis.log_snr.numpy(), gap=2, highest=8, lowest=-10, spacing=1)
+    where = dataclasses.replace(
+        grid(cases=12, size=16, timesteps=levels.t.tolist(), schedule=axis), masks=blobs()
+    )
+    use = modes.posterior.use if target == "posterior" else USUAL
+    found = measure(
+        of_network(
+            untrained(seed),
+            dataclasses.replace(process(use.predicts or target, use=use), schedule=axis),
+        ),
+        where,
+    )
+    losses = found.loss("eps")
+    verdict = non_monotonicity(losses, resamples=200).verdict
+    if target != "posterior":
+        assert verdict != "confirmed"
+        return
+    assert verdict == "confirmed"  # by construction, so tables do not call it so
+    place = hump_position(losses, levels.log_snr, resamples=20).mean
+    assert place == pytest.approx(lone_hump(float(blobs().mean())), abs=0.3)

@@ -8,8 +8,9 @@ import pytest
 from helpers.exact_tasks import BinaryChannel
 
 from noise2mask.analysis.information.curves import MEASURED, Key, curves, oracle_curves
-from noise2mask.analysis.information.humps import hump_position
+from noise2mask.analysis.information.humps import GIVEN, hump_position
 from noise2mask.analysis.information.tables import (
+    Shorter,
     information_table,
     integrand_table,
     loss_table,
@@ -145,6 +146,18 @@ def test_structure_table_tells_a_hump_from_a_slope():
     assert eps.n == 6
 
 
+def test_a_hump_that_is_given_is_not_confirmed():
+    """A null control: the closed form of a lone pixel is what a mode that adds it always shows."""
+    lone = errors_table("posterior", 64 * mmse(LOG_SNR, 0.3))
+    table = structure_table(lone, {}, given=GIVEN, **FEW)
+    assert set(table.verdict) == {"by construction"}
+    own = structure_table(lone.assign(mode="diffusion"), {}, given=GIVEN, **FEW)
+    assert own.verdict[own.target == "eps"].tolist() == ["confirmed"]
+    pd.testing.assert_frame_equal(
+        table.drop(columns=["verdict", "mode"]), own.drop(columns=["verdict", "mode"])
+    )
+
+
 def test_a_bump_that_is_refuted_is_not_placed():
     slope = 64 * np.exp(-LOG_SNR) * np.linspace(1, 2, len(LOG_SNR))  # of eps, rising with t
     slope[20] *= 1.04
@@ -191,6 +204,31 @@ def test_gap_is_orthogonal_minus_difference_in_bits():
     assert "entropy_oracle" not in found.index
     assert found.bits["gap"] == pytest.approx(0.3 * TASK.bits, rel=5e-3)
     assert found.bits["gap"] == pytest.approx(found.bits["orthogonal"] - found.bits["difference"])
+
+
+def test_the_interval_of_the_covariance_holds_what_training_left_wrong():
+    factors = np.array([0.5, 1.5, 1.0, 1.0, 0.8, 1.2])
+    long, short = exact(factors=factors), exact(factors=1.4 * factors)
+    both = pd.concat([long, short.assign(network="short")])
+    plain = information_table(both, NO_ORACLE, {}, **PAIR, **FEW)
+    found = information_table(
+        both, NO_ORACLE, {}, **PAIR, shorter={"net": Shorter("short", 4.0)}, **FEW
+    )
+    assert plain.fit.isna().all()
+    index = ["network", "estimate"]
+    plain, found = plain.set_index(index), found.set_index(index)
+    row, other = found.loc[("net", "covariance")], plain.loc[("net", "covariance")]
+    fit = abs(plain.bits["short", "covariance"] - row.bits) / (math.sqrt(4.0) - 1)
+    assert row.fit == pytest.approx(fit)
+    assert row.bits == other.bits
+    assert row.bits - row.low == pytest.approx(math.hypot(other.bits - other.low, fit))
+    assert row.high - row.bits == pytest.approx(math.hypot(other.high - other.bits, fit))
+    rest = found.drop(("net", "covariance"))
+    pd.testing.assert_frame_equal(rest, plain.drop(("net", "covariance")))
+    lost = information_table(
+        long, NO_ORACLE, {}, **PAIR, shorter={"net": Shorter("short", 4.0)}, **FEW
+    )
+    assert lost.fit.isna().all()
 
 
 def test_the_area_of_the_integrand_is_the_information():

@@ -1,6 +1,7 @@
 """A folder of images and masks: what is read, and what is said when it cannot be."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from noise2mask.data.formats import image_files
+from noise2mask.data.formats import folder, image_files
 from noise2mask.data.formats.folder import load, sources
 from noise2mask.errors import UserError
 
@@ -34,7 +35,7 @@ def save(path: Path, pixels: np.ndarray | Image.Image) -> None:
     image.save(path)
 
 
-def dataset(root: Path, ids: str = "abc") -> Path:
+def dataset(root: Path, ids: Sequence[str] = "abc") -> Path:
     for seed, id in enumerate(ids):
         save(root / "images" / f"{id}.png", picture(seed))
         save(root / "masks" / f"{id}.png", half_mask())
@@ -449,13 +450,13 @@ def test_splits_and_groups_from_names(tmp_path: Path) -> None:
 TABLE_ERRORS = [
     (
         ["id,fold", "a,train"],
-        "the splits {path} have no column 'split' (they have id, fold); the columns id and split "
-        "are needed, and group, patient or slide may be given.",
+        "the table {path} has no column 'split' (it has id, fold); the columns id, split are "
+        "needed, separated by commas, and group, patient or slide may be given.",
     ),
     (
         ["name,split", "a,train"],
-        "the splits {path} have no column 'id' (they have name, split); the columns id and split "
-        "are needed, and group, patient or slide may be given.",
+        "the table {path} has no column 'id' (it has name, split); the columns id, split are "
+        "needed, separated by commas, and group, patient or slide may be given.",
     ),
     (
         ["id,split", "a,train", "b,training", "c,test"],
@@ -465,10 +466,10 @@ TABLE_ERRORS = [
         ["id,split", "a,train", "x,train", "y,test", "b,test", "c,test"],
         "2 ids (x, y) have no image but a line in {path}; correct it.",
     ),
-    (["id,split", "b,train"], "2 images (a, c) have no line in {path}; add a split."),
+    (["id,split", "b,train"], "2 images (a, c) have no line in {path}; add them."),
     (
         ["id,split", "a,train", "b,train", "a,test"],
-        "the splits {path} name the id 'a' twice; remove a line.",
+        "the table {path} names the id 'a' twice; remove a line.",
     ),
 ]
 
@@ -482,8 +483,8 @@ def test_tables_that_do_not_fit(tmp_path: Path, lines: list[str], sentence: str)
 def test_table_that_is_missing(tmp_path: Path) -> None:
     dataset(tmp_path)
     told = sentence_of(tmp_path, splits="none.csv")
-    assert told.startswith(f"the splits {tmp_path / 'none.csv'} could not be read ([Errno 2]")
-    assert told.endswith("); correct `splits`.")
+    assert told.startswith(f"the table {tmp_path / 'none.csv'} could not be read ([Errno 2]")
+    assert told.endswith("); it must be a CSV file with the columns id, split.")
 
 
 def test_table_and_pattern(tmp_path: Path) -> None:
@@ -520,3 +521,148 @@ def test_pattern_of_unknown_splits(tmp_path: Path) -> None:
     assert sentence_of(dataset(tmp_path), split_pattern="(.)") == (
         "split_pattern '(.)' gives the case 'a' the split 'a'; the splits are train, val, test."
     )
+
+
+# Folders in folders, and what is not used -----------------------------------------------------
+
+
+def nested(root: Path, layout: str, parts: tuple[str, ...] = ("train", "test")) -> Path:
+    """Two cases of the same names in each part."""
+    for seed, part in enumerate(parts):
+        for number in range(2):
+            for role, pixels in (("images", picture(2 * seed + number)), ("masks", half_mask())):
+                save(root / layout.format(part=part, role=role) / f"c{number}.png", pixels)
+    return root
+
+
+@pytest.mark.parametrize("layout", ["{role}/{part}", "{part}/{role}"])
+def test_cases_of_one_name_in_several_folders(tmp_path: Path, layout: str) -> None:
+    several = sources(root=str(nested(tmp_path, layout)), split_pattern="^(train|test)/")
+    assert [(source.id, source.split) for source in several] == [
+        ("test_c0", "test"), ("test_c1", "test"), ("train_c0", "train"), ("train_c1", "train"),
+    ]  # fmt: skip
+    np.testing.assert_array_equal(load(several[2])[0], picture(0))
+    (note,) = sources(root=str(tmp_path)).notes
+    assert note.startswith("the folders test, train are not taken for splits; if they are, set ")
+
+
+def test_splits_of_other_names(tmp_path: Path) -> None:
+    root = str(nested(tmp_path, "{part}/{role}", ("Training", "Test")))
+    split_of = {"Training": "train", "Test": "test"}
+    several = sources(root=root, split_pattern="^([^/]+)/", split_of=split_of)
+    assert {source.split for source in several} == {"train", "test"}
+    assert sentence_of(Path(root), split_pattern="^([^/]+)/", split_of={"Test": "test"}) == (
+        "split_pattern '^([^/]+)/' gives the case 'Training_c0' the split 'Training', but "
+        "`split_of` knows Test; add it there."
+    )
+
+
+def test_one_of_both_lies_in_folders(tmp_path: Path) -> None:
+    for number, part in enumerate(("a", "b")):
+        save(tmp_path / "images" / part / f"c{number}.png", picture(number))
+        save(tmp_path / "masks" / f"c{number}.png", half_mask())
+    assert [source.id for source in sources(root=str(tmp_path))] == ["c0", "c1"]
+
+
+def test_two_places_of_one_id(tmp_path: Path) -> None:
+    dataset(nested(tmp_path, "{role}/{part}", ("a", "b")), ["a_c0"])
+    assert "would both be the case 'a_c0'; rename one." in sentence_of(tmp_path)
+
+
+def test_images_of_nnunet(tmp_path: Path) -> None:
+    for number in range(2):
+        save(tmp_path / "imagesTr" / f"c{number}_0000.png", picture(number))
+        save(tmp_path / "labelsTr" / f"c{number}.png", half_mask())
+    folders = {"images": "imagesTr", "masks": "labelsTr"}
+    assert [source.id for source in sources(root=str(tmp_path), **folders)] == ["c0", "c1"]
+    save(tmp_path / "imagesTr" / "c0_0001.png", picture(7))
+    assert "1 image (c0_0001) has several channels" in sentence_of(tmp_path, **folders)
+
+
+def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+    dataset(tmp_path, "ab")
+    for name in ("x.heic", "y.heic", "IM0001", ".DS_Store", "Thumbs.db"):
+        (tmp_path / "images" / name).write_bytes(b"x")
+    (tmp_path / "masks" / "gone.png").symlink_to("nowhere")
+    assert sources(root=str(tmp_path)).unused == {
+        "of a suffix that is not read (none), in images/": ("IM0001",),
+        "of a suffix that is not read (.heic), in images/": ("x.heic", "y.heic"),
+        "links that lead nowhere, in masks/": ("gone.png",),
+    }
+    save(tmp_path / "masks" / "c_gt.png", half_mask())
+    for id in "ab":
+        (tmp_path / "masks" / f"{id}.png").rename(tmp_path / "masks" / f"{id}_seg.png")
+    unused = sources(root=str(tmp_path), mask_suffix="_seg").unused
+    assert unused["masks without '_seg' at their end"] == ("c_gt.png",)
+
+
+def test_names_are_compared_composed(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a\u0308.png", picture())
+    save(tmp_path / "masks" / "\u00e4.png", half_mask())
+    with_splits = tmp_path / "splits.csv"
+    with_splits.write_text("id,split,patient\n a\u0308 , train ,P1 \n", encoding="utf-8")
+    (source,) = sources(root=str(tmp_path), splits="splits.csv")
+    assert (source.id, source.split, source.group) == ("\u00e4", "train", "P1")
+
+
+def test_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(dataset(tmp_path, "ab")))
+    assert [source.id for source in sources(root="~")] == ["a", "b"]
+
+
+# Windows --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"window": (-100.0, 100.0)}, [0, 128, 255]),
+        ({"percentiles": (0.0, 100.0)}, [0, 77, 255]),
+        ({}, [0, 77, 255]),
+    ],
+)
+def test_windows(tmp_path: Path, options: dict[str, Any], expected: list[int]) -> None:
+    pixels = np.full(SIZE, -1000, np.int16)
+    pixels[0, 0], pixels[0, 1] = 0, 2300
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", pixels)
+    save(tmp_path / "masks" / "a.png", half_mask())
+    read = only(tmp_path, **options)[0]
+    assert [read[5, 5, 0], read[0, 0, 0], read[0, 1, 0]] == expected
+
+
+def test_windows_of_eight_bits_and_what_contradicts(tmp_path: Path) -> None:
+    save(tmp_path / "images" / "a.png", np.full(SIZE, 60, np.uint8))
+    save(tmp_path / "masks" / "a.png", half_mask())
+    assert (only(tmp_path, window=(50.0, 70.0))[0] == 128).all()
+    assert "both window [1, 2] and percentiles [1, 2] are given for" in sentence_of(
+        tmp_path, window=(1, 2), percentiles=(1, 2)
+    )
+    assert "window [2, 1] for" in sentence_of(tmp_path, window=(2, 1))
+
+
+def test_a_turned_image_of_another_size_than_its_mask(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "images").mkdir()
+    Image.fromarray(picture()).save(tmp_path / "images" / "a.png", exif=exif)
+    save(tmp_path / "masks" / "a.png", half_mask())
+    assert sentence_of(tmp_path) == (
+        f"{tmp_path / 'images' / 'a.png'} has 12 x 10 pixels (turned by its orientation tag 6, as "
+        f"viewers show it), but its mask {tmp_path / 'masks' / 'a.png'} has 10 x 12; image and "
+        "mask must have the same size."
+    )
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_full_mask_is_known_by_the_others(tmp_path: Path, alone: bool) -> None:
+    """One file cannot say whether its only value is foreground; the set can."""
+    dataset(tmp_path, "a" if alone else "ab")
+    save(tmp_path / "masks" / "a.png", half_mask(255, 255))
+    listing = sources(root=str(tmp_path))
+    facts = [folder.survey(source) for source in listing]
+    if alone:
+        with pytest.raises(UserError, match="holds the value 255 only"):
+            folder.judged(listing, facts)
+    else:
+        assert load(folder.judged(listing, facts)[0])[1].all()

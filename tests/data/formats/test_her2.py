@@ -78,8 +78,7 @@ def test_prepared_from_end_to_end_with_tiles(tmp_path: Path) -> None:
 def test_no_table(tmp_path: Path) -> None:
     (put(tmp_path) / "cases.csv").unlink()
     assert refused(tmp_path).endswith(
-        "; it must be a CSV file with the columns id, patient, magnification and, if there are "
-        "official splits, split."
+        "; it must be a CSV file with the columns id, patient, magnification."
     )
 
 
@@ -88,25 +87,26 @@ def test_no_table(tmp_path: Path) -> None:
     [
         (
             "id,patient,split\na,p1,train\n",
-            "{path} has no column 'magnification' (it has id, patient, split); the columns id, "
-            "patient, magnification are needed, and split may be given.",
+            "the table {path} has no column 'magnification' (it has id, patient, split); the "
+            "columns id, patient, magnification are needed, separated by commas, and split may be "
+            "given.",
         ),
         (
             "",
-            "{path} has no column 'id' (it has none); the columns id, patient, magnification are "
-            "needed, and split may be given.",
+            "the table {path} has no column 'id' (it has none); the columns id, patient, "
+            "magnification are needed, separated by commas, and split may be given.",
         ),
         (
             "id,patient,magnification\na,p1,10\nb,,10\nc,p2,10\n",
-            "line 3 of {path} has no patient; fill it in.",
+            "the line of 'b' in {path} has no patient; fill it in.",
         ),
         (
             "id,patient,magnification\na,p1,10\nb\nc,p2,10\n",
-            "line 3 of {path} has no patient; fill it in.",
+            "the line of 'b' in {path} has no patient; fill it in.",
         ),
         (
             "id,patient,magnification\na,p1,10\na,p1,10\n",
-            "{path} names the id 'a' twice; remove a line.",
+            "the table {path} names the id 'a' twice; remove a line.",
         ),
         (
             "id,patient,magnification\na,p1,10\n",
@@ -114,8 +114,7 @@ def test_no_table(tmp_path: Path) -> None:
         ),
         (
             TABLE + "d,p9,10,test\n",
-            "1 id (d) has no image in {root}/images but a line in {path}; add the images or remove "
-            "the lines.",
+            "1 id (d) has no image but a line in {path}; correct it.",
         ),
         (
             TABLE.replace("test", "holdout"),

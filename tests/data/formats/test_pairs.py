@@ -476,3 +476,48 @@ def test_arrays_that_are_no_masks(tmp_path: Path, array: np.ndarray | bytes, sen
         load(source)
     image, path = tmp_path / "images/a.png", tmp_path / "masks/a.npy"
     assert str(caught.value).startswith(sentence.format(image=image, path=path))
+
+
+# Cases of one name ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("split", ["", "(?P<split>train|test)/"])
+def test_cases_of_one_name_take_the_part_of_the_path_that_differs(
+    tmp_path: Path, split: str
+) -> None:
+    files = {}
+    for first, part in enumerate(("train", "test")):
+        files[f"{part}/images/1.png"] = picture()
+        files[f"{part}/masks/1.png"] = rows(first, first + 1)
+    root = dataset(tmp_path, files)
+    several = listed(root, images=split + r"images/(?P<id>\d)\.png", masks=r"masks/(?P<id>\d)\.png")
+    parts = ("test", "train") if split else (None, None)
+    assert found(several) == [
+        ("test_1", "test_1", parts[0]), ("train_1", "train_1", parts[1]),
+    ]  # fmt: skip
+    assert [load(source)[1].argmax(axis=0)[0] for source in several] == [1, 0]
+
+
+def test_masks_that_fit_none_of_several_images(tmp_path: Path) -> None:
+    files = {f"{part}/images/1.png": picture() for part in ("train", "test")}
+    root = dataset(tmp_path, {**files, "masks/1.png": rows(0, 5)})
+    assert sentence_of(root, images=r"images/(?P<id>\d)\.png", masks=r"masks/(?P<id>\d)\.png") == (
+        f"the mask {root / 'masks' / '1.png'} fits none of the 2 images of the id '1' (as "
+        f"{root / 'test' / 'images' / '1.png'}), whose paths differ; give both patterns a group "
+        "named split, or rename the files."
+    )
+
+
+def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+    files = {"images/a.png": picture(), "images/b.png": picture(), "masks/a.png": rows(0, 5)}
+    root = dataset(tmp_path, {**files, "other/c.png": picture()})
+    several = listed(
+        root,
+        images=r"^images/(?P<id>\w)\.png",
+        masks=r"^masks/(?P<id>\w)\.png",
+        missing_mask="skip",
+    )
+    assert several.unused == {
+        "matching neither `images` nor `masks`": ("other/c.png",),
+        "images without a mask (`missing_mask: skip`)": ("images/b.png",),
+    }

@@ -437,3 +437,101 @@ def test_dataset_json_that_does_not_fit(tmp_path: Path) -> None:
         assert f"{path} is damaged or not that of a decathlon or nnU-Net dataset" in refused(
             tmp_path
         )
+
+
+# Labels and patients --------------------------------------------------------------------------
+
+
+def test_several_labels_are_asked_for(tmp_path: Path) -> None:
+    put(tmp_path)
+    assert refused(tmp_path, foreground=None) == (
+        f"the labels in {tmp_path} are 1, 2, and all that is not foreground is background; set "
+        "`foreground` to those that count, e.g. [1, 2] for all of them."
+    )
+    named = '{"labels": {"0": "background", "1": "anterior", "2": "posterior"}}'
+    (tmp_path / "dataset.json").write_text(named)
+    assert "are 1 (anterior), 2 (posterior), and all that is not" in refused(
+        tmp_path, foreground=None
+    )
+
+
+def test_the_only_label_needs_no_name(tmp_path: Path) -> None:
+    put(tmp_path, labels=3 * (block() == 1).astype(np.uint8))
+    found = listed(root=str(tmp_path), foreground=None)
+    assert len(found) == 3
+    assert volumes.load(found[0])[1].any()
+    save(tmp_path / "labelsTr" / "liver_0.nii.gz", 0 * block())
+    spatial_files.read_labels.cache_clear()
+    assert "are all 0, so there is no foreground" in refused(tmp_path, foreground=None)
+
+
+def test_patients_of_several_volumes(tmp_path: Path) -> None:
+    for patient in (1, 2):
+        for frame in (1, 12):
+            put(tmp_path, f"patient{patient:03d}_frame{frame:02d}")
+    found = listed(root=str(tmp_path), group_pattern="^([^_]+)_")
+    assert {source.group for source in found} == {"patient001", "patient002"}
+    assert "no match for group_pattern '^(x)'" in refused(tmp_path, group_pattern="^(x)")
+
+
+def nnunet(root: Path, channels: int = 1) -> Path:
+    for number in range(2):
+        for channel in range(channels):
+            save(root / "imagesTr" / f"c{number}_{channel:04d}.nii.gz", voxels() + channel)
+        save(root / "labelsTr" / f"c{number}.nii.gz", block())
+    content = {
+        "channel_names": {str(channel): f"MR{channel}" for channel in range(channels)},
+        "labels": {"background": 0, "whole": [1, 2], "core": 2},
+        "numTraining": 2,
+        "file_ending": ".nii.gz",
+    }
+    (root / "dataset.json").write_text(json.dumps(content))
+    return root
+
+
+def test_nnunet_version_2(tmp_path: Path) -> None:
+    root = nnunet(tmp_path)
+    found = listed(root=str(root))
+    assert {source.group for source in found} == {"c0", "c1"}
+    assert "are 1 (whole), 2 (whole, core), and all" in refused(root, foreground=None)
+    (root / "imagesTr" / "c1_0000.nii.gz").unlink()
+    (root / "labelsTr" / "c1.nii.gz").unlink()
+    assert "has 1 volumes, but dataset.json says 2" in refused(root)
+
+
+def test_channels_of_nnunet_are_files(tmp_path: Path) -> None:
+    root = nnunet(tmp_path, 2)
+    assert "has 2 channels (MR0, MR1), but a slice shows one" in refused(root)
+    assert "channel 2 is not in" in refused(root, channel=2)
+    window = (-1000.0, 1000.0)
+    zero, one = (
+        volumes.load(listed(root=str(root), channel=channel, window=window)[0])[0].astype(int)
+        for channel in (0, 1)
+    )
+    assert set(np.unique(one - zero)) <= {0, 1}
+    assert (one - zero).any()
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha", ".mhd", ".NII.GZ"])
+def test_volumes_of_itk(tmp_path: Path, suffix: str) -> None:
+    """The same slices as of NIfTI, whoever writes them."""
+    import SimpleITK as sitk  # noqa: N813
+
+    put(tmp_path / "nifti")
+    for folder, array in (("imagesTr", voxels()), ("labelsTr", block())):
+        image = sitk.GetImageFromArray(array.T)
+        image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))  # ITK counts to the left and to the back
+        path = tmp_path / "itk" / folder / f"liver_0{suffix}"
+        path.parent.mkdir(parents=True)
+        lower = path.with_name(path.name.lower())
+        sitk.WriteImage(image, str(lower))
+        lower.rename(path)
+    (tmp_path / "itk" / "imagesTr" / "notes.txt").write_text("x")
+    found = listed(root=str(tmp_path / "itk"))
+    unused = found.unused
+    assert unused == {"of a suffix that is not read, in imagesTr/": ("notes.txt",)}
+    expected = listed(root=str(tmp_path / "nifti"))
+    for one, other in zip(found, expected, strict=True):
+        assert one.id == other.id
+        for array, same in zip(volumes.load(one), volumes.load(other), strict=True):
+            np.testing.assert_array_equal(array, same)

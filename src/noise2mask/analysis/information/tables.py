@@ -5,7 +5,8 @@ columns of what is made of them are those of ``contents.COLUMNS``.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from noise2mask.analysis.information.humps import hump_position, non_monotonicit
 from noise2mask.analysis.information.information import (
     Quantity,
     converted,
+    fit_error,
     image_information,
     mask_entropy,
 )
@@ -71,6 +73,7 @@ def structure_table(
     measured: pd.DataFrame,
     groups: CaseGroups,
     *,
+    given: Collection[str] = (),
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -84,6 +87,8 @@ def structure_table(
     Args:
         measured: see ``curves``.
         groups: see ``curves``.
+        given: modes whose curve has a hump whatever the network has learnt, see ``humps.GIVEN``;
+            their verdict on "non-monotonic" is "by construction".
         resamples: of the bootstrap.
         level: coverage of the intervals.
         seed: of the bootstrap.
@@ -106,8 +111,16 @@ def structure_table(
                 )
             order = np.argsort(found.log_snr)
             t = np.interp(place.mean, found.log_snr[order], found.t[order])
-            rows.append((*key, target, t, *place[:3], *depth[:3], verdict, depth.n))
+            told = "by construction" if key.mode in given else verdict
+            rows.append((*key, target, t, *place[:3], *depth[:3], told, depth.n))
     return pd.DataFrame(rows, columns=list(COLUMNS["structure"]))
+
+
+class Shorter(NamedTuple):
+    """A network that was trained with fewer steps than another, and by how much fewer."""
+
+    network: str
+    ratio: float
 
 
 def information_table(
@@ -117,6 +130,7 @@ def information_table(
     *,
     with_image: str,
     without_image: str,
+    shorter: Mapping[str, Shorter] | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -128,12 +142,18 @@ def information_table(
     `multiscale` on the same cases, both upper bounds. A dataset and network without one of the two
     modes has no rows, one without oracle no `entropy_oracle`.
 
+    Intervals are over cases. A bootstrap over cases does not know what training has left wrong, so
+    the interval of the covariance, which is what is reported, holds that too: `fit`, in bits (see
+    ``information.fit_error``), is added to its spread as an independent error. Without a shorter
+    training of the network `fit` is NaN and the interval is over cases alone.
+
     Args:
         measured: see ``curves``.
         oracles: scores per case, ``oracles.COLUMNS`` and a column `dataset`.
         groups: see ``curves``.
         with_image: the mode that sees the image.
         without_image: the one that does not.
+        shorter: for a network the same one trained with fewer steps.
         resamples: of the bootstrap.
         level: coverage of the intervals.
         seed: of the bootstrap.
@@ -152,14 +172,29 @@ def information_table(
         for name, each in found.items():
             bits, quantiles = each.bits, [quantile.mean for quantile in each.quantiles]
             rows.append(
-                (dataset, network, name, *bits[:3], each.bits_per_pixel.mean, *quantiles, bits.n)
-            )
+                (dataset, network, name, *bits[:3], each.bits_per_pixel.mean, *quantiles, np.nan,
+                 bits.n)
+            )  # fmt: skip
         bits_of_gap = [value / math.log(2) for value in gap[:3]]
         per_pixel = bits_of_gap[0] / with_.pixels
-        rows.append(
-            (dataset, network, "gap", *bits_of_gap, per_pixel, np.nan, np.nan, np.nan, gap.n)
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS["information"]))
+        rows.append((dataset, network, "gap", *bits_of_gap, per_pixel, *4 * [np.nan], gap.n))
+    return _with_fit(pd.DataFrame(rows, columns=list(COLUMNS["information"])), shorter or {})
+
+
+def _with_fit(table: pd.DataFrame, shorter: Mapping[str, Shorter]) -> pd.DataFrame:
+    """The table with the error of the fit in the rows of the covariance."""
+    rows = table[table["estimate"] == "covariance"]
+    bits = rows.set_index(["dataset", "network"])["bits"]
+    table = table.copy()
+    for place, row in rows.iterrows():
+        other = shorter.get(str(row["network"]))
+        if other is None or (row["dataset"], other.network) not in bits.index:
+            continue
+        mean = float(row["bits"])
+        fit = fit_error(mean, float(bits[row["dataset"], other.network]), other.ratio)
+        low, high = (math.hypot(mean - float(row[end]), fit) for end in ("low", "high"))
+        table.loc[place, ["low", "high", "fit"]] = mean - low, mean + high, fit
+    return table
 
 
 def integrand_table(

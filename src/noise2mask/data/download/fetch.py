@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from noise2mask.data.catalogue import Archive
-from noise2mask.data.download.answers import shown
 from noise2mask.data.download.checksums import Memory, mismatch
-from noise2mask.data.download.http import download, told
+from noise2mask.data.download.http import download, shown, told
 from noise2mask.data.download.unpack import folder_name, unpack
 from noise2mask.errors import UserError
 from noise2mask.files import locked, write_json, write_text

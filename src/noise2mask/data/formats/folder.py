@@ -10,8 +10,6 @@ name in several folders takes the folder into its id: ``train_case1``.
 Images of nnU-Net (``<id>_0000.png``) are known by their masks, which lack the number.
 """
 
-import csv
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -36,6 +34,7 @@ from noise2mask.data.formats.pairing import (
     load_pair,
     matches,
     named_splits,
+    read_table,
 )
 from noise2mask.data.formats.pairing import described as described
 from noise2mask.data.formats.pairing import judged as judged
@@ -46,6 +45,7 @@ from noise2mask.errors import UserError
 
 GROUP_COLUMNS = ("group", "patient", "slide")
 _FIRST_CHANNEL = "_0000"
+_SPLIT_WORDS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def sources(
@@ -119,6 +119,7 @@ def sources(
         ),
         unused=found.unused,
         tables=tables,
+        notes=() if said else _split_folders(places.values()),
     )
 
 
@@ -129,6 +130,19 @@ def load(source: Source) -> tuple[Image, Mask]:
         UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
     """
     return load_pair(source)
+
+
+def _split_folders(places: Iterable[str]) -> list[str]:
+    """A note where folders are called as splits are and nobody said that they are."""
+    folders = sorted({place.partition("/")[0] if "/" in place else "" for place in places})
+    if len(folders) < 2 or not {name.casefold() for name in folders} <= _SPLIT_WORDS:
+        return []
+    pattern = f"^({'|'.join(folders)})/"
+    return [
+        f"the folders {', '.join(folders)} are not taken for splits; if they are, set "
+        f"`split_pattern` to {pattern!r}, and `split_of` where their names are others than train, "
+        "val and test."
+    ]
 
 
 # Files ----------------------------------------------------------------------------------------
@@ -317,38 +331,10 @@ def _ids(places: Iterable[str]) -> dict[str, str]:
 
 def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """What says the split, and the group, of each id, from a CSV that must name every id once."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            columns = [(name or "").strip() for name in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            rows = [
-                {name: _plain(value) for name, value in row.items() if isinstance(value, str)}
-                for row in reader
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"the splits {path} could not be read ({error}); correct `splits`."
-        ) from error
-    if missing := [column for column in ("id", "split") if column not in columns]:
-        raise UserError(
-            f"the splits {path} have no column {missing[0]!r} (they have {', '.join(columns)}); "
-            "the columns id and split are needed, and group, patient or slide may be given."
-        )
-    said: dict[str, str] = {}
-    grouping = next((column for column in GROUP_COLUMNS if column in columns), None)
-    for row in rows:
-        if row["id"] in said:
-            raise UserError(f"the splits {path} name the id {row['id']!r} twice; remove a line.")
-        said[row["id"]] = row["split"]
-    if unknown := [id for id in said if id not in groups]:
-        raise UserError(f"{listed('id', unknown, 'no image')} but a line in {path}; correct it.")
-    if missing := [id for id in groups if id not in said]:
-        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add a split.")
+    rows = read_table(path, ("id", "split"), "group, patient or slide", groups)
+    grouping = next(
+        (column for column in GROUP_COLUMNS if any(column in row for row in rows.values())), None
+    )
     if grouping is not None:
-        groups = {row["id"]: row[grouping] or row["id"] for row in rows}
-    return said, groups
-
-
-def _plain(text: str) -> str:
-    return unicodedata.normalize("NFC", text).strip()
+        groups = {id: row[grouping] or id for id, row in rows.items()}
+    return {id: row["split"] for id, row in rows.items()}, groups

@@ -12,7 +12,6 @@ splits. ``magnification`` is that of the objective (10 for 10x); all cases must 
 is asked for, because nothing is rescaled here. Large images are cut by ``tile`` in the study.
 """
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -21,7 +20,7 @@ from pydantic import Field
 
 from noise2mask.data.formats import folder
 from noise2mask.data.formats.listing import folder_of
-from noise2mask.data.formats.pairing import Root, listed, load_pair, named_splits
+from noise2mask.data.formats.pairing import Root, listed, load_pair, named_splits, read_table
 from noise2mask.data.formats.pairing import described as described
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
@@ -50,14 +49,10 @@ def sources(
     path = folder_of(root) / "cases.csv"
     listing = folder.sources(root=root, foreground=foreground)
     pairs = {source.id: source for source in listing}
-    rows = _read(path)
-    if missing := sorted(pairs.keys() - rows.keys()):
-        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add them.")
-    if missing := sorted(rows.keys() - pairs.keys()):
-        raise UserError(
-            f"{listed('id', missing, 'no image')} in {path.with_name('images')} but a line in "
-            f"{path}; add the images or remove the lines."
-        )
+    rows = read_table(path, COLUMNS, "split", pairs)
+    for id, row in rows.items():
+        if empty := [column for column in COLUMNS if not row[column]]:
+            raise UserError(f"the line of {id!r} in {path} has no {empty[0]}; fill it in.")
     _check_magnification(path, rows, magnification)
     said = {id: row["split"] for id, row in rows.items() if row.get("split")}
     split_of = named_splits(said, {}, str(path))
@@ -78,33 +73,6 @@ def load(source: Source) -> tuple[Image, Mask]:
         UserError: a file is damaged, or the sizes differ.
     """
     return load_pair(source)
-
-
-def _read(path: Path) -> dict[str, dict[str, str]]:
-    """The lines of ``cases.csv`` by id, every needed column filled."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, restval="")
-            columns, lines = list(reader.fieldnames or ()), list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path} could not be read ({error}); it must be a CSV file with the columns "
-            f"{', '.join(COLUMNS)} and, if there are official splits, split."
-        ) from error
-    if missing := [column for column in COLUMNS if column not in columns]:
-        raise UserError(
-            f"{path} has no column {missing[0]!r} (it has {', '.join(columns) or 'none'}); the "
-            f"columns {', '.join(COLUMNS)} are needed, and split may be given."
-        )
-    rows: dict[str, dict[str, str]] = {}
-    for number, line in enumerate(lines, start=2):
-        row = {name: (value or "").strip() for name, value in line.items() if name is not None}
-        if empty := [column for column in COLUMNS if not row[column]]:
-            raise UserError(f"line {number} of {path} has no {empty[0]}; fill it in.")
-        if row["id"] in rows:
-            raise UserError(f"{path} names the id {row['id']!r} twice; remove a line.")
-        rows[row["id"]] = row
-    return rows
 
 
 def _check_magnification(path: Path, rows: Mapping[str, Mapping[str, str]], wanted: float) -> None:

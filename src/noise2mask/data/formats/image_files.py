@@ -12,16 +12,18 @@ An image is made of it by one rule for grey and colours:
 * Palettes become RGB, CMYK becomes RGB, and transparency (alpha) is dropped.
 * An orientation tag (EXIF) is applied, and where 0 means white the values are inverted, of every
   depth.
-* Slices with a header that says where their pixels lie are turned to the closest anatomical axes,
-  and then show their first axis from left to right and their second from bottom to top.
+* NIfTI slices are turned to the closest anatomical axes, and then show their first axis from left
+  to right and their second from bottom to top. DICOM, and NRRD and MetaImage that are not turned
+  against ITK's axes, are pictures as they are stored; others of these are turned as NIfTI is.
 
 Masks are read in :mod:`noise2mask.data.formats.mask_files`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +36,8 @@ from noise2mask.data.source import Image
 from noise2mask.errors import UserError
 
 SUFFIXES = (
-    ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".jp2", ".pgm", ".ppm",
-    ".pnm", *spatial_files.SUFFIXES,
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".bmp",
+    ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pnm", *spatial_files.SUFFIXES,
 )  # fmt: skip
 
 _UNREADABLE = (
@@ -83,16 +85,20 @@ class Picture:
     @property
     def form(self) -> str:
         """What the file is, the same for files that are read alike."""
-        parts = [self.name, self.layout, f"{self.bits} bit" + "s" * (self.bits != 1)]
-        if self.pixels.dtype.kind == "f":
-            parts[-1] = f"{self.bits}-bit real numbers"
+        real = self.pixels.dtype.kind == "f"
+        said = [self.name, self.layout, _spelled_bits(self.bits, real=real)]
         if self.white_is_zero != "no":
-            parts.append("0 is white")
-        if self.orientation != 1:
-            parts.append(f"turned by its orientation tag {self.orientation}")
-        if self.dropped:
-            parts.append(f"without {self.dropped}")
-        return ", ".join(parts)
+            said.append("0 is white")
+        return ", ".join([*said, *_spelled_changes(self.orientation, self.dropped)])
+
+
+def _spelled_bits(bits: int, *, real: bool) -> str:
+    return f"{bits}-bit real numbers" if real else f"{bits} bit" + "s" * (bits != 1)
+
+
+def _spelled_changes(orientation: int, dropped: str) -> list[str]:
+    turned = f"turned by its orientation tag {orientation}" if orientation != 1 else ""
+    return [text for text in (turned, f"without {dropped}" if dropped else "") if text]
 
 
 def stem_of(name: str) -> str | None:
@@ -109,12 +115,38 @@ def decode(path: Path) -> Picture:
     Raises:
         UserError: the file is damaged, a volume, several pages, or holds no grey or colours.
     """
-    try:
+    with _telling(path):
         if spatial_files.suffix_of(path) is not None:
             return _decode_slice(path)
-        with path.open("rb") as file:
-            start = file.read(4)
-        found = _decode_tiff(path) if start in MAGIC else _decode_pillow(path)
+        return _upright(_decode_tiff(path) if _is_tiff(path) else _decode_pillow(path))
+
+
+def form_of(path: Path) -> str:
+    """:attr:`Picture.form` of a file, without its pixels where it tells that without them.
+
+    Raises:
+        UserError: as :func:`decode`.
+    """
+    with _telling(path):
+        if spatial_files.suffix_of(path) is None and not _is_tiff(path):
+            with PillowImage.open(path) as picture:
+                said = _pillow_header(path, picture, whole=False)
+            bits = _spelled_bits(said.bits, real=said.real)
+            changes = _spelled_changes(said.orientation, "alpha" if said.alpha else "")
+            return ", ".join([said.name, said.layout, bits, *changes])
+    return decode(path).form
+
+
+def _is_tiff(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in MAGIC
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Tell in one sentence that a file cannot be read."""
+    try:
+        yield
     except PillowImage.DecompressionBombError as error:
         raise UserError(
             f"{path} has more than {2 * (PillowImage.MAX_IMAGE_PIXELS or 0)} pixels; cut it into "
@@ -122,7 +154,6 @@ def decode(path: Path) -> Picture:
         ) from error
     except _UNREADABLE as error:
         raise UserError(damaged(path, error)) from error
-    return _upright(found)
 
 
 def read_image(
@@ -143,7 +174,8 @@ def read_image(
         UserError: the file is damaged, a volume, several pages, or no numbers.
     """
     picture = decode(path)
-    shown = anatomical(picture) if picture.header is not None else picture
+    placed = picture.header is not None and not spatial_files.is_picture_like(picture.header)
+    shown = anatomical(picture) if placed else picture
     return image_of(shown, window=window, percentiles=percentiles)
 
 
@@ -173,7 +205,9 @@ def inverted(picture: Picture) -> npt.NDArray[Any]:
         return -values
     if values.dtype.kind == "b":
         return ~values
-    return np.asarray((1 << picture.bits) - 1 - values.astype(np.int64)).astype(values.dtype)
+    if values.dtype.kind == "u" and picture.bits <= 16:
+        return np.asarray((1 << picture.bits) - 1 - values.astype(np.int64)).astype(values.dtype)
+    return np.asarray(values.max() - values + values.min())  # nobody shows white of 32 bits
 
 
 def anatomical(picture: Picture) -> Picture:
@@ -212,88 +246,91 @@ def _decode_tiff(path: Path) -> Picture:
     )  # fmt: skip
 
 
+class _Header(NamedTuple):
+    """What Pillow knows of a file before it decodes it; the fields are those of a picture."""
+
+    name: str
+    layout: str
+    bits: int
+    real: bool
+    alpha: bool
+    orientation: int
+
+
+def _pillow_header(path: Path, picture: PillowImage.Image, *, whole: bool = True) -> _Header:
+    """The header; without `whole` a tag that a PNG has behind its pixels is not looked for."""
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # which holds the picture first, then previews
+        raise UserError(
+            f"{path} holds {frames} pages, but a case is one image; save the pages as separate "
+            "files."
+        )
+    mode, bits = picture.mode, 8
+    layout = "palette" if mode == "P" else "grey" if mode[0] in "1LIF" else "RGB"
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0][3] if picture.format == "PNG" and tiles else ""  # e.g. L;4 or RGB;16B
+    if mode == "1":
+        bits = 1
+    elif mode[0] in "IF":
+        bits = 16 if ";16" in mode else 32
+    elif layout != "palette" and isinstance(raw, str) and ";" in raw:
+        bits = int(raw.partition(";")[2].removesuffix("B"))
+        layout = "grey" if raw.startswith("L") else layout
+    alpha = mode in {"LA", "La", "RGBA", "PA"} or (mode == "P" and "transparency" in picture.info)
+    asked = whole or picture.format != "PNG" or "exif" in picture.info
+    orientation = int(picture.getexif().get(0x0112, 1) or 1) if asked else 1
+    orientation = orientation if orientation in range(1, 9) else 1
+    name = _NAMES.get(picture.format or "", picture.format or "")
+    return _Header(name, layout, bits, mode == "F", alpha, orientation)
+
+
 def _decode_pillow(path: Path) -> Picture:
     with PillowImage.open(path) as picture:
-        frames = getattr(picture, "n_frames", 1)
-        if frames > 1 and picture.format != "MPO":  # which holds the picture first, then previews
-            raise UserError(
-                f"{path} holds {frames} pages, but a case is one image; save the pages as separate "
-                "files."
-            )
-        raw = _raw_mode(picture)
-        orientation = int(picture.getexif().get(0x0112, 1) or 1)
-        name = _NAMES.get(picture.format or "", picture.format or "")
-        bits = int(raw.partition(";")[2].removesuffix("B").removesuffix("N") or 8)
-        if bits == 16 and picture.mode in {"RGB", "RGBA"}:
-            return _deep_png(path, name, orientation)
-        pixels, layout, alpha, bits = _pillow_pixels(picture, bits)
+        said = _pillow_header(path, picture)
         palette = None
-        if layout == "palette":
-            entries = np.array(picture.getpalette("RGB"), dtype=np.uint8)
-            palette = entries.reshape(-1, 3)
-    dropped = "alpha" if alpha is not None else ""
+        if said.bits == 16 and not picture.mode.startswith("I"):
+            pixels, alpha = _deep_png(path)
+        else:
+            pixels, alpha = _pillow_pixels(picture, said.bits)
+        if said.layout == "palette":
+            palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
     return Picture(
-        path, pixels, layout, bits, name, palette, alpha,
-        orientation=orientation, dropped=dropped,
+        path, pixels, said.layout, said.bits, said.name, palette, alpha,
+        orientation=said.orientation, dropped="alpha" if said.alpha else "",
     )  # fmt: skip
-
-
-def _raw_mode(picture: PillowImage.Image) -> str:
-    """How pixels lie in the file: ``L;4``, ``RGB;16B``; read before they are decoded."""
-    tiles = getattr(picture, "tile", None) or ()
-    arguments = tiles[0][3] if tiles else ""
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    if not isinstance(first, str) or first.endswith("R"):
-        return ""
-    return first if picture.format in {"PNG", "BMP", "PPM"} else ""
 
 
 def _pillow_pixels(
     picture: PillowImage.Image, bits: int
-) -> tuple[npt.NDArray[Any], str, npt.NDArray[Any] | None, int]:
-    """Pixels, their layout, alpha and the bits of a value."""
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Pixels and alpha."""
     mode = picture.mode
-    if mode == "1":
-        return np.asarray(picture).astype(np.uint8), "grey", None, 1
     if mode == "P":
-        alpha = None
-        if "transparency" in picture.info:
-            alpha = np.asarray(picture.convert("RGBA").getchannel("A"))
-        return np.asarray(picture), "palette", alpha, 8
-    if mode in {"L", "LA", "La"}:
-        alpha = None if mode == "L" else np.asarray(picture.getchannel(mode[1]))
-        grey = np.asarray(picture.getchannel("L"))
-        if bits < 8:  # Pillow spreads them over 0 to 255
-            return grey // (255 // (2**bits - 1)), "grey", alpha, bits
-        return grey, "grey", alpha, 8
+        has_alpha = "transparency" in picture.info
+        alpha = np.asarray(picture.convert("RGBA").getchannel("A")) if has_alpha else None
+        return np.asarray(picture), alpha
+    if mode in {"LA", "La"}:
+        return np.asarray(picture.getchannel("L")), np.asarray(picture.getchannel(mode[1]))
     if mode in {"RGBA", "PA"}:
         whole = np.asarray(picture.convert("RGBA"))
-        return whole[..., :3], "RGB", whole[..., 3], 8
-    if mode.startswith(("I", "F")):
-        values = np.asarray(picture)
-        return values, "grey", None, 8 * values.dtype.itemsize
-    return np.asarray(picture.convert("RGB")), "RGB", None, 8
+        return whole[..., :3], whole[..., 3]
+    if mode == "L" and bits < 8:  # Pillow spreads them over 0 to 255
+        return np.asarray(picture) // (255 // (2**bits - 1)), None
+    if mode == "1":
+        return np.asarray(picture).astype(np.uint8), None
+    return np.asarray(picture if mode[0] in "LIF" else picture.convert("RGB")), None
 
 
-def _deep_png(path: Path, name: str, orientation: int) -> Picture:
-    """16-bit colours, of which Pillow keeps the upper 8."""
+def _deep_png(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """Pixels and alpha of 16 bits, of which Pillow keeps the upper 8."""
     from imagecodecs import png_decode
 
     values = png_decode(path.read_bytes())
-    channels = values.shape[2] if values.ndim == 3 else 1
-    has_alpha = channels in (2, 4)
-    colours = values[..., : channels - has_alpha]
-    grey = colours.shape[2] == 1
-    return Picture(
-        path,
-        colours[..., 0] if grey else colours,
-        "grey" if grey else "RGB",
-        16,
-        name,
-        alpha=values[..., -1] if has_alpha else None,
-        orientation=orientation,
-        dropped="alpha" if has_alpha else "",
-    )
+    if values.shape[2] in (2, 4):
+        values, alpha = values[..., :-1], values[..., -1]
+    else:
+        alpha = None
+    return (values[..., 0] if values.shape[2] == 1 else values), alpha
 
 
 def _decode_slice(path: Path) -> Picture:

@@ -121,7 +121,9 @@ def _one_channel(picture: Picture, tolerance: int) -> Values:
     """Whole numbers (H, W)."""
     pixels = picture.pixels
     if pixels.ndim == 3:
-        if (np.ptp(pixels.astype(np.float64), axis=2) > tolerance).any():
+        seen_by_alpha = picture.alpha is not None and bool((pixels == pixels[:1, :1]).all())
+        coloured = (np.ptp(pixels.astype(np.float64), axis=2) > tolerance).any()
+        if coloured and not seen_by_alpha:
             raise UserError(
                 f"the mask {picture.path} is a colour picture, but a mask has one value per pixel; "
                 "save it as a grey image."
@@ -386,9 +388,9 @@ def _unclear(
     lead = f"{subject} {number} different values ({listed}), but only two have a clear meaning; "
     if list(everything) == [0, 1, 255]:
         return lead + (
-            "255 may be white, so that it is foreground as 1 is (`foreground: [1, 255]`), or mark "
-            "pixels that are to be left out, as in many sets of labels: they cannot be left out "
-            "here, but be background (`foreground: [1]`)."
+            "255 may be white, and foreground as 1 is (`foreground: [1, 255]`), or mark pixels "
+            "that are to be left out, as in many sets of labels; pixels cannot be left out here, "
+            "so these would be background (`foreground: [1]`)."
         )
     example = everything[-1:] if len(known) == 1 or several else everything[1:]
     return lead + (

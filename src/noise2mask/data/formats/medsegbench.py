@@ -21,6 +21,10 @@ from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 
+_PATIENTS = (
+    "MedSegBench does not tell which images are of one patient: every case counts as a unit of its "
+    "own, and splits may share patients."
+)
 _DAMAGE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
@@ -52,7 +56,7 @@ def sources(
         for number in range(count):
             id = f"{split}_{number:05d}"
             cases.append(Source(id, id, split, {**rule, "row": number}))
-    return Listing(cases)
+    return Listing(cases, tables=[archive], notes=[_PATIENTS])
 
 
 def load(source: Source) -> tuple[Image, Mask]:

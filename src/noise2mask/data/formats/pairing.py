@@ -5,8 +5,9 @@ united (none: all background); what a user said of them (see :class:`Reading`); 
 set was judged, "rules", one for each mask file.
 """
 
+import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -16,7 +17,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from noise2mask.data.formats import spatial_files
-from noise2mask.data.formats.image_files import Picture, anatomical, decode, image_of
+from noise2mask.data.formats.image_files import Picture, anatomical, decode, form_of, image_of
+from noise2mask.data.formats.listing import composed
 from noise2mask.data.formats.mask_files import (
     COLOUR_NOISE,
     MaskFacts,
@@ -193,7 +195,7 @@ def survey(source: Source, images: bool = False) -> PairFacts:
     reading = _reading(source)
     paths = _decoded(_mask_paths(source), reading)
     masks = tuple(facts_of(decode(path), _tolerance(reading)) for path in paths)
-    return PairFacts(decode(source.payload["image"]).form if images else "", masks)
+    return PairFacts(form_of(source.payload["image"]) if images else "", masks)
 
 
 def judged(listing: Listing, facts: Sequence[PairFacts]) -> Listing:
@@ -257,9 +259,10 @@ def _check_size(
 def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture, Picture]:
     """Image and mask, both with rows and columns of one picture.
 
-    Where both have a header, they are turned by them and must lie on each other. A header beside
-    a picture without one says nothing of the other's rows and columns: SimpleITK and nibabel lay
-    the same array out in different ways. DICOM is the exception, its rows are those of a picture.
+    Where both have a header, they must lie on each other, and are turned by it unless both are
+    pictures as they are stored. A header beside a picture without one says nothing of the other's
+    rows and columns: SimpleITK and nibabel lay the same array out in different ways. DICOM and
+    files of ITK that are not turned are the exception, their rows are those of a picture.
     """
     if image.header is None and mask.header is None:
         return image, mask
@@ -267,9 +270,12 @@ def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture,
         return _as_stored(image, reading.stored_axes), _as_stored(mask, reading.stored_axes)
     if image.header is not None and mask.header is not None:
         spatial_files.check_equal_grids(image.header, mask.header, "mask")
+        headers = (image.header, mask.header)
+        if all(spatial_files.is_picture_like(header) for header in headers):
+            return image, mask
         return anatomical(image), anatomical(mask)
     headed, plain = (image, mask) if image.header is not None else (mask, image)
-    if headed.name == "DICOM":
+    if headed.header is not None and spatial_files.is_picture_like(headed.header):
         return image, mask
     raise UserError(
         f"{headed.path} is {headed.name} beside {plain.path}, and its header cannot say which of "
@@ -287,7 +293,7 @@ def _as_stored(picture: Picture, axes: StoredAxes) -> Picture:
 
 def _without_partner(image: Picture, reading: Reading, *, alone: bool) -> Picture:
     """An image whose mask says nothing of places: there is none, or it is an array."""
-    if image.header is None or image.name == "DICOM":
+    if image.header is None or spatial_files.is_picture_like(image.header):
         return image
     if reading.stored_axes is not None:
         return _as_stored(image, reading.stored_axes)
@@ -341,6 +347,52 @@ def listed(noun: str, ids: Sequence[str], lack: str) -> str:
     first = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
     many = len(ids) > 1
     return f"{len(ids)} {noun}{'s' * many} ({first}) {'have' if many else 'has'} {lack}"
+
+
+def read_table(
+    path: Path, needed: Sequence[str], more: str, ids: Collection[str]
+) -> dict[str, dict[str, str]]:
+    """The lines of a CSV file by their id, without blanks about names and values.
+
+    Args:
+        path: the file.
+        needed: columns that must be there, "id" among them.
+        more: columns that may be there, for messages.
+        ids: each must have one line, and each line must have one of them.
+
+    Raises:
+        UserError: the file cannot be read, lacks a column, or its ids are not those.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            columns = [(name or "").strip() for name in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            lines = [
+                {name: composed(value).strip() for name, value in line.items() if name is not None}
+                for line in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"the table {path} could not be read ({error}); it must be a CSV file with the columns "
+            f"{', '.join(needed)}."
+        ) from error
+    if missing := [column for column in needed if column not in columns]:
+        raise UserError(
+            f"the table {path} has no column {missing[0]!r} (it has "
+            f"{', '.join(columns) or 'none'}); the columns {', '.join(needed)} are needed, "
+            f"separated by commas, and {more} may be given."
+        )
+    rows: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if line["id"] in rows:
+            raise UserError(f"the table {path} names the id {line['id']!r} twice; remove a line.")
+        rows[line["id"]] = line
+    if unknown := [id for id in rows if id not in ids]:
+        raise UserError(f"{listed('id', unknown, 'no image')} but a line in {path}; correct it.")
+    if missing := [id for id in ids if id not in rows]:
+        raise UserError(f"{listed('image', missing, 'no line')} in {path}; add them.")
+    return rows
 
 
 # Splits and groups ----------------------------------------------------------------------------

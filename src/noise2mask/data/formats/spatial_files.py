@@ -180,6 +180,17 @@ def check_equal_grids(image: Header, other: Header, word: str = "labels") -> Non
         )
 
 
+def is_picture_like(header: Header) -> bool:
+    """Whether rows and columns are a picture's: of DICOM, and where ITK's axes are not turned.
+
+    NIfTI is never: what its axes mean depends on who wrote it.
+    """
+    if header.name == "NIfTI":
+        return False
+    plain = np.allclose(header.affine[:3, :3] / spacing_of(header.affine), _ITK_LPS[:3, :3])
+    return header.name == "DICOM" or plain
+
+
 def shape_after_turn(header: Header) -> tuple[int, ...]:
     """Numbers of voxels along right, anterior and superior."""
     return tuple(header.shape[axis] for axis in _order(header.affine))
@@ -214,7 +225,8 @@ def _turned_affine(header: Header) -> Affine:
 def _orientation(affine: Affine) -> npt.NDArray[np.float64]:
     from nibabel.orientations import io_orientation
 
-    orientation: npt.NDArray[np.float64] = io_orientation(affine)
+    finite = bool(np.isfinite(affine).all())
+    orientation: npt.NDArray[np.float64] = io_orientation(affine if finite else np.zeros((4, 4)))
     return orientation
 
 
@@ -308,6 +320,7 @@ def whole(path: Path, values: npt.NDArray[Any], step: float = 0.0) -> npt.NDArra
     Raises:
         UserError: they are not whole numbers.
     """
+    values = np.asarray(values, dtype=np.float64)
     finite = bool(np.isfinite(values).all())
     rounded = np.rint(values) if finite else values
     slack = np.maximum(1e-5 * np.abs(rounded), max(1e-5, 0.501 * step if step < 0.5 else 0.0))

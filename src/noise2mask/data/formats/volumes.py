@@ -96,7 +96,7 @@ def sources(
     chosen = _foreground(found.pairs, about, foreground)
     group_of = {id: id for id in found.pairs}
     if group_pattern is not None:
-        group_of = matches(group_pattern, "group_pattern", found.pairs)
+        group_of = matches(group_pattern, "group_pattern", list(found.pairs))
     rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
     progress = Progress(f"finding slices in {place}", len(found.pairs))
     cases = []
