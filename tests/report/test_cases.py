@@ -106,11 +106,7 @@ def walked(root, dataset="lesion_phantom", gap=2.0, levels=3):
 
 
 MEASURED = STUDY.model_copy(
-    update={
-        "analysis": Analysis.model_validate(
-            {"measured": ("diffusion", "feed_forward")}
-        )
-    }
+    update={"analysis": Analysis.model_validate({"measured": ("diffusion", "feed_forward")})}
 )
 
 
