@@ -36,7 +36,7 @@ def information_of(dataset="lesion", *, difference=100.0, orthogonal=110.0, own=
         "information",
         [
             (dataset, "segdiff", name, value, value - 4, value + 4, value / 1024,
-             *((-5.04, -2.5, 0.3) if name == "covariance" else 3 * (np.nan,)), 12)
+             *((-5.04, -2.5, 0.3) if name == "covariance" else 3 * (np.nan,)), np.nan, 12)
             for name, value in bits.items()
         ],
     )  # fmt: skip
