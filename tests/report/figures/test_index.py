@@ -147,15 +147,15 @@ def test_one_function_is_all_that_a_figure_takes(tmp_path, monkeypatch):
         '@figure("Results", "Mine: it.", "Look at it.")\n'
         "def mine(summary):\n    ...\n\n\ndef helper(summary):\n    ...\n"
     )
-    plugins._marked.cache_clear()
+    plugins._own.cache_clear()
     plugins._functions.cache_clear()
     plugins._source.cache_clear()
     monkeypatch.setattr(plugins, "PACKAGE", tmp_path)
     try:
-        assert plugins._marked("report.figures", "figure") == {"mine": "report.figures.mine"}
+        assert plugins._own("figure") == {"mine": ("report.figures.mine", "mine")}
     finally:
         monkeypatch.undo()
-        plugins._marked.cache_clear()
+        plugins._own.cache_clear()
         plugins._functions.cache_clear()
         plugins._source.cache_clear()
     assert (ROOT / "src/noise2mask/report/figures/results.py").exists()
