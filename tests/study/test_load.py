@@ -65,7 +65,10 @@ def test_these_studies_have_the_18_cells(name):
     scored = [training for training in trainings_of(study) if samplers_of(study, training)]
     own = [training for training in scored if training.mode in ("feed_forward", "diffusion")]
     assert len(own) == 18 * len(study.seeds)
-    assert {training.mode for training in scored} - {"feed_forward", "diffusion"} <= {"ensemble"}
+    assert {training.mode for training in scored} - {"feed_forward", "diffusion"} <= {
+        "ensemble",
+        "matched",
+    }
 
 
 @pytest.mark.parametrize("name", ["gpu", "paper"])
@@ -112,8 +115,8 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "Valid: dice, iou, nsd, hd95",
         "extra: unknown field 'extra'; Valid: description, question, resolution, seeds, shares, "
         "folders, datasets, networks, modes, grid, samplers, readings, baselines, quirks, "
-        "diffusion, training, evaluation, compute, analysis, costs, contrasts, hypotheses, "
-        "pictures, overrides",
+        "diffusion, training, evaluation, compute, analysis, costs, comparisons, contrasts, "
+        "hypotheses, pictures, overrides",
         "modes.diffusion.mode: unknown mode 'difusion'; did you mean 'diffusion'? "
         "Valid: feed_forward, cross_entropy, dice, squared, diffusion, image_free, "
         "image_diffusion, dice_diffusion, posterior, posterior_free, recycling",

@@ -469,6 +469,26 @@ class Analysis(Settings):
     ] = 1
 
 
+class Comparisons(Settings):
+    """The planned comparisons of diffusion with feed-forward, the former named first.
+
+    With its own loss each is trained as published; with a matched loss both have the same one, so
+    that what is left of a difference is the diffusion.
+    """
+
+    own: Annotated[
+        tuple[str, str] | None,
+        Ref("modes"),
+        Field(
+            description="modes, each with its own loss; `diffusion` and `feed_forward` if absent"
+        ),
+    ] = None
+    matched: Annotated[
+        tuple[Annotated[tuple[str, str], Ref("modes")], ...],
+        Field(description="pairs of modes with one loss for both"),
+    ] = ()
+
+
 class Hump(Settings):
     """P1: trained humps sit where the oracle puts them."""
 
@@ -629,6 +649,7 @@ class Study(Settings):
     costs: Annotated[
         bool, Field(description="measure what a mask costs, with nothing else running")
     ] = False
+    comparisons: Comparisons = Comparisons()
     contrasts: Annotated[
         tuple[Annotated[tuple[str, str], Ref("modes")], ...],
         Field(description="planned comparisons of two modes"),
