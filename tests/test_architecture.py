@@ -8,7 +8,7 @@ from helpers.project import ROOT
 
 PACKAGE = ROOT / "src" / "noise2mask"
 
-FOUNDATIONS = {"errors", "files", "seeds", "progress", "plugins"}
+FOUNDATIONS = {"errors", "files", "patterns", "plugins", "progress", "seeds"}
 # What each package may import, besides itself.
 ROWS = {
     "data": FOUNDATIONS,

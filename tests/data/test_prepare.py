@@ -327,7 +327,8 @@ def test_a_patient_in_two_splits_stops_a_study_unless_it_is_accepted(tmp_path: P
 
 def test_equal_images_in_two_splits_stop_a_study_unless_it_is_accepted(tmp_path: Path) -> None:
     root = textured(tmp_path / "raw")
-    (root / "images" / "case4.png").write_bytes((root / "images" / "case1.png").read_bytes())
+    pixels = np.asarray(Image.open(root / "images" / "case1.png"))
+    Image.fromarray(pixels).save(root / "images" / "case4.png", compress_level=0)  # other bytes
     options = table(root, *(f"case{n},{'test' if n > 2 else 'train'}," for n in range(6)))
     with pytest.raises(UserError) as caught:
         prepare("folder", options, "d", 8, SHARES, tmp_path / "out")
@@ -378,3 +379,24 @@ def test_what_is_told_is_logged_and_kept(tmp_path: Path, caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == [
         f"d: {note}" for note in manifest.notes
     ]
+
+
+def test_nearly_equal_images_in_two_splits_are_told(tmp_path: Path) -> None:
+    options = {"family": "nuclei", "count": 6, "size": 96}
+    for source in phantoms.sources(**options):
+        image, mask = phantoms.load(source)
+        save(tmp_path / "raw" / "images" / f"{source.id}.png", image)
+        save(tmp_path / "raw" / "masks" / f"{source.id}.png", mask.astype(np.uint8) * 255)
+    images = tmp_path / "raw" / "images"
+    first = np.asarray(Image.open(images / "nuclei_00000.png"))
+    save(images / "nuclei_00005.png", np.clip(first[::-1] * 0.8 + 9, 0, 255).astype(np.uint8))
+    splits = [
+        f"nuclei_0000{n},{'test' if n == 5 else 'val' if n == 4 else 'train'}," for n in range(6)
+    ]
+    options = table(tmp_path / "raw", *splits)
+    manifest = prepare("folder", options, "d", 16, SHARES, tmp_path / "out")
+    assert manifest.notes[-1] == (
+        "leak?: 1 pair of cases shows nearly the same image in two splits (nuclei_00000 (train) "
+        "and nuclei_00005 (test)); if they are of one patient, give their groups."
+    )
+    assert manifest.leaks == ""

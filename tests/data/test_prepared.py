@@ -182,7 +182,7 @@ def test_manifest_is_plain_json_with_every_case(tmp_path: Path) -> None:
 
 def test_units_leaks_and_notes_come_back(tmp_path: Path) -> None:
     """Groups are counted, not cases; what was accepted is told."""
-    assert write(tmp_path / "plain").units == {"train": 4, "val": 1, "test": 2}
-    manifest = write(tmp_path, units={"train": 2, "val": 1, "test": 1}, leaks="P1 is in both.")
-    assert (manifest.units["test"], manifest.leaks, manifest.notes) == (1, "P1 is in both.", ())
+    manifest = write(tmp_path, leaks="P1 is in both.", notes=["a note."])
+    assert manifest.units == {"train": 4, "val": 1, "test": 2}
+    assert (manifest.leaks, manifest.notes) == ("P1 is in both.", ("a note.",))
     assert read_manifest(tmp_path) == manifest

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from noise2mask.data.source import Listing, Source, listed, mapped, not_used, one_spelling, some
+from noise2mask.data.source import Listing, Source, listed, not_used, one_spelling, some, workers
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,6 @@ def test_what_is_not_used_is_counted_and_named() -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_work_on_many_keeps_their_order(processes: int) -> None:
-    assert list(mapped(pow, range(20), processes, [2] * 20)) == [n**2 for n in range(20)]
+    with workers(processes) as work:
+        assert list(work(pow, range(20), [2] * 20)) == [n**2 for n in range(20)]
+        assert list(work(abs, [-1, 2])) == [1, 2]  # the same processes, asked again

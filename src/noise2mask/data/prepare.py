@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from noise2mask import plugins
 from noise2mask.data import hints
+from noise2mask.data.duplicates import near_duplicates, thumbnail
 from noise2mask.data.prepared import SPLITS, Case, Manifest, write_dataset
 from noise2mask.data.resize import grow_mask, resize_image, resize_mask
 from noise2mask.data.source import (
@@ -23,10 +24,11 @@ from noise2mask.data.source import (
     Source,
     decided,
     digest_of,
+    digest_of_pixels,
     listed,
-    mapped,
     some,
     surveyed,
+    workers,
 )
 from noise2mask.data.splits import assign_splits, shared, units
 from noise2mask.data.tiles import tiles_of
@@ -54,14 +56,16 @@ class _Done(NamedTuple):
     Attributes:
         cases: its tiles, or itself.
         border: share of foreground on the border of its mask.
-        constant: all pixels of its image are equal, so it is like any other such image.
+        pixels: digest of its image, "" if all its pixels are equal: it is like any other such.
+        thumbnail: of its image, (128, 128).
         padded: a tile reaches beyond the image.
         whole: a tile lies inside the image.
     """
 
     cases: list[_Prepared]
     border: float
-    constant: bool
+    pixels: str
+    thumbnail: npt.NDArray[np.uint8]
     padded: bool
     whole: bool
 
@@ -134,16 +138,16 @@ def prepare(
         leaks_accepted=leaks == "accepted",
         ids=[source.id for source in listing],
     )
-    listing = decided(
-        kind, listing, surveyed(kind, listing, f"looking at the masks of {name}", processes)
-    )
     cutting = _Cutting(resolution, tile, shrink, stride, masks)
-    work = partial(_prepare_source, kind, cutting=cutting)
-    progress = Progress(f"preparing {name}", len(listing))
     results: list[_Done] = []
-    for result in mapped(work, listing, processes, splits):
-        results.append(result)
-        progress.update(len(results))
+    with workers(processes) as work:
+        facts = surveyed(kind, listing, f"looking at the masks of {name}", work)
+        listing = decided(kind, listing, facts)
+        progress = Progress(f"preparing {name}", len(listing))
+        prepare_source = partial(_prepare_source, kind, cutting=cutting)
+        for result in work(prepare_source, listing, splits):
+            results.append(result)
+            progress.update(len(results))
     prepared = [each for result in results for each in result.cases]
     _check_masks([each.mask for each in prepared], name)
     _check_tiles(results, name, cutting)
@@ -164,7 +168,6 @@ def prepare(
         dataset=name,
         kind=kind,
         options=settings,
-        units=units([source.group for source in listing], splits),
         leaks=leaked,
         notes=notes,
     )
@@ -185,8 +188,8 @@ def _leaks(results: Sequence[_Done], name: str, leaks: Leaks) -> str:
         found.append(_leak(f"{len(torn)} {noun}", told, [c for c in cases if c.group in torn]))
     alike: dict[str, list[Case]] = {}
     for case, result in zip(cases, results, strict=True):
-        if not result.constant and case.group not in torn:  # those are told already
-            alike.setdefault(case.image_sha256, []).append(case)
+        if result.pixels and case.group not in torn:  # those are told already
+            alike.setdefault(result.pixels, []).append(case)
     equal = [several for several in alike.values() if len({case.split for case in several}) > 1]
     if equal:
         told = [" = ".join(f"{case.image} ({case.split})" for case in several) for several in equal]
@@ -215,12 +218,40 @@ def _notes(
     yield from hints.of_ids([source.id for source in listing], [s.group for s in listing], splits)
     yield from hints.of_units(units([source.group for source in listing], splits))
     yield from hints.of_borders([result.border for result in results])
+    yield from _look_alikes(listing, splits, results)
     padded = [source.id for source, result in zip(listing, results, strict=True) if result.padded]
     if padded:
         yield (
             f"{len(padded)} of {len(listing)} images ({some(padded)}) are smaller than a tile of "
             f"{cutting.tile} x {cutting.tile} pixels and are padded by their mirror image, which "
             "is not scored."
+        )
+
+
+def _look_alikes(
+    listing: Listing, splits: Sequence[str], results: Sequence[_Done]
+) -> Iterator[str]:
+    """Pairs of nearly equal images in two splits; equal ones are leaks and told as such."""
+    found = near_duplicates(
+        np.stack([result.thumbnail for result in results]),
+        [source.group for source in listing],
+        "comparing images",
+    )
+    across = [
+        (pair.first, pair.second)
+        for pair in found.pairs
+        if splits[pair.first] != splits[pair.second]
+        and results[pair.first].pixels != results[pair.second].pixels
+    ]
+    if across:
+        told = [
+            " and ".join(f"{listing[place].id} ({splits[place]})" for place in pair)
+            for pair in across
+        ]
+        noun = "pair of cases shows" if len(across) == 1 else "pairs of cases show"
+        yield (
+            f"leak?: {len(across)} {noun} nearly the same image in two splits ({some(told)}); if "
+            "they are of one patient, give their groups."
         )
 
 
@@ -262,7 +293,8 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
             f"{_size(mask)}; image and mask of a case must have the same size."
         )
     digests = digest_of(source, "image", image), digest_of(source, "mask", mask)
-    border, constant = hints.border_share(mask), bool((image == image[:1, :1]).all())
+    pixels = "" if (image == image[:1, :1]).all() else digest_of_pixels(image)
+    border, small_image = hints.border_share(mask), thumbnail(image)
     height, width = mask.shape
     resize = _RESIZE[cutting.masks]
     if cutting.shrink is not None:
@@ -284,7 +316,7 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
             float(small.mean()), source.id, tile.top, tile.left,
         )  # fmt: skip
         prepared.append(_Prepared(case, resize_image(tile.image, side), small))
-    return _Done(prepared, border, constant, padded, whole)
+    return _Done(prepared, border, pixels, small_image, padded, whole)
 
 
 def _size(array: npt.NDArray[Any]) -> str:

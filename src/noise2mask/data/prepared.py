@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from noise2mask import files
 from noise2mask.data.splits import SPLITS as SPLITS
-from noise2mask.data.splits import units as count_units
+from noise2mask.data.splits import units
 from noise2mask.errors import UserError
 
 FOREGROUND = "masks hold 1 for foreground and 0 for background"
@@ -109,7 +109,6 @@ def write_dataset(
     dataset: str,
     kind: str,
     options: Mapping[str, Any],
-    units: Mapping[str, int] | None = None,
     leaks: str = "",
     notes: Sequence[str] = (),
 ) -> Manifest:
@@ -122,7 +121,6 @@ def write_dataset(
         dataset: name of the dataset in the study.
         kind: kind of dataset, the name of a module in ``noise2mask.data.formats``.
         options: all options that the cases depend on.
-        units: independent groups of each split; those of `cases` when absent.
         leaks: what splits share, as a sentence.
         notes: what a reader of scores should know.
     """
@@ -144,7 +142,7 @@ def write_dataset(
         std=std,
         foreground=FOREGROUND,
         counts={split: len(arrays[split][0]) for split in SPLITS},
-        units=dict(units or count_units([c.group for c in cases], [c.split for c in cases])),
+        units=units([case.group for case in cases], [case.split for case in cases]),
         leaks=leaks,
         notes=tuple(notes),
         digests=digests,

@@ -23,9 +23,11 @@ import multiprocessing
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +38,10 @@ from noise2mask.progress import Progress
 Image = npt.NDArray[np.uint8]  # (H, W, C), C is 1 (grey) or 3 (RGB)
 Mask = npt.NDArray[np.bool_]  # (H, W), True is foreground
 
+Work = Callable[..., Iterator[Any]]
+"""``work(function, items, *more)``: results in the order of the items, as of the built-in `map`."""
+
 FEW = 3  # examples that a sentence names
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def decided(kind: str, listing: Listing, facts: Sequence[Any]) -> Listing:
     return result
 
 
-def surveyed(kind: str, listing: Listing, label: str, processes: int) -> list[Any]:
+def surveyed(kind: str, listing: Listing, label: str, work: Work) -> list[Any]:
     """What :func:`decided` needs of each source; an empty list of kinds that decide alone.
 
     Raises:
@@ -188,7 +191,7 @@ def surveyed(kind: str, listing: Listing, label: str, processes: int) -> list[An
         return []
     progress = Progress(label, len(listing))
     facts = []
-    for done, fact in enumerate(mapped(survey, listing, processes), start=1):
+    for done, fact in enumerate(work(survey, listing), start=1):
         facts.append(fact)
         progress.update(done)
     return facts
@@ -205,18 +208,17 @@ def function_of(kind: str, name: str) -> Any:
 # Working on many ------------------------------------------------------------------------------
 
 
-def mapped(
-    work: Callable[..., _Result], items: Sequence[_Item], processes: int, *more: Sequence[Any]
-) -> Iterator[_Result]:
-    """Results in the order of `items`, from several processes."""
+@contextmanager
+def workers(processes: int) -> Iterator[Work]:
+    """Something that maps like `map`, in several processes that stay for all that is asked."""
     if processes <= 1:
-        yield from map(work, items, *more)
+        yield map
         return
     # Fresh interpreters ("spawn"): a forked child can deadlock on a lock that a thread held.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
         try:
-            yield from pool.map(work, items, *more, chunksize=8)
+            yield partial(pool.map, chunksize=8)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -226,3 +228,8 @@ def digest_of(source: Source, role: str, array: npt.NDArray[Any]) -> str:
     path = source.payload.get(role)
     content = path.read_bytes() if isinstance(path, Path) else array.tobytes()
     return hashlib.sha256(content).hexdigest()
+
+
+def digest_of_pixels(array: npt.NDArray[Any]) -> str:
+    """SHA-256 of what an array holds and of its shape, however its file was packed."""
+    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()

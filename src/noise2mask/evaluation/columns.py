@@ -23,7 +23,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     ),
     "information": (
         "dataset", "network", "estimate", "bits", "low", "high", "bits_per_pixel", "q10", "q50",
-        "q90", "n",
+        "q90", "fit", "n",
     ),
     "integrand": ("dataset", "network", "estimate", "log_snr", "density"),
     "oracles": (

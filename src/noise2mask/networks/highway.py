@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from noise2mask.errors import UserError
+from noise2mask.networks.blocks import Pointwise
 
 LEAK = 0.01  # slope of the leaky ReLU
 CAP = 15  # the widths double from stage to stage up to this many times the first one
@@ -58,7 +59,7 @@ class Unit(nn.Module):
                 "the highway, where batch norm needs at least two; use a batch of two or more, a "
                 "larger image or fewer highway_stages."
             )
-        return F.leaky_relu(self.batch_norm(h), LEAK)
+        return F.leaky_relu(self.batch_norm(h), LEAK, inplace=True)
 
 
 class SpectralFilter(nn.Module):
@@ -91,9 +92,9 @@ class Gate(nn.Module):
     def __init__(self, skip: int, channels: int, size: int, form: GateForm) -> None:
         super().__init__()
         self.form = form
-        self.entrance = nn.Conv2d(skip, channels, 1)
+        self.entrance = Pointwise(skip, channels)
         self.spectral = SpectralFilter(channels, size)
-        self.exit = nn.Conv2d(channels, 1, 1)
+        self.exit = Pointwise(channels, 1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """(B,C,H,W) and the skip (B,skip,H,W) -> (B,C,H,W)."""

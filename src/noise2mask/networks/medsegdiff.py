@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from noise2mask.errors import UserError
 from noise2mask.networks import highway as second
 from noise2mask.networks.base import Network
-from noise2mask.networks.blocks import GROUPS, check_halvings
+from noise2mask.networks.blocks import GROUPS, Pointwise, check_halvings
 from noise2mask.networks.highway import Highway
 from noise2mask.networks.unet import PUBLISHED_NAMES, UNet, check_unet
 
@@ -216,7 +216,7 @@ def build(
     if not gated:
         return AnchoredMedSegDiff(unet, highway)
     ends = highway.deepest, unet.widths[-1]
-    joint = RandomProjection(*ends) if projection == "random" else nn.Conv2d(*ends, 1)
+    joint = RandomProjection(*ends) if projection == "random" else Pointwise(*ends)
     return GatedMedSegDiff(unet, highway, joint)
 
 

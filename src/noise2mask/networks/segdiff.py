@@ -33,8 +33,9 @@ class DenseBlock(nn.Module):
         """(B,width,H,W) -> (B,width,H,W)."""
         seen = x
         for conv in self.growing:
-            seen = torch.cat([seen, F.leaky_relu(conv(seen), LEAK)], dim=1)  # B,width+i*growth,H,W
-        return x + RESIDUAL_SCALE * self.closing(seen)  # type: ignore[no-any-return]
+            grown = F.leaky_relu(conv(seen), LEAK, inplace=True)
+            seen = torch.cat([seen, grown], dim=1)  # B,width+i*growth,H,W
+        return torch.add(x, self.closing(seen), alpha=RESIDUAL_SCALE)
 
 
 class ResidualDenseBlock(nn.Module):
@@ -46,7 +47,7 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B,width,H,W) -> (B,width,H,W)."""
-        return x + RESIDUAL_SCALE * self.dense(x)  # type: ignore[no-any-return]
+        return torch.add(x, self.dense(x), alpha=RESIDUAL_SCALE)
 
 
 class ImageEncoder(nn.Module):
@@ -66,7 +67,7 @@ class ImageEncoder(nn.Module):
         """(B,C,H,W) -> (B,outputs,H,W)."""
         h = self.first(image)  # B,width,H,W
         h = h + self.after_trunk(self.trunk(h))
-        return self.last(F.leaky_relu(self.before_last(h), LEAK))  # type: ignore[no-any-return]
+        return self.last(F.leaky_relu(self.before_last(h), LEAK, inplace=True))  # type: ignore[no-any-return]
 
 
 class SegDiff(Network):

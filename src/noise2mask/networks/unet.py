@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from noise2mask.errors import UserError
 from noise2mask.networks.blocks import (
     GROUPS,
+    ActivatedNorm,
     Attention,
     Downsample,
-    GroupNorm,
     QkvOrder,
     Resampling,
     ResidualBlock,
@@ -114,8 +114,8 @@ class UNet(nn.Module):
         )
         self._build_decoder(skips, blocks)
         self.head = nn.Sequential(
-            GroupNorm(self.widths[0], groups),
-            nn.SiLU(),
+            ActivatedNorm(self.widths[0], groups),
+            nn.Identity(),  # published codes count the activation here
             zeroed(conv3x3(self.widths[0], outputs)),  # zero-initialised
         )
 

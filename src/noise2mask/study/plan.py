@@ -90,6 +90,21 @@ def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     return found
 
 
+def steps_ratios(study: Study) -> dict[str, float]:
+    """By how much longer than its `analysis.shorter` each network is trained with the image."""
+    pair, found = study.analysis.pair, {}
+    if pair is None:
+        return {}
+    for network, other in study.analysis.shorter.items():
+        dataset = next(iter(study.datasets))
+        steps = [
+            run_settings(study, Training(dataset, name, pair.with_image, 0)).training.steps
+            for name in (network, other)
+        ]
+        found[network] = steps[0] / steps[1]
+    return found
+
+
 def samplers_of(study: Study, training: Training) -> tuple[str, ...]:
     """Names of the samplers and readings that a training is scored with.
 
@@ -251,8 +266,13 @@ def _filled(model: type[BaseModel], options: Options) -> Options:
 
 
 def merged(base: Options, changes: Options) -> Options:
-    """`base` with `changes` applied key by key, nested mappings too."""
+    """`base` with `changes` applied key by key, nested mappings too.
+
+    Where they give another `name`, the options of the one before are left behind.
+    """
     result = dict(base)
+    if "name" in changes and changes["name"] != base.get("name", changes["name"]):
+        result.pop("options", None)
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = merged(result[key], dict(value)) if both else value

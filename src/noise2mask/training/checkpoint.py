@@ -103,10 +103,19 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimiser of the same parameters the state that :func:`optimizer_tensors` took."""
+    """Give an optimiser of the same parameters the state that :func:`optimizer_tensors` took.
+
+    Each tensor is laid out in memory as its parameter is: fused optimisers read both in one go.
+    """
+    groups = optimizer.state_dict()["param_groups"]
+    given = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in groups for number in group["params"]]
+    parameters = dict(zip(numbers, given, strict=True))
     slots: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, name = key.split(".")
+        parameter = parameters[int(index)]
+        if value.shape == parameter.shape:
+            value = torch.empty_like(parameter).copy_(value)
         slots.setdefault(int(index), {})[name] = value
-    groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": slots, "param_groups": groups})

@@ -73,13 +73,13 @@ def run_of(settings: RunSettings, manifest: Manifest, licence: str) -> Run:
 
 
 def build_network(settings: RunSettings, channels: int) -> Network:
-    """The untrained network of a run."""
+    """The untrained network of a run, its weights laid out for fast convolutions."""
     outputs = 2 if settings.diffusion.variance == "learned" else 1
     entry = settings.network
     given = plugins.keywords("architecture", entry.architecture, entry.options)
     build = plugins.member("architecture", entry.architecture)
     network: Network = build(channels, outputs, settings.resolution, **given)
-    return network
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def save_tensors(

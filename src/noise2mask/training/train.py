@@ -94,7 +94,10 @@ def _start(run: Run, accelerator: Accelerator) -> State:
     average = AveragedModel(network, multi_avg_fn=_averaging(run.settings.training.ema_decay))
     training = run.settings.training
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        network.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=True,
     )
     return State(network=network, average=average, optimizer=optimizer)
 

@@ -10,16 +10,19 @@ from scipy import ndimage
 from noise2mask.analysis.fingerprints.readability import (
     CASE_COLUMNS,
     COLUMNS,
-    _noise,
     explained,
     table,
 )
 from noise2mask.analysis.information.integral import Bootstrap
 from noise2mask.analysis.oracles.filters import gaussian_copies
-from noise2mask.analysis.oracles.noisy_masks import Levels, NoisyMasks
+from noise2mask.analysis.oracles.noisy_masks import Levels, NoisyMasks, generator_of
 
 LEVELS = Levels(np.array([10, 20, 30, 40]), np.array([4.0, 1.0, -1.0, -4.0]))
 BOOTSTRAP = Bootstrap(None, 200, 0.95, 0)
+
+
+def noise_of(seed, case, t, shape):
+    return generator_of("noise", seed, case, t).standard_normal(shape, dtype=np.float32)
 
 
 def names(count):
@@ -69,7 +72,7 @@ def test_the_same_as_filtering_every_picture_and_a_line_through_the_other_half()
     for t, log_snr in zip(*LEVELS, strict=True):
         level = Levels(np.array([t]), np.array([log_snr]))
         found = explained(subjects, cases, level, seed=5, widths=widths)
-        noise = np.stack([_noise(5, case, int(t), (16, 16)) for case in cases])
+        noise = np.stack([noise_of(5, case, int(t), (16, 16)) for case in cases])
         y = (x + math.exp(-log_snr / 2) * noise).astype(np.float32)
         copies = np.stack(list(gaussian_copies(y, widths))).astype(np.float64)
         for half in (0, 1):
@@ -94,7 +97,7 @@ def test_the_noise_is_that_of_the_oracles():
     y = NoisyMasks(masks, cases, 7, -1.0, 2).noisy(slice(0, 3))
     eps = (y - np.where(masks, 1, -1)) * math.exp(-0.5)
     for case, expected in zip(cases, eps, strict=True):
-        assert _noise(2, case, 7, (8, 8)) == pytest.approx(expected, abs=1e-5)
+        assert noise_of(2, case, 7, (8, 8)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_shift_and_scale_do_not_matter():

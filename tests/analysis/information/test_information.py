@@ -9,6 +9,7 @@ from scipy.stats import entropy
 
 from noise2mask.analysis.information.information import (
     converted,
+    fit_error,
     image_information,
     mask_entropy,
 )
@@ -191,6 +192,20 @@ def test_quantiles_move_with_the_curve():
         np.testing.assert_allclose(
             [each.mean for each in found.quantiles], expected + shift, atol=0.04
         )
+
+
+def test_the_error_of_the_fit_is_richardsons():
+    steps = np.array([100.0, 200.0, 1500.0])
+    bits = 80 + 300 * steps**-0.5
+    for first, last in ((0, 1), (1, 2), (0, 2)):
+        found = fit_error(bits[last], bits[first], steps[last] / steps[first])
+        assert found == pytest.approx(bits[last] - 80)
+        faster = 80 - 300 * steps**-1.0  # what falls faster is bounded
+        assert (
+            fit_error(faster[last], faster[first], steps[last] / steps[first]) > 80 - faster[last]
+        )
+    with pytest.raises(ValueError, match="fewer steps"):
+        fit_error(1.0, 2.0, 1.0)
 
 
 def test_quantiles_without_information_are_nan():

@@ -10,6 +10,8 @@ from helpers.exact_tasks import BinaryChannel
 from noise2mask.analysis.information.curves import MEASURED, Key, curves, oracle_curves
 from noise2mask.analysis.information.humps import GIVEN, hump_position
 from noise2mask.analysis.information.tables import (
+    Shorter,
+    doubts,
     information_table,
     integrand_table,
     loss_table,
@@ -203,6 +205,56 @@ def test_gap_is_orthogonal_minus_difference_in_bits():
     assert "entropy_oracle" not in found.index
     assert found.bits["gap"] == pytest.approx(0.3 * TASK.bits, rel=5e-3)
     assert found.bits["gap"] == pytest.approx(found.bits["orthogonal"] - found.bits["difference"])
+
+
+def test_the_interval_of_the_covariance_holds_what_training_left_wrong():
+    factors = np.array([0.5, 1.5, 1.0, 1.0, 0.8, 1.2])
+    long, short = exact(factors=factors), exact(factors=1.4 * factors)
+    both = pd.concat([long, short.assign(network="short")])
+    plain = information_table(both, NO_ORACLE, {}, **PAIR, **FEW)
+    found = information_table(
+        both, NO_ORACLE, {}, **PAIR, shorter={"net": Shorter("short", 4.0)}, **FEW
+    )
+    assert plain.fit.isna().all()
+    index = ["network", "estimate"]
+    plain, found = plain.set_index(index), found.set_index(index)
+    row, other = found.loc[("net", "covariance")], plain.loc[("net", "covariance")]
+    fit = abs(plain.bits["short", "covariance"] - row.bits) / (math.sqrt(4.0) - 1)
+    assert row.fit == pytest.approx(fit)
+    assert row.bits == other.bits
+    assert row.bits - row.low == pytest.approx(math.hypot(other.bits - other.low, fit))
+    assert row.high - row.bits == pytest.approx(math.hypot(other.high - other.bits, fit))
+    rest = found.drop(("net", "covariance"))
+    pd.testing.assert_frame_equal(rest, plain.drop(("net", "covariance")))
+    lost = information_table(
+        long, NO_ORACLE, {}, **PAIR, shorter={"net": Shorter("short", 4.0)}, **FEW
+    )
+    assert lost.fit.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({}, []),
+        ({"fit": math.nan}, ["untested"]),
+        ({"high": 125.1}, ["wide"]),
+        ({"low": 74.9}, ["wide"]),
+        ({"low": math.nan, "high": math.nan}, ["wide"]),
+        ({"bits": -3.0, "low": -3.5, "high": -2.5}, ["wide"]),
+    ],
+)
+def test_bits_are_doubted_for_a_reason(changes, reasons):
+    row = {"dataset": "d", "network": "net", "estimate": "covariance", "bits": 100.0, "low": 75.0}
+    row |= {"high": 125.0, "fit": 3.0} | changes
+    table = pd.DataFrame([row]).reindex(columns=list(COLUMNS["information"]))
+    assert [doubt.reason for doubt in doubts(table)] == reasons
+    entropies = pd.DataFrame(
+        [row | {"estimate": "entropy", "bits": own} for own in (111.0,)]
+        + [row | {"estimate": "entropy_oracle", "bits": 100.0}]
+    )
+    both = doubts(pd.concat([table, entropies]))
+    assert [doubt.reason for doubt in both] == [*reasons, "oracle"]
+    assert {doubt[:2] for doubt in both} == {("d", "net")}
 
 
 def test_the_area_of_the_integrand_is_the_information():

@@ -19,9 +19,8 @@ from scipy.fft import dctn
 
 from noise2mask.analysis.information.integral import Bootstrap
 from noise2mask.analysis.oracles.filters import transfer, widths_up_to
-from noise2mask.analysis.oracles.noisy_masks import Floats, Levels
+from noise2mask.analysis.oracles.noisy_masks import Floats, Levels, generator_of
 from noise2mask.evaluation.bootstrap import bootstrap_mean
-from noise2mask.seeds import seed_of
 
 CASE_COLUMNS = ("case", "t", "log_snr", "width", "explained")
 COLUMNS = ("subject", "t", "log_snr", "width", "explained", "low", "high")
@@ -156,7 +155,12 @@ def _moments(
     )
     ff, fx, f = [], [], []
     for chosen in _blocks(x):
-        noise = np.stack([_noise(seed, case, t, (height, breadth)) for case in cases[chosen]])
+        noise = np.stack(
+            [
+                generator_of("noise", seed, case, t).standard_normal(x.shape[1:], dtype=np.float32)
+                for case in cases[chosen]
+            ]
+        )
         y = x[chosen] + np.exp(-log_snr / 2) * noise
         of_x, of_y = (dctn(each, type=2, norm="ortho", axes=(1, 2)) for each in (x[chosen], y))
         ff.append((of_y**2).reshape(len(y), -1) @ factors**2 / factors.shape[0])
@@ -170,12 +174,6 @@ def _moments(
 def _blocks(x: Floats) -> Iterator[slice]:
     each = max(1, _BLOCK // (x.shape[1] * x.shape[2]))
     return (slice(start, start + each) for start in range(0, len(x), each))
-
-
-def _noise(seed: int, case: str, t: int, shape: tuple[int, int]) -> NDArray[np.float32]:
-    # As in observation.NoisyMasks, which adds it to masks; a test holds the two together.
-    generator = np.random.default_rng(seed_of("oracle", "noise", seed, case, t))
-    return generator.standard_normal(shape, dtype=np.float32)
 
 
 def _fit(moments: _Moments) -> tuple[int, Floats, Floats]:

@@ -29,6 +29,10 @@ Floats = NDArray[np.float64]
 Quantity = Literal["eps", "x_0", "v"]
 
 
+ORDER = 0.5
+"""Power of the number of steps with which the error of trained networks is taken to fall."""
+
+
 class Estimates(NamedTuple):
     """Three estimates of one image information.
 
@@ -96,6 +100,27 @@ def covariance(without_image: ArrayLike, with_image: ArrayLike, distances: Array
         np.asarray(each, dtype=np.float64) for each in (without_image, with_image, distances)
     )
     return np.asarray((without - with_ + apart) / 2)
+
+
+def fit_error(bits: float, shorter: float, ratio: float) -> float:
+    """What a pair of networks may still have wrong, by what more training has changed.
+
+    If the error of a training of n steps falls as n^-p, the one left after `ratio` times the steps
+    is the change by 1/(ratio^p - 1) (Richardson's deferred approach to the limit, Phil. Trans. R.
+    Soc. A 226, 1927). The p is :data:`ORDER`; ``benchmarks/gauge.py`` sets the error beside the
+    true one.
+
+    Args:
+        bits: by the networks.
+        shorter: by networks that were trained with fewer steps and are otherwise the same.
+        ratio: of the numbers of steps, above 1.
+
+    Raises:
+        ValueError: `ratio` is not above 1.
+    """
+    if not ratio > 1:
+        raise ValueError(f"a shorter training has fewer steps, got a ratio of {ratio}")
+    return float(abs(bits - shorter) / (ratio**ORDER - 1))
 
 
 def mask_entropy(

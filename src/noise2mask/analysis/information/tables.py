@@ -5,7 +5,8 @@ columns of what is made of them are those of ``contents.COLUMNS``.
 """
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from noise2mask.analysis.information.humps import hump_position, non_monotonicit
 from noise2mask.analysis.information.information import (
     Quantity,
     converted,
+    fit_error,
     image_information,
     mask_entropy,
 )
@@ -22,6 +24,11 @@ from noise2mask.analysis.information.integral import Information
 from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.resampling import CaseGroups, units
+
+WIDEST = 0.25
+"""Share of the bits that the reach of their interval may be."""
+EXCESS = 0.1
+"""Share by which a network's mask entropy may exceed the bound of the oracle."""
 
 TARGETS: tuple[Quantity, ...] = ("eps", "x_0", "v")
 
@@ -114,6 +121,13 @@ def structure_table(
     return pd.DataFrame(rows, columns=list(COLUMNS["structure"]))
 
 
+class Shorter(NamedTuple):
+    """A network that was trained with fewer steps than another, and by how much fewer."""
+
+    network: str
+    ratio: float
+
+
 def information_table(
     measured: pd.DataFrame,
     oracles: pd.DataFrame,
@@ -121,6 +135,7 @@ def information_table(
     *,
     with_image: str,
     without_image: str,
+    shorter: Mapping[str, Shorter] | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -132,12 +147,18 @@ def information_table(
     `multiscale` on the same cases, both upper bounds. A dataset and network without one of the two
     modes has no rows, one without oracle no `entropy_oracle`.
 
+    Intervals are over cases. A bootstrap over cases does not know what training has left wrong, so
+    the interval of the covariance, which is what is reported, holds that too: `fit`, in bits (see
+    ``information.fit_error``), is added to its spread as an independent error. Without a shorter
+    training of the network `fit` is NaN and the interval is over cases alone.
+
     Args:
         measured: see ``curves``.
         oracles: scores per case, ``oracles.COLUMNS`` and a column `dataset`.
         groups: see ``curves``.
         with_image: the mode that sees the image.
         without_image: the one that does not.
+        shorter: for a network the same one trained with fewer steps.
         resamples: of the bootstrap.
         level: coverage of the intervals.
         seed: of the bootstrap.
@@ -156,14 +177,64 @@ def information_table(
         for name, each in found.items():
             bits, quantiles = each.bits, [quantile.mean for quantile in each.quantiles]
             rows.append(
-                (dataset, network, name, *bits[:3], each.bits_per_pixel.mean, *quantiles, bits.n)
-            )
+                (dataset, network, name, *bits[:3], each.bits_per_pixel.mean, *quantiles, np.nan,
+                 bits.n)
+            )  # fmt: skip
         bits_of_gap = [value / math.log(2) for value in gap[:3]]
         per_pixel = bits_of_gap[0] / with_.pixels
-        rows.append(
-            (dataset, network, "gap", *bits_of_gap, per_pixel, np.nan, np.nan, np.nan, gap.n)
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS["information"]))
+        rows.append((dataset, network, "gap", *bits_of_gap, per_pixel, *4 * [np.nan], gap.n))
+    return _with_fit(pd.DataFrame(rows, columns=list(COLUMNS["information"])), shorter or {})
+
+
+def _with_fit(table: pd.DataFrame, shorter: Mapping[str, Shorter]) -> pd.DataFrame:
+    """The table with the error of the fit in the rows of the covariance."""
+    rows = table[table["estimate"] == "covariance"]
+    bits = rows.set_index(["dataset", "network"])["bits"]
+    table = table.copy()
+    for place, row in rows.iterrows():
+        other = shorter.get(str(row["network"]))
+        if other is None or (row["dataset"], other.network) not in bits.index:
+            continue
+        mean = float(row["bits"])
+        fit = fit_error(mean, float(bits[row["dataset"], other.network]), other.ratio)
+        low, high = (math.hypot(mean - float(row[end]), fit) for end in ("low", "high"))
+        table.loc[place, ["low", "high", "fit"]] = mean - low, mean + high, fit
+    return table
+
+
+class Doubt(NamedTuple):
+    """Why the bits of a dataset and network are not to be trusted.
+
+    Reasons: "untested", there is no shorter training to compare with, so the interval does not hold
+    the error of training; "wide", the interval reaches further than `WIDEST` of the bits; "oracle",
+    the network without the image knows masks less than a logistic regression does.
+    """
+
+    dataset: str
+    network: str
+    reason: Literal["untested", "wide", "oracle"]
+
+
+def doubts(information: pd.DataFrame) -> list[Doubt]:
+    """What is to be doubted of a table of information; an estimate without doubt is trusted.
+
+    Args:
+        information: see :func:`information_table`.
+    """
+    found = []
+    for (dataset, network), rows in information.groupby(["dataset", "network"], sort=False):
+        known = rows.drop_duplicates("estimate").set_index("estimate")
+        bits = known["bits"].astype(float)
+        if "covariance" in known.index:
+            row = known.loc["covariance", ["bits", "low", "high", "fit"]]
+            mean, low, high, fit = row.to_numpy(float)
+            if math.isnan(fit):
+                found.append(Doubt(str(dataset), str(network), "untested"))
+            elif not max(mean - low, high - mean) <= WIDEST * mean:
+                found.append(Doubt(str(dataset), str(network), "wide"))
+        if bits.get("entropy", math.nan) > (1 + EXCESS) * bits.get("entropy_oracle", math.nan):
+            found.append(Doubt(str(dataset), str(network), "oracle"))
+    return found
 
 
 def integrand_table(

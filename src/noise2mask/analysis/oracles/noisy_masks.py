@@ -76,6 +76,11 @@ def spaced_levels(
     return Levels(t, axis[t])
 
 
+def generator_of(what: str, seed: int, case: str, t: int) -> np.random.Generator:
+    """The generator of a random choice about one case at one level, e.g. of its "noise"."""
+    return np.random.default_rng(seed_of("oracle", what, seed, case, t))
+
+
 @dataclass(frozen=True, eq=False)
 class NoisyMasks:
     """Masks at one noise level.
@@ -134,4 +139,4 @@ class NoisyMasks:
 
     def generator(self, what: str, case: str) -> np.random.Generator:
         """The generator of a random choice about one case at this level."""
-        return np.random.default_rng(seed_of("oracle", what, self.seed, case, self.t))
+        return generator_of(what, self.seed, case, self.t)

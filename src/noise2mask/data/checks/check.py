@@ -5,7 +5,6 @@ kept. What is found is told in sentences; a damaged case is one of them and stop
 """
 
 import csv
-import hashlib
 import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import files, plugins
-from noise2mask.data.checks.duplicates import SIDE, near_duplicates, thumbnail
 from noise2mask.data.checks.measures import Checked, Measures, Row, Twin, Twins, measure, measured
 from noise2mask.data.checks.problems import Circumstances, findings_of
-from noise2mask.data.source import Listing, Source, decided, digest_of, function_of, listed, mapped
+from noise2mask.data.duplicates import SIDE, near_duplicates, thumbnail
+from noise2mask.data.source import (
+    Listing,
+    Source,
+    Work,
+    decided,
+    digest_of,
+    digest_of_pixels,
+    function_of,
+    listed,
+    workers,
+)
 from noise2mask.data.splits import SPLITS, assign_splits
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
@@ -70,19 +79,18 @@ def check(
     Raises:
         UserError: the cases cannot be listed, so there is nothing to check.
     """
-    listing, reading, undecided = _decided(kind, listed(kind, options), name, processes)
+    with workers(processes) as work:
+        listing, reading, undecided = _decided(kind, listed(kind, options), name, work)
+        looks = _looked(kind, listing, name, work)
     splits, refusal = _splits(listing, shares, leaks_accepted)
     thumbnails = np.zeros((len(listing), SIDE, SIDE), np.uint8)
-    progress = Progress(f"checking {name}", len(listing))
     rows = []
-    looks = mapped(partial(_look, kind), listing, processes)
     for place, (source, split, looked) in enumerate(zip(listing, splits, looks, strict=True)):
         rows.append(
             Row(source.id, source.group, source.split, split, looked.measures, looked.damage)
         )
         if looked.thumbnail is not None:
             thumbnails[place] = looked.thumbnail
-        progress.update(place + 1)
     twins = _twins(rows, thumbnails, f"comparing {name}")
     about = Circumstances(
         counts=counts,
@@ -97,7 +105,7 @@ def check(
 
 
 def _decided(
-    kind: str, listing: Listing, name: str, processes: int
+    kind: str, listing: Listing, name: str, work: Work
 ) -> tuple[Listing, tuple[str, ...], str]:
     """The sources with what the set says of how they are read, that in words, or why not.
 
@@ -107,7 +115,7 @@ def _decided(
         return listing, (), ""
     progress = Progress(f"looking at the files of {name}", len(listing))
     usable: dict[int, Any] = {}
-    for place, facts in enumerate(mapped(partial(_survey, kind), listing, processes)):
+    for place, facts in enumerate(work(partial(_survey, kind), listing)):
         if facts is not None:
             usable[place] = facts
         progress.update(place + 1)
@@ -146,6 +154,16 @@ def _splits(
 # Decoding -------------------------------------------------------------------------------------
 
 
+def _looked(kind: str, listing: Listing, name: str, work: Work) -> list[_Looked]:
+    """What is kept of each source."""
+    progress = Progress(f"checking {name}", len(listing))
+    looks = []
+    for looked in work(partial(_look, kind), listing):
+        looks.append(looked)
+        progress.update(len(looks))
+    return looks
+
+
 def _look(kind: str, source: Source) -> _Looked:
     """Decode and measure one source; whatever is wrong with its files becomes a sentence."""
     try:
@@ -162,13 +180,9 @@ def _look(kind: str, source: Source) -> _Looked:
         sizes = [f"{each.shape[1]} x {each.shape[0]}" for each in (image, mask)]
         damage = f"the image has {sizes[0]} pixels, but the mask has {sizes[1]}."
         return _Looked(None, None, damage)
-    digests["image_pixels"] = _pixels(image)
-    digests["mask_pixels"] = _pixels(mask)
+    digests["image_pixels"] = digest_of_pixels(image)
+    digests["mask_pixels"] = digest_of_pixels(mask)
     return _Looked(measure(image, mask, digests), thumbnail(image), "")
-
-
-def _pixels(array: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(str(array.shape).encode() + array.tobytes()).hexdigest()
 
 
 # Duplicates -----------------------------------------------------------------------------------

@@ -94,8 +94,8 @@ def _kind_of(row: Row) -> str:
 def _refused(rows: Sequence[Row], about: Circumstances) -> Iterator[Finding]:
     splits, cases = defaultdict(set), defaultdict(list)
     for row in rows:
-        if row.official is not None:
-            splits[row.group].add(row.official)
+        if split := row.official or row.split:
+            splits[row.group].add(split)
             cases[row.group].append(row.id)
     torn = [group for group in splits if len(splits[group]) > 1]
     if torn:

@@ -205,7 +205,9 @@ def inverted(picture: Picture) -> npt.NDArray[Any]:
         return -values
     if values.dtype.kind == "b":
         return ~values
-    return np.asarray((1 << picture.bits) - 1 - values.astype(np.int64)).astype(values.dtype)
+    if values.dtype.kind == "u" and picture.bits <= 16:
+        return np.asarray((1 << picture.bits) - 1 - values.astype(np.int64)).astype(values.dtype)
+    return np.asarray(values.max() - values + values.min())  # nobody shows white of 32 bits
 
 
 def anatomical(picture: Picture) -> Picture:

@@ -225,7 +225,8 @@ def _turned_affine(header: Header) -> Affine:
 def _orientation(affine: Affine) -> npt.NDArray[np.float64]:
     from nibabel.orientations import io_orientation
 
-    orientation: npt.NDArray[np.float64] = io_orientation(affine)
+    finite = bool(np.isfinite(affine).all())
+    orientation: npt.NDArray[np.float64] = io_orientation(affine if finite else np.zeros((4, 4)))
     return orientation
 
 

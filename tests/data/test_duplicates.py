@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from noise2mask.data.checks import duplicates
-from noise2mask.data.checks.duplicates import (
+from noise2mask.data import duplicates
+from noise2mask.data.duplicates import (
     ORIENTATIONS,
     SIDE,
     near_duplicates,
