@@ -13,6 +13,8 @@ from noise2mask.study.schema import Measured, Training
 RESULTS, WORK = Path("results"), Path("work")
 REPORTS, PUBLISHED = Path("build/reports"), Path("reports")
 """Reports of runs, which git ignores, and those that are committed."""
+PICTURES = "pictures.npz"
+"""Beside a measured table: one case at every noise level, as the networks of a pair read it."""
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
@@ -163,3 +165,8 @@ class Paths:
     def published(self) -> Path:
         """Folder of the report that is committed."""
         return self.root / PUBLISHED / self.study
+
+    def shown(self) -> Path:
+        """Folder of the run's report, or of the committed one where none was run here."""
+        run = self.report()
+        return run if (run / "report.md").exists() else self.published()

@@ -139,4 +139,6 @@ def _report_what_there_is(study: str, data: str | None) -> None:
     command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
     command += [*(["--data", data] if data else []), "--root", str(_CURRENT)]
     subprocess.run(command, check=False, env=snakemake.surroundings())
+    page = [sys.executable, "-m", "noise2mask", "page", "--study", study]
+    subprocess.run(page, check=False, env=snakemake.surroundings())
     shutil.rmtree(_CURRENT, ignore_errors=True)
