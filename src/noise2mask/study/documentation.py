@@ -61,7 +61,8 @@ def json_schema() -> Json:
     """The JSON schema (draft 2020-12) of a study."""
     schema = _plain(Study.model_json_schema())
     parts: Json = schema["$defs"]
-    for model in (Study, *_settings_in(Study)):
+    models: list[type[BaseModel]] = [Study, *_settings_in(Study)]
+    for model in models:
         _mark(model, schema if model is Study else parts[model.__name__])
     # A dataset may leave to the table of datasets, or to `folders`, what else it has to say.
     whole = parts[Dataset.__name__].pop("required")
