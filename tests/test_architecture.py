@@ -29,7 +29,7 @@ ROWS["cli"] = set(ROWS) | FOUNDATIONS  # inside functions
 INSIDE = {
     "data": ("formats", "download", "checks"),
     "analysis": ("oracles", "information", "fingerprints", "claims"),
-    "report": ("figures", "diff"),
+    "report": ("figures", "diff", "page"),
 }
 WITH_TORCH = {
     "networks", "diffusion", "training", "baselines", "sampling.sample", "sampling.tta",

@@ -592,6 +592,9 @@ class Compute(Settings):
     batch: Annotated[
         int, Field(ge=1, le=65536, description="draws sampled together; no effect on them")
     ] = 8
+    tensorboard: Annotated[
+        bool, Field(description="write curves of trainings to work/<study>, for TensorBoard")
+    ] = False
 
 
 class Pictures(Settings):
