@@ -8,7 +8,7 @@ from helpers.project import ROOT
 
 PACKAGE = ROOT / "src" / "noise2mask"
 
-FOUNDATIONS = {"errors", "files", "seeds", "progress", "plugins"}
+FOUNDATIONS = {"errors", "files", "patterns", "plugins", "progress", "seeds"}
 # What each package may import, besides itself.
 ROWS = {
     "data": FOUNDATIONS,
@@ -30,7 +30,7 @@ ROWS["cli"] = set(ROWS) | FOUNDATIONS  # inside functions
 INSIDE = {
     "data": ("formats", "download", "checks"),
     "analysis": ("oracles", "information", "fingerprints", "claims"),
-    "report": ("figures", "diff"),
+    "report": ("figures", "diff", "page"),
 }
 WITH_TORCH = {
     "networks", "diffusion", "training", "baselines", "sampling.sample", "sampling.tta",

@@ -11,7 +11,7 @@ from noise2mask.analysis.oracles.oracles import ORACLES
 
 
 def test_the_names_a_study_may_use():
-    assert set(plugins.names("architecture")) == {"ensemdiff", "medsegdiff", "segdiff"}
+    assert set(plugins.names("architecture")) == {"ensemdiff", "medsegdiff", "monai", "segdiff"}
     assert set(plugins.names("format")) == {
         "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "photographs", "volumes",
     }  # fmt: skip
@@ -57,8 +57,9 @@ def test_options_read_from_source_are_those_of_the_function(kind, name):
         for option, parameter in signature.parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and option not in {"generator", "draws"}
     }
-    assert set(model.model_fields) == set(keywords)
-    for option, field in model.model_fields.items():
+    fields = {field.alias or option: field for option, field in model.model_fields.items()}
+    assert set(fields) == set(keywords)
+    for option, field in fields.items():
         assert field.is_required() == (keywords[option] is inspect.Parameter.empty)
         if not field.is_required():
             assert field.default == keywords[option]

@@ -3,6 +3,9 @@
 import difflib
 from collections.abc import Sequence
 
+_MOST_SHOWN = 80
+"""Letters of a wrong name that a message repeats."""
+
 
 class UserError(Exception):
     """A mistake or a circumstance that the user can mend, told in one sentence.
@@ -14,6 +17,7 @@ class UserError(Exception):
 
 def unknown(name: str, what: str, valid: Sequence[str]) -> str:
     """The sentence for a name that does not exist: the nearest valid one, then all of them."""
+    name = name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}..."
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     guess = f"; did you mean '{near[0]}'?" if near else ";"
     return f"unknown {what} '{name}'{guess} Valid: {', '.join(valid) or 'none'}"

@@ -26,8 +26,7 @@ from noise2mask.evaluation.timing import measured, reference_cost, write_costs
 from noise2mask.sampling.sample import BLOCK, draw, load_trained, visited
 from noise2mask.study import paths
 from noise2mask.study.plan import run_settings
-from noise2mask.study.schema import Sampler, Training
-from noise2mask.study.schema_controls import Reading
+from noise2mask.study.schema import Reading, Sampler, Training
 from noise2mask.training.run import run_of
 from noise2mask.training.train import train
 

@@ -26,7 +26,16 @@ def structure_of(verdicts):
     )
 
 
-def information_of(dataset="lesion", *, difference=100.0, orthogonal=110.0, own=400.0, bound=390.0):
+def information_of(
+    dataset="lesion",
+    *,
+    difference=100.0,
+    orthogonal=110.0,
+    own=400.0,
+    bound=390.0,
+    fit=2.0,
+    reach=4.0,
+):
     bits = {
         "difference": difference, "orthogonal": orthogonal,
         "covariance": (difference + orthogonal) / 2, "gap": orthogonal - difference,
@@ -35,8 +44,8 @@ def information_of(dataset="lesion", *, difference=100.0, orthogonal=110.0, own=
     return frame(
         "information",
         [
-            (dataset, "segdiff", name, value, value - 4, value + 4, value / 1024,
-             *((-5.04, -2.5, 0.3) if name == "covariance" else 3 * (np.nan,)), 12)
+            (dataset, "segdiff", name, value, value - reach, value + reach, value / 1024,
+             *((-5.04, -2.5, 0.3, fit) if name == "covariance" else 4 * (np.nan,)), 12)
             for name, value in bits.items()
         ],
     )  # fmt: skip

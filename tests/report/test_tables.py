@@ -130,15 +130,16 @@ def test_information_in_one_row():
         ({}, None),
         ({"own": 428.0}, None),
         ({"own": 430.0}, "430 bits"),
-        ({"orthogonal": 135.0}, None),
-        ({"orthogonal": 136.0}, "noisy or overfitted"),
-        ({"orthogonal": 73.0}, "takes too little from the image"),
-        ({"difference": -10.0, "orthogonal": 5.0}, "noisy or overfitted"),
         ({"own": math.nan}, None),
+        ({"fit": math.nan}, "no shorter training"),
+        ({"reach": 26.0}, None),
+        ({"reach": 26.5}, "further than 25 %"),
+        ({"reach": math.nan}, "further than 25 %"),
+        ({"difference": -10.0, "orthogonal": 5.0}, "further than 25 %"),
     ],
 )
 def test_what_is_not_to_be_trusted(changes, words):
-    # 110 % of 390 is 429; of 100 and o the gap is 30 % of the mean at o = 135.3.
+    # 110 % of 390 is 429; a quarter of 105 is 26.25.
     found = doubts(information_of(**changes), LABELS)
     assert len(found) == (words is not None)
     assert words is None or words in found[0]

@@ -77,6 +77,8 @@ CHAIN = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1,
         ("a: 1\nb: 2\na: 3", ", line 3: the key 'a' stands twice; remove one"),
         ("{1: a, '1': b}", "the key '1' stands twice"),
         ("? [a, b]\n: 1", "a key is a word, not a list or a mapping"),
+        ('a: "\\0"', "a character in it can be in no name and no text file"),
+        ('a: "\\uD800"', ""),
         ("<<: 3", "a merge key (<<) takes a mapping or a list of mappings"),
         ("a: &a [*a]", "an anchor names a part of itself"),
         (f"a: {'[' * 10_000}{']' * 10_000}", f"more than {MOST_DEEP} mappings and lists inside"),
@@ -118,7 +120,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
     assert read_document(tmp_path / "mine.yaml") == {"a": 1}
 
 
-WORDS = st.text(st.characters(codec="ascii"), max_size=20)
+WORDS = st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=20)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**9), 10**9) | WORDS
     | st.floats(allow_nan=False, allow_infinity=False, width=32),

@@ -1,12 +1,17 @@
-"""A folder of datasets: what is found, what wins, and what is told."""
+"""Folders of datasets and datasets by name, written out as a study is read."""
 
 import pytest
 import yaml
 from helpers.project import ROOT
 
+from noise2mask.data import catalogue
+from noise2mask.errors import UserError
+from noise2mask.evaluation.labels import labels_of
 from noise2mask.plugins import options
-from noise2mask.study.expand import expanded, valid_name
+from noise2mask.report.settings import datasets_of
+from noise2mask.study.expand import expand_folders, valid_name
 from noise2mask.study.load import check_data, load_study
+from noise2mask.study.plan import run_settings, trainings_of
 from noise2mask.study.schema import Dataset
 
 NAMES = ("GlaS_2015", "Kvasir-SEG", "isic")
@@ -27,11 +32,11 @@ def root(tmp_path):
 
 def test_a_study_without_folders_stays_as_it_is():
     document = {"datasets": {"a": {"kind": "phantoms"}}, "resolution": 16}
-    assert expanded(document) == (document, {})
+    assert expand_folders(document) == (document, {})
 
 
 def test_every_sub_folder_with_images_and_masks_is_a_dataset(root):
-    found, mistakes = expanded({"folders": {"root": str(root)}, "resolution": 16})
+    found, mistakes = expand_folders({"folders": {"root": str(root)}, "resolution": 16})
     assert mistakes == {}
     assert found == {
         "resolution": 16,
@@ -67,7 +72,7 @@ def test_what_is_shared_and_what_is_written_win_in_that_order(root):
         "isic": {"title": "ISIC", "options": {"threshold": 1}, "augmentation": {"turns": False}},
         "kvasir_seg": {"named": "kvasir"},
     }
-    found, mistakes = expanded({"folders": folders, "datasets": written})
+    found, mistakes = expand_folders({"folders": folders, "datasets": written})
     assert mistakes == {}
     assert list(found["datasets"]) == ["glas_2015", "isic", "kvasir_seg", "other"]
     assert found["datasets"]["other"] == written["other"]
@@ -92,7 +97,7 @@ def test_what_is_shared_and_what_is_written_win_in_that_order(root):
 def test_only_and_without(root):
     def chosen(**fields):
         document = {"folders": {"root": str(root), **fields}, "datasets": {"isic": {"title": "I"}}}
-        found, mistakes = expanded(document)
+        found, mistakes = expand_folders(document)
         assert mistakes == {}
         return list(found["datasets"])
 
@@ -105,9 +110,9 @@ def test_other_names_of_the_two_folders(tmp_path):
     for part in ("x", "y"):
         (tmp_path / "a" / part).mkdir(parents=True)
     fields = {"root": str(tmp_path), "options": {"images": "x", "masks": "y"}}
-    found, mistakes = expanded({"folders": fields})
+    found, mistakes = expand_folders({"folders": fields})
     assert (list(found["datasets"]), mistakes) == (["a"], {})
-    _, mistakes = expanded({"folders": {**fields, "kind": "pairs"}})
+    _, mistakes = expand_folders({"folders": {**fields, "kind": "pairs"}})
     assert "holds images/ and masks/" in mistakes["folders.root"]
 
 
@@ -137,7 +142,7 @@ def test_until_the_folder_is_given_the_names_that_are_used_stand_for_it():
         },
         "overrides": [{"datasets": ["glas", "p"], "training": {"steps": 3}}, {"training": {}}],
     }  # fmt: skip
-    found, mistakes = expanded(document)
+    found, mistakes = expand_folders(document)
     assert mistakes == {}
     assert list(found["datasets"]) == ["glas", "isic", "kvasir", "p"]
     assert found["datasets"]["isic"] == {
@@ -146,7 +151,7 @@ def test_until_the_folder_is_given_the_names_that_are_used_stand_for_it():
         "tile": 32,
         "options": {"root": "{data}/all/isic", "threshold": 1},
     }
-    found, mistakes = expanded({"folders": {"root": "{data}"}})
+    found, mistakes = expand_folders({"folders": {"root": "{data}"}})
     assert mistakes == {}
     assert found["datasets"]["data"]["options"] == {"root": "{data}/data"}
 
@@ -154,7 +159,7 @@ def test_until_the_folder_is_given_the_names_that_are_used_stand_for_it():
 def test_two_folders_of_one_name(root):
     for part in ("images", "masks"):
         (root / "ISIC" / part).mkdir(parents=True)
-    _, mistakes = expanded({"folders": {"root": str(root)}})
+    _, mistakes = expand_folders({"folders": {"root": str(root)}})
     assert mistakes == {
         "folders.root": f"the folders 'ISIC' and 'isic' in {root} would both be the dataset "
         "'isic'; rename one"
@@ -163,7 +168,7 @@ def test_two_folders_of_one_name(root):
 
 def test_a_folder_whose_name_gives_none(root):
     (root / "isic").rename(root / "數據")
-    _, mistakes = expanded({"folders": {"root": str(root)}})
+    _, mistakes = expand_folders({"folders": {"root": str(root)}})
     assert mistakes["folders.root"].endswith("has no letter a-z and no digit; rename it")
 
 
@@ -172,7 +177,7 @@ def test_mistakes_are_told_with_their_place(root, tmp_path):
 
     def told(datasets=None, **fields):
         given = {"root": str(root), **fields}
-        found, mistakes = expanded({"folders": given, "datasets": datasets or {}})
+        found, mistakes = expand_folders({"folders": given, "datasets": datasets or {}})
         assert "folders" not in found
         return mistakes
 
@@ -185,7 +190,7 @@ def test_mistakes_are_told_with_their_place(root, tmp_path):
     }
     assert "did you mean 'isic'?" in told(only=["isik"])["folders.only"]
     assert "did you mean 'isic'?" in told(without=["isik"])["folders.without"]
-    assert told(only="isic") == {"folders.only": "must be a list of names of datasets, got 'isic'"}
+    assert told(only="isic") == {"folders.only": "must be a list, got 'isic'"}
     assert told(only=["isic"], without=["isic"]) == {
         "folders": "`only` and `without` leave no dataset"
     }
@@ -198,7 +203,7 @@ def test_mistakes_are_told_with_their_place(root, tmp_path):
 
 @pytest.mark.parametrize("given", [None, "here", {}, {"root": None}, ["a"]])
 def test_folders_must_be_a_mapping_with_a_root(given):
-    found, mistakes = expanded({"folders": given, "resolution": 3})
+    found, mistakes = expand_folders({"folders": given, "resolution": 3})
     assert found == {"resolution": 3}
     assert "must be a mapping with `root`" in mistakes["folders"]
 
@@ -226,19 +231,21 @@ def test_what_is_known_of_folders_counts_where_they_are(root):
     }
     written = {"isic": {"options": {"group_pattern": "^(..)"}}}
     document = {"folders": {"root": str(root), "known": known}, "datasets": written}
-    found, mistakes = expanded(document)
+    found, mistakes = expand_folders(document)
     assert mistakes == {}
     assert sorted(found["datasets"]) == ["glas_2015", "isic", "kvasir_seg"]
     isic = found["datasets"]["isic"]
     assert (isic["tile"], isic["options"]["group_pattern"]) == (64, "^(..)")
-    awaited, mistakes = expanded({"folders": {"root": "{data}", "known": known}})
+    awaited, mistakes = expand_folders({"folders": {"root": "{data}", "known": known}})
     assert mistakes == {}
     assert sorted(awaited["datasets"]) == ["isic", "ocdc"]  # so that what is known is checked
-    for wrong in (["isic"], {"isic": 1}, {1: {}}):
-        _, mistakes = expanded({"folders": {"root": str(root), "known": wrong}})
-        assert mistakes == {
-            "folders.known": f"must map names of datasets to fields of theirs, got {wrong!r}"
-        }
+    for wrong, place in (
+        (["isic"], "known"),
+        ({"isic": 1}, "known.isic"),
+        ({"Is": {}}, "known.Is"),
+    ):
+        _, mistakes = expand_folders({"folders": {"root": str(root), "known": wrong}})
+        assert list(mistakes) == [f"folders.{place}"]
 
 
 def test_studies_of_the_same_folders_know_the_same_of_them():
@@ -248,3 +255,96 @@ def test_studies_of_the_same_folders_know_the_same_of_them():
     ]
     assert known[0] == known[1]
     assert known[0]["ocdc_oral"]["leaks"] == "accepted"
+
+
+# Datasets by name -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """Read the study `test` with other datasets, in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(datasets, **fields):
+        document = yaml.safe_load((ROOT / "config" / "test.yaml").read_text())
+        document |= {"datasets": datasets, **fields}
+        (tmp_path / "mine.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        return load_study(tmp_path / "mine.yaml")
+
+    return make
+
+
+def test_a_name_is_a_whole_dataset(read):
+    entry = catalogue.entry("isic2016")
+    found = read({"skin": {"named": "isic2016", "augmentation": {"flips": True}}}).datasets["skin"]
+    assert (found.title, found.licence, found.kind) == (entry.title, entry.licence, entry.kind)
+    assert found.options == {"root": "data/raw/isic2016", **entry.options}
+    assert found.augmentation == {"flips": True}
+    assert found.stands_for is None
+
+
+def test_fields_beside_the_name_win(read):
+    given = {"named": "monuseg", "title": "nuclei", "stride": 128, "options": {"root": "elsewhere"}}
+    found = read({"nuclei": given}).datasets["nuclei"]
+    assert (found.title, found.shrink, found.tile, found.stride) == ("nuclei", 512, 256, 128)
+    assert found.options["root"] == "elsewhere"
+
+
+def test_variants_lie_in_folders_of_their_own(read):
+    name = next(name for name, entry in catalogue.entries().items() if entry.kind == "medsegbench")
+    found = read({"a": {"named": name}, "b": {"named": name, "options": {"size": 128}}})
+    roots = [found.datasets[key].options["root"] for key in "ab"]
+    assert roots[0].endswith("_256")
+    assert roots[1].endswith("_128")
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ({"named": "isic206"}, "did you mean 'isic2016'?"),
+        ({"named": "isic2016", "kind": "folder"}, "leave it out"),
+        ({"named": "isic2016", "options": {"imgaes": "x"}}, "unknown field 'imgaes'"),
+        ({"named": "her2", "stand_in": {"named": "isci2016"}}, "datasets.a.stand_in.named"),
+        ({"named": "her2", "stand_in": 3}, "must be a dataset entry, got 3"),
+        (
+            {"title": "x", "kind": "folder", "stand_in": {}},
+            "only a dataset that is `named` has one",
+        ),
+    ],
+)
+def test_mistakes_in_named_datasets_are_told_with_their_place(read, entry, sentence):
+    with pytest.raises(UserError) as caught:
+        read({"a": entry})
+    assert sentence in str(caught.value)
+    assert "datasets.a" in str(caught.value)
+
+
+HER2 = {"named": "her2", "stand_in": {"named": "isic2016"}}
+
+
+def test_absent_private_data_give_way_to_the_stand_in_under_its_own_name(read):
+    overrides = [{"datasets": ["her2"], "training": {"steps": 3}}]
+    study = read({"her2": HER2}, overrides=overrides)
+    assert list(study.datasets) == ["her2_stand_in"]
+    assert study.datasets["her2_stand_in"].stands_for == catalogue.entry("her2").title
+    check_data(study, "mine")
+    assert datasets_of(study)[0].stands_for == "HER2"
+    assert "HER2" in labels_of(study).dataset("her2_stand_in")
+    assert catalogue.entry("isic2016").title in labels_of(study).dataset("her2_stand_in")
+    assert {run_settings(study, training).training.steps for training in trainings_of(study)} == {3}
+
+
+def test_the_private_copy_is_used_where_it_lies(read, tmp_path):
+    (tmp_path / "data/raw/her2/images").mkdir(parents=True)
+    study = read({"her2": HER2}, overrides=[{"datasets": ["her2"], "training": {"steps": 3}}])
+    assert list(study.datasets) == ["her2"]
+    assert study.datasets["her2"].stands_for is None
+    assert {run_settings(study, training).training.steps for training in trainings_of(study)} == {3}
+
+
+def test_without_a_stand_in_the_study_says_what_is_needed(read):
+    study = read({"her2": {"named": "her2"}})
+    with pytest.raises(UserError) as caught:
+        check_data(study, "mine")
+    assert "HER2 is not in data/raw/her2 and cannot be fetched" in str(caught.value)
+    assert "stand_in" in str(caught.value)

@@ -9,11 +9,10 @@ import pytest
 import yaml
 from helpers.project import ROOT
 
-from noise2mask.study.grid import expanded, grid_table
+from noise2mask.study.grid import expand_grid, grid_table, points
 from noise2mask.study.load import load_study
 from noise2mask.study.plan import run_settings
-from noise2mask.study.points import _inverse, points
-from noise2mask.study.schema import Training
+from noise2mask.study.schema import Grid, Training
 
 SCHEDULE = {"linear": {}, "cosine": {"diffusion": {"schedule": {"name": "cosine"}}}}
 SCALE = {
@@ -51,11 +50,11 @@ def levels_of(document):
 
 def test_a_study_without_a_grid_stays_as_it_is():
     document = {"modes": {"diffusion": {"mode": "diffusion"}}}
-    assert expanded(document) == (document, {})
+    assert expand_grid(document) == (document, {})
 
 
 def test_one_at_a_time_is_the_default():
-    found, mistakes = expanded(study())
+    found, mistakes = expand_grid(study())
     assert mistakes == {}
     assert "grid" not in found
     assert list(found["modes"]) == [
@@ -88,10 +87,10 @@ def test_one_at_a_time_is_the_default():
 
 
 def test_one_at_a_time_and_some_points_more():
-    found = levels_of(expanded(study(runs=4, seed=1))[0])
-    assert found[:5] == levels_of(expanded(study())[0])
+    found = levels_of(expand_grid(study(runs=4, seed=1))[0])
+    assert found[:5] == levels_of(expand_grid(study())[0])
     assert len(set(found)) == len(found) == 9
-    named = list(expanded(study(runs=4, prefix="r"))[0]["modes"])
+    named = list(expand_grid(study(runs=4, prefix="r"))[0]["modes"])
     assert named[-4:] == ["r05", "r06", "r07", "r08"]
 
 
@@ -107,7 +106,7 @@ def test_copies_are_meant_wherever_the_base_mode_is():
         "b": {"modes": ["feed_forward"]},
         "c": {},
     }
-    found, mistakes = expanded(document)
+    found, mistakes = expand_grid(document)
     assert mistakes == {}
     assert found["overrides"] == [
         {"modes": ["diffusion", "rate_3e_4"], "training": {"steps": 3}},
@@ -122,7 +121,7 @@ def test_copies_are_meant_wherever_the_base_mode_is():
 
 
 def test_a_level_may_be_another_mode():
-    found, mistakes = expanded(
+    found, mistakes = expand_grid(
         study(factors={"way": {"diffusion": {}, "plain": {"mode": "feed_forward"}}})
     )
     assert mistakes == {}
@@ -134,21 +133,18 @@ def test_a_level_may_be_another_mode():
 
 
 def test_the_full_grid():
-    found = levels_of(expanded(study(design="full"))[0])
+    found = levels_of(expand_grid(study(design="full"))[0])
     assert found == list(itertools.product(("linear", "cosine"), ("1", "0.3", "0.1"), RATE))
-    names = list(expanded(study(design="full"))[0]["modes"])
+    names = list(expand_grid(study(design="full"))[0]["modes"])
     assert [name for name in names if name.startswith("g")] == [
         "g03", "g05", "g07", "g08", "g09", "g10", "g11",
     ]  # fmt: skip
 
 
-def test_a_random_design_follows_its_seed():
-    designs = {
-        seed: levels_of(expanded(study(design="random", runs=6, seed=seed))[0]) for seed in range(4)
-    }
-    assert all(len(set(found)) == 7 for found in designs.values())
-    assert len({tuple(found) for found in designs.values()}) == 4
-    assert levels_of(expanded(study(design="random", runs=6, seed=2))[0]) == designs[2]
+def test_points_drawn_follow_their_seed():
+    designs = {seed: levels_of(expand_grid(study(runs=4, seed=seed))[0]) for seed in range(4)}
+    assert len({tuple(found) for found in designs.values()}) > 1
+    assert levels_of(expand_grid(study(runs=4, seed=2))[0]) == designs[2]
 
 
 def test_a_grid_of_many_runs_has_longer_names():
@@ -156,7 +152,7 @@ def test_a_grid_of_many_runs_has_longer_names():
         "steps", "batch", "learning_rate", "weight_decay", "clip_norm", "warm_up", "validate_every",
     )  # fmt: skip
     factors = {field: {"usual": {}, "one": {"training": {field: 1}}} for field in fields}
-    found, mistakes = expanded(study(design="full", factors=factors))
+    found, mistakes = expand_grid(study(design="full", factors=factors))
     assert mistakes == {}
     assert list(found["modes"])[-1] == "g127"
     assert "g003" in found["modes"]
@@ -191,24 +187,21 @@ def test_settings_of_a_training_are_those_of_its_levels(tmp_path):
     [
         ({"mode": "difusion"}, "mode", "did you mean 'diffusion'?"),
         ({"desing": "full"}, "desing", "did you mean 'design'?"),
-        ({"design": "latin"}, "design", "must be 'one_at_a_time', 'random', 'halton' or 'full'"),
-        ({"factors": {}}, "factors", "at least 1 item"),
-        ({"factors": {"rate": {}}}, "factors.rate", "needs two levels or more"),
-        ({"factors": {"rate": {"a": {}}}}, "factors.rate", "needs two levels or more"),
-        ({"factors": {"rate": 3}}, "factors.rate", "must be a valid dictionary, got 3"),
-        ({"factors": {"rate": {"a": {}, "b": 3}}}, "factors.rate.b", "must be a valid dictionary"),
-        ({"prefix": "G-"}, "prefix", "match pattern"),
+        ({"design": "latin"}, "design", "must be 'one_at_a_time' or 'full'"),
+        ({"factors": {}}, "factors", "needs 1 or more"),
+        ({"factors": {"rate": {}}}, "factors.rate", "needs 2 or more"),
+        ({"factors": {"rate": {"a": {}}}}, "factors.rate", "needs 2 or more"),
+        ({"factors": {"rate": 3}}, "factors.rate", "must be a mapping, got 3"),
+        ({"factors": {"rate": {"a": {}, "b": 3}}}, "factors.rate.b", "must be a mapping"),
+        ({"prefix": "G-"}, "prefix", "must be a name of lower-case"),
         ({"prefix": "diff"}, None, None),
-        ({"design": "random"}, "runs", "required by the design 'random'"),
         ({"runs": 3, "design": "full"}, "runs", "leave it out"),
         ({"runs": 8}, "runs", "must be at most 7"),
         ({"runs": 7}, None, None),
-        ({"design": "halton", "runs": 12}, "runs", "must be at most 11, what the grid has"),
-        ({"design": "random", "runs": 11}, None, None),
     ],
 )
 def test_mistakes_are_told_with_their_place(grid, place, sentence):
-    found, mistakes = expanded(study(**grid))
+    found, mistakes = expand_grid(study(**grid))
     assert "grid" not in found
     if place is None:
         assert mistakes == {}
@@ -226,7 +219,7 @@ def test_mistakes_are_told_with_their_place(grid, place, sentence):
         ({"mode": "difusion"}, "mode", "did you mean 'diffusion'?"),
         ({"diffusion": {"tarjet": "eps"}}, "diffusion.tarjet", "did you mean 'target'?"),
         ({"diffusion": {"target": "y"}}, "diffusion.target", "must be 'eps', 'x_0' or 'v', got"),
-        ({"diffusion": 3}, "diffusion", "must be a valid dictionary"),
+        ({"diffusion": 3}, "diffusion", "must be a mapping"),
         (
             {"diffusion": {"schedule": {"name": "cosin"}}},
             "diffusion.schedule.name",
@@ -241,7 +234,7 @@ def test_mistakes_are_told_with_their_place(grid, place, sentence):
     ],
 )
 def test_mistakes_in_levels_are_told_at_the_level(changes, place, sentence):
-    found, mistakes = expanded(study(factors={"f": {"base": {}, "other": changes}}))
+    found, mistakes = expand_grid(study(factors={"f": {"base": {}, "other": changes}}))
     assert list(mistakes) == [f"grid.factors.f.other.{place}"]
     assert sentence in mistakes[f"grid.factors.f.other.{place}"]
     assert list(found["modes"]) == ["feed_forward", "diffusion"]
@@ -249,103 +242,72 @@ def test_mistakes_in_levels_are_told_at_the_level(changes, place, sentence):
 
 def test_two_factors_may_not_set_one_field():
     again = {"b": {}, "c": {"diffusion": {"schedule": {"name": "sigmoid"}}}}
-    _, mistakes = expanded(study(factors={"schedule": SCHEDULE, "again": again}))
+    _, mistakes = expand_grid(study(factors={"schedule": SCHEDULE, "again": again}))
     assert mistakes == {
         "grid.factors.again": "sets diffusion.schedule.name, as 'schedule' does: use one"
     }
-    _, mistakes = expanded(study(factors={"schedule": SCHEDULE, "input_scale": SCALE}))
+    _, mistakes = expand_grid(study(factors={"schedule": SCHEDULE, "input_scale": SCALE}))
     assert mistakes == {}
 
 
 def test_names_may_not_clash():
     document = study()
     document["modes"]["rate_3e_4"] = {"mode": "diffusion"}
-    found, mistakes = expanded(document)
+    found, mistakes = expand_grid(document)
     assert mistakes == {"modes.rate_3e_4": "the mode 'rate_3e_4' is there already; rename it"}
     assert list(found["modes"]) == ["feed_forward", "diffusion", "rate_3e_4"]
 
 
 @pytest.mark.parametrize("document", [{}, {"modes": None}, {"modes": {"diffusion": 3}}])
 def test_a_study_of_wrong_shape_does_not_stop_the_telling(document):
-    _, mistakes = expanded({**document, "grid": {"mode": "diffusion", "factors": FACTORS}})
+    _, mistakes = expand_grid({**document, "grid": {"mode": "diffusion", "factors": FACTORS}})
     assert list(mistakes) == ["grid.mode"]
-    assert expanded({"grid": None})[1].keys() == {"grid"}
+    assert expand_grid({"grid": None})[1].keys() == {"grid"}
 
 
 def test_malformed_overrides_are_left_for_others_to_tell():
     document = study() | {"overrides": 3, "datasets": 4}
-    found, mistakes = expanded(document)
+    found, mistakes = expand_grid(document)
     assert (found["overrides"], found["datasets"], mistakes) == (3, 4, {})
 
 
 # Points -----------------------------------------------------------------------------------------
 
-GRIDS = [((2, 3, 4), 12), ((3, 3, 2), 12), ((5, 4, 3, 2, 3, 3, 4), 24), ((2,) * 10, 12)]
+GRIDS = [((3, 4, 5), 12), ((4, 4, 3), 12), ((5, 4, 3, 3, 3, 4), 24), ((2,) * 10, 12)]
 
 
-@pytest.mark.parametrize(("sizes", "runs"), [*GRIDS, ((3, 2), 5), ((4,), 3), ((2, 2), 1)])
-@pytest.mark.parametrize("design", ["random", "halton"])
-def test_drawn_points_are_different_and_inside(sizes, runs, design):
+def drawn(sizes, runs, seed=0):
+    """The points of a grid that are drawn beside each factor alone."""
+    factors = {f"f{n}": {f"l{level}": {} for level in range(size)} for n, size in enumerate(sizes)}
+    grid = Grid(mode="diffusion", runs=runs, seed=seed, factors=factors)
+    found = points(sizes, grid)
+    alone = 1 + sum(size - 1 for size in sizes)
+    assert found[0] == (0,) * len(sizes)
+    assert all(sum(level > 0 for level in point) == 1 for point in found[1:alone])
+    return found[alone:]
+
+
+@pytest.mark.parametrize(("sizes", "runs"), [*GRIDS, ((3, 3), 4), ((2, 2), 1)])
+def test_points_drawn_are_different_and_inside(sizes, runs):
     for seed in range(5):
-        found = points(sizes, design, runs=runs, seed=seed)
-        assert len(set(found)) == len(found) == runs + 1
-        assert found[0] == (0,) * len(sizes)
+        found = drawn(sizes, runs, seed)
+        assert len(set(found)) == len(found) == runs
         assert set(found) <= set(itertools.product(*map(range, sizes)))
-        alone = points(sizes, design, runs=runs, seed=seed, include_base=False)
-        assert len(set(alone)) == len(alone) == runs
+        assert all(sum(level > 0 for level in point) > 1 for point in found)
 
 
 @pytest.mark.parametrize(("sizes", "runs"), GRIDS)
-def test_a_random_design_has_every_level_equally_often(sizes, runs):
+def test_points_drawn_have_every_level_equally_often(sizes, runs):
     for seed in range(10):
-        drawn = points(sizes, "random", runs=runs, seed=seed)[1:]
+        found = drawn(sizes, runs, seed)
         for factor, size in enumerate(sizes):
-            counts = Counter(point[factor] for point in drawn)
+            counts = Counter(point[factor] for point in found)
             assert set(counts.values()) <= {runs // size, math.ceil(runs / size)}
             assert len(counts) == min(size, runs)
 
 
 def test_nearly_all_of_a_grid_can_be_drawn():
-    for design in ("random", "halton"):
-        found = points((3, 3, 2), design, runs=17, seed=1)
-        assert sorted(found) == sorted(itertools.product(range(3), range(3), range(2)))
-
-
-def test_more_runs_add_points_to_a_halton_design_and_change_none():
-    many = points((4, 5, 3, 2), "halton", runs=40, seed=3)
-    for runs in (1, 7, 20):
-        assert points((4, 5, 3, 2), "halton", runs=runs, seed=3) == many[: runs + 1]
-
-
-def test_digits_behind_the_point():
-    # Without permutation these are van der Corput's numbers.
-    plain = [_inverse(number, 2, (0, 1)) for number in range(8)]
-    assert plain == [0, 0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875]
-    swapped = [_inverse(number, 2, (1, 0)) for number in range(8)]
-    assert swapped == pytest.approx([1 - value for value in plain], abs=1e-8)
-    assert max(swapped) < 1
-    assert [_inverse(number, 3, (0, 1, 2)) for number in range(4)] == pytest.approx(
-        [0, 1 / 3, 2 / 3, 1 / 9]
-    )
-
-
-def test_a_halton_design_fills_every_stratum():
-    # Any 2^2 3^2 consecutive points have one in each training of a grid of 4 by 9.
-    for seed in range(3):
-        found = points((8, 9), "halton", runs=36, seed=seed, include_base=False)
-        trainings = {(first // 2, second) for first, second in found}
-        assert trainings == set(itertools.product(range(4), range(9)))
-
-
-@pytest.mark.parametrize("runs", [None, 0, 6])
-def test_runs_must_fit(runs):
-    with pytest.raises(ValueError, match="runs must be between 1 and 5"):
-        points((2, 3), "random", runs=runs)
-
-
-def test_an_unknown_design_is_refused():
-    with pytest.raises(ValueError, match="unknown design 'latin'"):
-        points((2, 3), "latin")
+    assert len(drawn((3, 3, 2), 18 - 1 - 5, seed=1)) == 12
 
 
 # The table --------------------------------------------------------------------------------------

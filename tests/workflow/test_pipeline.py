@@ -229,7 +229,7 @@ def test_killed_in_the_middle_the_same_command_goes_on(restored):
     assert done.returncode == 0, done.stderr
     assert "An earlier run was killed; going on where it was." in done.stderr
     assert "goes on at" in done.stderr
-    assert "The report is reports/killed/report.md" in done.stderr
+    assert "The report is reports/killed/index.html" in done.stderr
 
     # The same study on one core and never killed has the same bytes in its tables.
     restored.write("whole", study)

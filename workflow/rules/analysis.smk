@@ -64,6 +64,7 @@ rule measure:
         rules.prepare.output,
     output:
         MEASURED,
+        MEASURED_PICTURES,
     log:
         f"logs/{NAME}/{{dataset}}.{{network}}.seed{{seed}}.measure.log",
     benchmark:

@@ -50,6 +50,7 @@ TRAINING = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{network}}/{{mode}}/seed{{seed}
 JOB = f"logs/{NAME}/{{dataset}}.{{network}}.{{mode}}.seed{{seed}}"
 COMPARISON = f"{paths.RESULTS}/{NAME}/{{dataset}}/{{baseline}}/{REFERENCE}/seed{{seed}}"
 MEASURED = str(paths.measured_file(NAME, Measured("{dataset}", "{network}", "{seed}")))
+MEASURED_PICTURES = str(Path(MEASURED).with_name(paths.PICTURES))
 DESCRIBED = str(paths.described_folder(NAME, "{dataset}"))
 BLIND = str(paths.blind_folder(NAME, "{dataset}"))
 # Likelihoods are clipped by the largest number of draws of the study.
@@ -60,6 +61,7 @@ SCORING = digest(
     ]
 )
 REPORT = f"{paths.REPORTS}/{NAME}/report.md"
+PAGE = f"{paths.REPORTS}/{NAME}/index.html"
 # Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
 ENVIRONMENT = "../../envs/core.yaml"
 GPU = int(STUDY.compute.device == "cuda")

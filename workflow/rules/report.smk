@@ -39,3 +39,22 @@ rule report:
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
         "noise2mask report --study {params.study} {params.data} --log {log}"
+
+
+rule page:
+    # Of the report's files alone.
+    input:
+        rules.report.output,
+    output:
+        PAGE,
+    log:
+        f"logs/{NAME}/page.log",
+    benchmark:
+        f"logs/{NAME}/page.benchmark.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        study=STUDY_FILE,
+        code=hash_code(*code_hash.page_entries()),
+    shell:
+        "noise2mask page --study {params.study} --log {log}"

@@ -34,11 +34,18 @@ _WEIGHTS = "model.safetensors"
 def fit(
     job: Job,
     *,
-    epochs: Annotated[int, Field(ge=1, description="epochs, of which nnU-Net trains 1000")] = 1000,
-    iterations: Annotated[int, Field(ge=1, description="training batches in an epoch")] = 250,
-    val_iterations: Annotated[int, Field(ge=1, description="batches of val in an epoch")] = 50,
+    epochs: Annotated[
+        int, Field(ge=1, le=100_000, description="epochs, of which nnU-Net trains 1000")
+    ] = 1000,
+    iterations: Annotated[
+        int, Field(ge=1, le=1_000_000, description="training batches in an epoch")
+    ] = 250,
+    val_iterations: Annotated[
+        int, Field(ge=1, le=1_000_000, description="batches of val in an epoch")
+    ] = 50,
     batch: Annotated[
-        int | None, Field(ge=2, description="cases in a batch; as nnU-Net plans it when absent")
+        int | None,
+        Field(ge=2, le=1024, description="cases in a batch; as nnU-Net plans it when absent"),
     ] = None,
     checkpoint: Annotated[
         Literal["final", "best"],

@@ -40,23 +40,31 @@ def fit(
     ] = None,
     side: Annotated[
         int | None,
-        Field(ge=32, description="images are enlarged to this side; logits have a quarter of it"),
+        Field(
+            ge=32,
+            le=4096,
+            description="images are enlarged to this side; logits have a quarter of it",
+        ),
     ] = None,
     loss: Annotated[
         Loss, Field(description="Dice loss plus cross-entropy, or cross-entropy alone")
     ] = "overlap",
-    steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 20_000,
-    batch: Annotated[int, Field(ge=1, le=4096, description="cases in a step")] = 8,
+    steps: Annotated[int, Field(ge=1, le=10_000_000, description="optimiser steps")] = 20_000,
+    batch: Annotated[int, Field(ge=1, le=1024, description="cases in a step")] = 8,
     learning_rate: Annotated[
         float, Field(gt=0, le=1, description="peak; published for pretrained weights: 6e-5")
     ] = 1e-3,
     head_factor: Annotated[
-        float, Field(gt=0, description="on the head's rate; published for pretrained weights: 10")
+        float,
+        Field(
+            gt=0, le=1000, description="on the head's rate; published for pretrained weights: 10"
+        ),
     ] = 1.0,
     weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW, but not of norms")] = 0.01,
-    warm_up: Annotated[int, Field(ge=0, description="steps of linear rise")] = 0,
+    warm_up: Annotated[int, Field(ge=0, le=10_000_000, description="steps of linear rise")] = 0,
     validate_every: Annotated[
-        int, Field(ge=1, description="steps between validations, each with a checkpoint")
+        int,
+        Field(ge=1, le=10_000_000, description="steps between validations, each with a checkpoint"),
     ] = 500,
 ) -> None:
     """Train to the end and leave weights, settings and history in ``job.out``.

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("noise2mask")
 
+WATCHED = 3.0
+"""Seconds between two looks at the files of a study."""
+
 
 def reproduce(
     *options: str,
@@ -48,7 +51,7 @@ def reproduce(
     status = run(study, data, cores, profile, list(options))
     if status == 0 and DRY.isdisjoint(options):
         name = paths.study_file(study).stem
-        LOG.info("The report is %s/%s/report.md", paths.REPORTS, name)
+        LOG.info("The report is %s", paths.REPORTS / name / "index.html")
         if commit:
             from noise2mask.workflow.dvc import commit as record
 
@@ -111,6 +114,52 @@ def _networks(study: Study) -> Iterator[RunSettings]:
             yield settings
 
 
+def schema(*, folder: Path = Path("config")) -> None:
+    """Write the JSON schema and the page that tell what a study may say.
+
+    Editors complete and check studies with study.schema.json; README.md tells every key. Both are
+    made from the types that check a study.
+
+    Args:
+        folder: where studies lie; default: config.
+
+    Example:
+        noise2mask schema
+    """
+    from noise2mask.study.documentation import write_documentation
+
+    write_documentation(folder)
+
+
+def status(*, study: str | None = None, data: str | None = None, watch: bool = False) -> None:
+    """Say how far a study is, also while it runs.
+
+    Only files are looked at, so it works from another shell and on a cluster. Without a study,
+    every study that has begun gets a line.
+
+    Args:
+        watch: say it again every few seconds, until nothing runs or Ctrl-C.
+
+    Example:
+        noise2mask status --study quick --watch
+    """
+    import sys
+    import time
+
+    from noise2mask.workflow.status import begun, status_of
+
+    while True:
+        shown = [
+            status_of(name, data, whole=bool(study)) for name in ([study] if study else begun())
+        ]
+        if watch and sys.stdout.isatty():
+            print("\x1b[H\x1b[2J", end="")
+        print("\n".join(text for text, _ in shown) or "no study has begun here", flush=True)
+        if not watch or not any(running for _, running in shown):
+            return
+        time.sleep(WATCHED)
+
+
 def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None:
     """Remove results that the study no longer declares.
 
@@ -123,6 +172,42 @@ def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None
     from noise2mask.workflow.prune import prune as remove
 
     remove(study, data, dry_run=dry_run)
+
+
+def page(*, study: str, against: str | None = None) -> None:
+    """Make the page of a report from its tables.
+
+    It is one file that needs no network; `noise2mask open` shows it.
+
+    Args:
+        against: study, report folder or git revision; the page then says what changed since.
+
+    Example:
+        noise2mask page --study quick --against HEAD~1
+    """
+    from noise2mask.report.page.build import write_page
+    from noise2mask.study import paths
+
+    LOG.info("%s", write_page(paths.REPORTS / paths.study_file(study).stem, against))
+
+
+def open_(study: str) -> None:
+    """Show the page of a report in the browser.
+
+    Example:
+        noise2mask open quick
+    """
+    import webbrowser
+
+    from noise2mask.report.page.build import FILE, write_page
+    from noise2mask.study import paths
+
+    folder = paths.REPORTS / paths.study_file(study).stem
+    shown = folder / FILE
+    if not shown.exists():
+        write_page(folder)
+    print(shown)
+    webbrowser.open(shown.resolve().as_uri())
 
 
 def diff(

@@ -17,7 +17,9 @@ def ece(
     probability: ArrayLike,
     mask: ArrayLike,
     *,
-    bins: Annotated[int, Field(ge=1, description="equally wide bins of P(foreground)")] = 15,
+    bins: Annotated[
+        int, Field(ge=1, le=10_000, description="equally wide bins of P(foreground)")
+    ] = 15,
 ) -> float:
     """Expected calibration error, sum_k n_k/n |mean p in bin k - foreground share in bin k|.
 
@@ -45,7 +47,7 @@ def ace(
     probability: ArrayLike,
     mask: ArrayLike,
     *,
-    bins: Annotated[int, Field(ge=1, description="ranges of equally many pixels")] = 15,
+    bins: Annotated[int, Field(ge=1, le=10_000, description="ranges of equally many pixels")] = 15,
 ) -> float:
     """Adaptive calibration error: mean |mean p - foreground share| over ranges of equal mass.
 
@@ -85,7 +87,9 @@ def mce(
     probability: ArrayLike,
     mask: ArrayLike,
     *,
-    bins: Annotated[int, Field(ge=1, description="equally wide bins of P(foreground)")] = 15,
+    bins: Annotated[
+        int, Field(ge=1, le=10_000, description="equally wide bins of P(foreground)")
+    ] = 15,
 ) -> float:
     """Maximum calibration error, the largest |mean p - foreground share| of a non-empty bin.
 

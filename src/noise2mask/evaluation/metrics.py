@@ -67,7 +67,9 @@ def nsd(
     prediction: Mask,
     mask: Mask,
     *,
-    tolerance: Annotated[float, Field(ge=0, description="accepted boundary shift, pixels")] = 2.0,
+    tolerance: Annotated[
+        float, Field(ge=0, le=4096, description="accepted boundary shift, pixels")
+    ] = 2.0,
 ) -> float:
     """Normalised surface Dice: the share of both boundaries within `tolerance` of the other.
 

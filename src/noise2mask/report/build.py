@@ -6,7 +6,7 @@ from noise2mask.analysis.analyse import analyse
 from noise2mask.evaluation.labels import HEADLINE
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, save_table
 from noise2mask.files import write_json, write_text
-from noise2mask.report.cases import cases_of, save_cases
+from noise2mask.report.cases import cases_of, save_cases, walks_of
 from noise2mask.report.context import Report, read_report
 from noise2mask.report.figures.index import figures, save_figures
 from noise2mask.report.markdown import update_between_markers
@@ -44,7 +44,8 @@ def gather_report(study: Study, name: str, root: Path, folder: Path) -> list[str
     for table in wanted:
         save_table(getattr(analysis, table), folder / f"{table}.csv")
     _save_summaries(study, name, root, folder, tables, missing)
-    save_cases(cases_of(study, Paths(name, root)), folder)
+    places = Paths(name, root)
+    save_cases(cases_of(study, places), folder, walks_of(study, places))
     kept = {"metrics", "summary", "comparisons", "history", "reliability", "datasets", *wanted}
     for path in folder.glob("*.csv"):
         if path.stem not in kept:  # of an earlier version of the study

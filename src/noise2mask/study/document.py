@@ -11,7 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import yaml
 
@@ -44,12 +44,19 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     yaml_implicit_resolvers: ClassVar[Any] = {None: [(_PLAIN, re.compile(""))]}
 
 
+class _Mark(Protocol):
+    """A place in a text; of PyYAML there are two types of it."""
+
+    @property
+    def line(self) -> int: ...
+
+
 class ReadError(Exception):
     """A piece of a file that is not read, and why."""
 
-    def __init__(self, node: yaml.Node | yaml.Event, why: str):
+    def __init__(self, mark: _Mark | None, why: str):
         super().__init__(why)
-        self.line = node.start_mark.line + 1 if node.start_mark else 0
+        self.line = mark.line + 1 if mark else 0
 
 
 def read_document(path: Path) -> dict[str, Any]:
@@ -112,15 +119,19 @@ def _text(path: Path) -> str:
 def _check_depth(text: str) -> None:
     """Refuse what is nested too deeply, before anything follows the nesting."""
     depth = 0
-    for event in yaml.parse(text, Loader=_Loader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MOST_DEEP:
-                raise ReadError(
-                    event, f"more than {MOST_DEEP} mappings and lists inside one another"
-                )
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    too_deep = f"more than {MOST_DEEP} mappings and lists inside one another"
+    try:
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MOST_DEEP:
+                    raise ReadError(event.start_mark, too_deep)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.MarkedYAMLError as error:
+        if "nesting depth" in str(error.problem):  # libyaml's own limit: it reads some way ahead
+            raise ReadError(error.problem_mark, too_deep) from None
+        raise
 
 
 def _measure(
@@ -130,19 +141,23 @@ def _measure(
     if id(node) in known:
         return known[id(node)]
     if id(node) in above:
-        raise ReadError(node, "an anchor names a part of itself")
+        raise ReadError(node.start_mark, "an anchor names a part of itself")
     if len(above) > MOST_DEEP:
-        raise ReadError(node, f"anchors bring more than {MOST_DEEP} levels inside one another")
+        raise ReadError(
+            node.start_mark, f"anchors bring more than {MOST_DEEP} levels inside one another"
+        )
     count, deep = 1, 0
     for part in _parts(node):
         more, below = _measure(part, known, above | {id(node)})
         count, deep = count + more, max(deep, below + 1)
         if count > MOST_VALUES:
             raise ReadError(
-                node, f"anchors and merge keys make more than {MOST_VALUES} values of it"
+                node.start_mark, f"anchors and merge keys make more than {MOST_VALUES} values of it"
             )
         if deep > MOST_DEEP:
-            raise ReadError(node, f"anchors bring more than {MOST_DEEP} levels inside one another")
+            raise ReadError(
+                node.start_mark, f"anchors bring more than {MOST_DEEP} levels inside one another"
+            )
     known[id(node)] = count, deep
     return count, deep
 
@@ -163,6 +178,8 @@ def _value(node: yaml.Node) -> Any:
         _check_tag(node, "seq")
         return [_value(part) for part in node.value]
     text = str(node.value)
+    if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in text):
+        raise ReadError(node.start_mark, "a character in it can be in no name and no text file")
     if node.tag == _PLAIN:
         return _plain(node, text)
     kind = _check_tag(node, "str", "int", "float", "bool", "null")
@@ -172,7 +189,7 @@ def _value(node: yaml.Node) -> Any:
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value).__name__.removesuffix("Type").replace("None", "null") != kind:
-        raise ReadError(node, f"{text[:40]!r} is no {kind}")
+        raise ReadError(node.start_mark, f"{text[:40]!r} is no {kind}")
     return value
 
 
@@ -181,7 +198,7 @@ def _check_tag(node: yaml.Node, *kinds: str) -> str:
         if node.tag == f"{_CORE}{kind}":
             return kind
     tag = str(node.tag).replace(_CORE, "!!")
-    raise ReadError(node, f"the tag '{tag[:60]}' is not read; write it as plain text")
+    raise ReadError(node.start_mark, f"the tag '{tag[:60]}' is not read; write it as plain text")
 
 
 def _plain(node: yaml.Node, text: str) -> Any:
@@ -191,7 +208,9 @@ def _plain(node: yaml.Node, text: str) -> Any:
     is_integer = _INTEGER.fullmatch(text)
     if is_integer or _FLOAT.fullmatch(text):
         if len(text) > MOST_DIGITS:
-            raise ReadError(node, f"a number of {len(text)} digits; give it {MOST_DIGITS} at most")
+            raise ReadError(
+                node.start_mark, f"a number of {len(text)} digits; give it {MOST_DIGITS} at most"
+            )
         if not is_integer:
             return float(text)
         return int(text) if text.lstrip("+-").isdigit() else int(text, base=0)
@@ -211,12 +230,12 @@ def _mapping(node: yaml.Node) -> dict[str, Any]:
                 merged |= {key: value for key, value in part.items() if key not in merged}
             continue
         if not isinstance(key_node, yaml.ScalarNode):
-            raise ReadError(key_node, "a key is a word, not a list or a mapping")
+            raise ReadError(key_node.start_mark, "a key is a word, not a list or a mapping")
         if key_node.tag != _PLAIN:
             _check_tag(key_node, "str")
         key = str(key_node.value)
         if key in own:
-            raise ReadError(key_node, f"the key '{key[:60]}' stands twice; remove one")
+            raise ReadError(key_node.start_mark, f"the key '{key[:60]}' stands twice; remove one")
         own[key] = _value(value_node)
     return {**merged, **own}
 
@@ -225,5 +244,5 @@ def _merged(node: yaml.Node) -> list[dict[str, Any]]:
     """The mappings that a merge key brings, the first first."""
     parts = node.value if isinstance(node, yaml.SequenceNode) else [node]
     if not all(isinstance(part, yaml.MappingNode) for part in parts):
-        raise ReadError(node, "a merge key (<<) takes a mapping or a list of mappings")
+        raise ReadError(node.start_mark, "a merge key (<<) takes a mapping or a list of mappings")
     return [_mapping(part) for part in parts]

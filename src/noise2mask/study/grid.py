@@ -13,49 +13,33 @@ fields of `diffusion` and `training`, and may set the function of `mode`. A poin
 base in one factor is called after it, ``schedule_cosine``; others ``g07`` by their number.
 """
 
+import itertools
 import math
+import random
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import Field, ValidationError
-
-from noise2mask import plugins
 from noise2mask.errors import unknown
+from noise2mask.seeds import seed_of
 from noise2mask.study.plan import merged
-from noise2mask.study.points import Point, points
-from noise2mask.study.schema import Diffusion, Name, Settings, TrainingSettings
-from noise2mask.study.validate import in_names, told
+from noise2mask.study.schema import Grid
+from noise2mask.study.validate import Mistakes, in_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Document = dict[str, Any]
-Mistakes = dict[str, str]
+Point = tuple[int, ...]
+"""Number of the level of each factor; all 0 is the base."""
 
-_PARTS: Mapping[str, type[Settings]] = {"diffusion": Diffusion, "training": TrainingSettings}
-
-
-class Grid(Settings):
-    """What is varied, and which points of the grid are trained."""
-
-    mode: Annotated[str, Field(description="mode of the study that is varied")]
-    prefix: Annotated[Name, Field(description="of the names of the new modes")] = "g"
-    design: Annotated[
-        Literal["one_at_a_time", "random", "halton", "full"],
-        Field(description="as points.points says"),
-    ] = "one_at_a_time"
-    runs: Annotated[
-        int | None, Field(ge=1, description="points drawn at random, beside the design's others")
-    ] = None
-    seed: Annotated[int, Field(ge=0, description="of the points drawn")] = 0
-    factors: Annotated[
-        dict[str, dict[str, dict[str, Any]]],
-        Field(min_length=1, description="factor: level: changes; the first level is the base"),
-    ]
+_Item = TypeVar("_Item")
+_TRIES = 300
+"""Swaps for each point drawn before what is missing is filled in."""
 
 
-def expanded(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
+def expand_grid(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
     """A study's document with every point of its grid written out as a mode.
 
     The base mode gets its `levels`, and what they change. Each other point is a copy of it (its
@@ -73,25 +57,15 @@ def expanded(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
     rest = {key: value for key, value in document.items() if key != "grid"}
     if "grid" not in document:
         return rest, {}
-    try:
-        grid = Grid.model_validate(document["grid"])
-    except ValidationError as error:
-        return rest, told(error, "grid", Grid)
-    factors = {
-        factor: {str(level): changes for level, changes in levels.items()}
-        for factor, levels in grid.factors.items()
-    }
-    modes = document.get("modes")
-    modes = modes if isinstance(modes, dict) else {}
-    mistakes = _mistakes_in_levels(grid, factors, document) | _mistakes_in_design(grid, modes)
-    if mistakes:
+    if wrong := in_settings(Grid, document["grid"], "grid", document):
+        return rest, wrong
+    grid = Grid.model_validate(document["grid"])
+    factors, modes = document["grid"]["factors"], document.get("modes")
+    if not isinstance(modes, dict) or not isinstance(modes.get(grid.mode), dict):
+        return rest, {"grid.mode": unknown(grid.mode, "mode", list(modes or ()))}
+    if mistakes := _mistakes_in_factors(factors) | _mistakes_in_runs(grid):
         return rest, mistakes
-    chosen = points(
-        [len(levels) for levels in factors.values()],
-        grid.design,
-        runs=grid.runs,
-        seed=grid.seed,
-    )
+    chosen = points([len(levels) for levels in factors.values()], grid)
     named = _names(grid.prefix, factors, chosen[1:])
     if clash := [name for name in named if name in modes]:
         sentence = f"the mode '{clash[0]}' is there already; rename it"
@@ -116,62 +90,37 @@ def grid_table(modes: Mapping[str, Mapping[str, str]]) -> "pd.DataFrame":
 # What is wrong --------------------------------------------------------------------------------
 
 
-def _mistakes_in_levels(
-    grid: Grid, factors: Mapping[str, Mapping[str, Document]], document: Mapping[str, Any]
-) -> Mistakes:
+def _mistakes_in_factors(factors: Mapping[str, Mapping[str, Document]]) -> Mistakes:
+    """Fields that two factors set."""
     mistakes: Mistakes = {}
     setting: dict[tuple[str, ...], str] = {}
     for factor, levels in factors.items():
-        place = f"grid.factors.{factor}"
-        if len(levels) < 2 or len(levels) < len(grid.factors[factor]):
-            mistakes[place] = f"needs two levels or more, no name twice, got {list(levels)}"
-        for level, changes in levels.items():
-            mistakes |= _mistakes_in_changes(f"{place}.{level}", changes, document)
         for field in sorted({field for changes in levels.values() for field in _fields(changes)}):
             other = next((seen for seen in setting if _overlap(seen, field)), None)
             if other is not None and setting[other] != factor:
-                mistakes[place] = f"sets {'.'.join(field)}, as '{setting[other]}' does: use one"
+                mistakes[f"grid.factors.{factor}"] = (
+                    f"sets {'.'.join(field)}, as '{setting[other]}' does: use one"
+                )
             setting.setdefault(field, factor)
     return mistakes
 
 
-def _mistakes_in_changes(place: str, changes: Document, document: Mapping[str, Any]) -> Mistakes:
-    """Unknown fields and values of one level."""
-    mistakes: Mistakes = {}
-    for key, value in changes.items():
-        if key in _PARTS:
-            try:
-                _PARTS[key].model_validate(value)
-            except ValidationError as error:
-                mistakes |= told(error, f"{place}.{key}", _PARTS[key])
-        elif key != "mode":
-            mistakes[f"{place}.{key}"] = unknown(str(key), "field", [*_PARTS, "mode"])
-        elif value not in (functions := plugins.names("mode")):
-            mistakes[f"{place}.mode"] = unknown(str(value), "mode", functions)
-    overrides = {"overrides": [changes], "diffusion": document.get("diffusion")}
-    for found, sentence in in_names(overrides).items():
-        if found.startswith("overrides.0."):
-            mistakes.setdefault(f"{place}.{found.removeprefix('overrides.0.')}", sentence)
-    return mistakes
-
-
-def _mistakes_in_design(grid: Grid, modes: Mapping[str, Any]) -> Mistakes:
-    mistakes: Mistakes = {}
-    if not isinstance(modes.get(grid.mode), dict):
-        mistakes["grid.mode"] = unknown(grid.mode, "mode", [str(name) for name in modes])
-    if grid.design in {"random", "halton"} and grid.runs is None:
-        mistakes["grid.runs"] = f"this field is required by the design '{grid.design}'"
-    if grid.design == "full" and grid.runs is not None:
-        mistakes["grid.runs"] = "the design 'full' has all points; leave it out"
+def _mistakes_in_runs(grid: Grid) -> Mistakes:
+    """Points that are drawn where there are none left."""
+    if grid.runs is None:
+        return {}
+    if grid.design == "full":
+        return {"grid.runs": "the design 'full' has all points; leave it out"}
     sizes = [len(levels) for levels in grid.factors.values()]
-    alone = sum(size - 1 for size in sizes) if grid.design == "one_at_a_time" else 0
-    available = math.prod(sizes) - 1 - alone
-    if grid.runs is not None and grid.runs > available:
-        mistakes["grid.runs"] = (
+    available = math.prod(sizes) - 1 - sum(size - 1 for size in sizes)
+    if grid.runs <= available:
+        return {}
+    return {
+        "grid.runs": (
             f"must be at most {available}, what the grid has beside the design's other points, "
             f"got {grid.runs}"
         )
-    return mistakes
+    }
 
 
 def _fields(changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -187,6 +136,94 @@ def _fields(changes: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator
 def _overlap(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     shared = min(len(one), len(other))
     return one[:shared] == other[:shared]
+
+
+# Points -----------------------------------------------------------------------------------------
+
+
+def points(sizes: Sequence[int], grid: Grid) -> list[Point]:
+    """The points that are trained, none twice, the base first; a function of its arguments alone.
+
+    * ``one_at_a_time``: every other level of every factor alone, then `runs` points in which the
+      levels of each factor are equally often, to one: a Latin hypercube (McKay, Beckman, Conover,
+      Technometrics 21, 1979); less even where the grid is nearly used up.
+    * ``full``: all of the grid.
+
+    Args:
+        sizes: number of levels of each factor.
+        grid: its design, and how many points are drawn with which seed.
+    """
+    base: Point = (0,) * len(sizes)
+    if grid.design == "full":
+        return list(itertools.product(*map(range, sizes)))
+    alone = [
+        (*base[:factor], level, *base[factor + 1 :])
+        for factor, size in enumerate(sizes)
+        for level in range(1, size)
+    ]
+    drawn = _latin(sizes, grid.runs, grid.seed, {base, *alone}) if grid.runs else []
+    return [base, *alone, *drawn]
+
+
+def _latin(sizes: Sequence[int], runs: int, seed: int, taken: set[Point]) -> list[Point]:
+    """Each factor's levels repeated and shuffled; swaps within a factor part equal points."""
+    dice = random.Random(seed_of("design", "random", seed))
+    columns = []
+    for size in sizes:
+        order = _shuffled(list(range(size)), dice)  # which levels are one more often
+        columns.append(_shuffled([order[run % size] for run in range(runs)], dice))
+    drawn = list(zip(*columns, strict=True))
+    for _ in range(_TRIES * runs):
+        twice = _surplus(drawn, taken)
+        if not twice:
+            break
+        one, two = int(dice.random() * len(twice)), int(dice.random() * runs)
+        swapped = _swapped(drawn, twice[one], two, int(dice.random() * len(sizes)))
+        if len(_surplus(swapped, taken)) <= len(twice):
+            drawn = swapped
+    kept = [point for point in dict.fromkeys(drawn) if point not in taken]
+    return _filled(sizes, kept, runs, taken, dice)
+
+
+def _surplus(drawn: Sequence[Point], taken: set[Point]) -> list[int]:
+    """Rows whose point is taken or was in an earlier row."""
+    seen, rows = set(taken), []
+    for row, point in enumerate(drawn):
+        if point in seen:
+            rows.append(row)
+        seen.add(point)
+    return rows
+
+
+def _swapped(drawn: Sequence[Point], one: int, two: int, factor: int) -> list[Point]:
+    """`drawn` with the levels of a factor exchanged between two rows."""
+    rows = [list(point) for point in drawn]
+    rows[one][factor], rows[two][factor] = rows[two][factor], rows[one][factor]
+    return [tuple(row) for row in rows]
+
+
+def _filled(
+    sizes: Sequence[int], kept: list[Point], runs: int, taken: set[Point], dice: random.Random
+) -> list[Point]:
+    """`kept` with as many points of the grid as are missing, the rarest levels first."""
+    if len(kept) >= runs:
+        return kept
+    free = _shuffled(
+        [point for point in itertools.product(*map(range, sizes)) if point not in {*kept, *taken}],
+        dice,
+    )
+    counts = Counter(level for point in kept for level in enumerate(point))
+    while len(kept) < runs:
+        rarest = min(free, key=lambda point: sum(counts[level] for level in enumerate(point)))
+        free.remove(rarest)
+        kept.append(rarest)
+        counts.update(enumerate(rarest))
+    return kept
+
+
+def _shuffled(items: Sequence[_Item], dice: random.Random) -> list[_Item]:
+    # Of `random`, only random() is promised to stay as it is in later versions of Python.
+    return sorted(items, key=lambda _: dice.random())
 
 
 # What is written out --------------------------------------------------------------------------

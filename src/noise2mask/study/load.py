@@ -4,13 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from noise2mask.errors import UserError
-from noise2mask.study import contradictions, expand, grid, naming, validate
 from noise2mask.study.document import read_document
+from noise2mask.study.expand import expand_folders, expand_named, missing_by_hand
+from noise2mask.study.grid import expand_grid
 from noise2mask.study.paths import check_name
 from noise2mask.study.schema import Study
+from noise2mask.study.validate import between_fields, in_settings
 
 
 def load_study(path: Path, data: str | None = None) -> Study:
@@ -29,17 +29,13 @@ def load_study(path: Path, data: str | None = None) -> Study:
     if data is not None:
         document = _placed(document, data)
     wrong: dict[str, str] = {}
-    for expanded in (expand.expanded, naming.resolved, grid.expanded):
-        document, found = expanded(document)
+    for expand in (expand_folders, expand_named, expand_grid):
+        document, found = expand(document)
         wrong |= found
-    study = None
-    try:
-        study = Study.model_validate(document)
-    except ValidationError as error:
-        wrong = validate.told(error, "", Study) | wrong
-    wrong = validate.in_names(document) | validate.in_references(document) | wrong
-    if study is not None and not wrong:
-        wrong = contradictions.between_fields(study)
+    wrong = in_settings(Study, document, "", document) | wrong
+    study = None if wrong else Study.model_validate(document)
+    if study is not None:
+        wrong = between_fields(study)
     if wrong or study is None:
         lines = "".join(f"\n  {place}: {message}" for place, message in sorted(wrong.items()))
         count = f"{len(wrong)} mistake" + "s" * (len(wrong) > 1)
@@ -55,7 +51,7 @@ def check_data(study: Study, name: str) -> None:
             not there and has no stand-in.
     """
     for dataset, entry in study.datasets.items():
-        if entry.named and (sentence := naming.missing_by_hand(entry.model_dump())):
+        if entry.named and (sentence := missing_by_hand(entry.model_dump())):
             raise UserError(
                 f"datasets.{dataset} of study {name}: {sentence} Or give it a `stand_in`."
             )

@@ -11,6 +11,8 @@ from noise2mask.errors import UserError
 from noise2mask.study.schema import Measured, Training
 
 RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
+PICTURES = "pictures.npz"
+"""Beside a measured table: one case at every noise level, as the networks of a pair read it."""
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")

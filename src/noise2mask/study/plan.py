@@ -266,8 +266,13 @@ def _filled(model: type[BaseModel], options: Options) -> Options:
 
 
 def merged(base: Options, changes: Options) -> Options:
-    """`base` with `changes` applied key by key, nested mappings too."""
+    """`base` with `changes` applied key by key, nested mappings too.
+
+    Where they give another `name`, the options of the one before are left behind.
+    """
     result = dict(base)
+    if "name" in changes and changes["name"] != base.get("name", changes["name"]):
+        result.pop("options", None)
     for key, value in changes.items():
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = merged(result[key], dict(value)) if both else value

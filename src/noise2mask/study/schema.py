@@ -1,43 +1,72 @@
 """What a study and a run may say: frozen types, one field a line with default, bound and meaning.
 
 A study is a YAML file in ``config/``; its name is the file's. Everything is checked when the file
-is read (:mod:`noise2mask.study.load`), all mistakes at once.
+is read (:mod:`noise2mask.study.load`), all mistakes at once. What is marked as the name of a
+plug-in or of another part of the study is looked up by :mod:`noise2mask.study.validate`.
+``config/README.md`` and ``config/study.schema.json`` are written from these types.
 """
 
 import hashlib
 import json
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from noise2mask.study.schema_controls import Baseline as Baseline
-from noise2mask.study.schema_controls import Quirk as Quirk
-from noise2mask.study.schema_controls import Reading as Reading
-from noise2mask.study.schema_questions import Analysis as Analysis
-from noise2mask.study.schema_questions import Hypotheses as Hypotheses
-from noise2mask.study.schema_questions import Name as Name
-from noise2mask.study.schema_questions import Options as Options
-from noise2mask.study.schema_questions import Pair as Pair
-from noise2mask.study.schema_questions import Settings as Settings
+from noise2mask.plugins import OptionsOf, Plugin, Ref
+
+NAME = r"^[a-z0-9][a-z0-9_]{0,63}$"
+TEXT = r"^[^\x00-\x1f\x7f]*$"
+SPACING = r"^(ddim)?[0-9]{1,5}( ?, ?[0-9]{1,5})*$"
+Name = Annotated[str, Field(pattern=NAME)]
+Title = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=160,
+        pattern=TEXT,
+        description="how tables and figures call it",
+    ),
+]
+Options = dict[str, Any]
+Names = tuple[str, ...]
+OfMode = Annotated[str, Ref("modes"), Field(description="mode of the study")]
+Networks = Annotated[
+    Names | None, Ref("networks"), Field(description="networks it applies to; all when absent")
+]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Steps = Annotated[int, Field(ge=1, le=100_000_000)]
 
 
-class Dataset(Settings):
-    """One dataset: where its cases come from and how they are prepared.
+class Part:
+    """Marks a mapping as some fields of a part of the study, put over what that part says."""
 
-    A study says either all of this, or ``named`` and what shall differ from the table of datasets
-    (:mod:`noise2mask.data.catalogue`); :func:`noise2mask.study.load.load_study` fills in the rest.
-    """
+    def __init__(self, part: str):
+        self.part = part
 
-    kind: Annotated[str, Field(description="a file in datasets/ that defines `sources`")]
-    title: Annotated[str, Field(description="how tables and figures call it")]
-    named: Annotated[str | None, Field(description="name in the table of datasets")] = None
-    stands_for: Annotated[str | None, Field(description="dataset of the paper it replaces")] = None
+
+class Settings(BaseModel):
+    """Base of all settings: no field may be added, changed or misspelt, and no number is odd."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# Where cases come from --------------------------------------------------------------------------
+
+
+class Prepared(Settings):
+    """How the cases of a dataset are prepared."""
+
     licence: Annotated[str, Field(description="terms under which the data may be used")] = ""
     shrink: Annotated[
-        int | None, Field(ge=16, description="side of the square an image becomes before it is cut")
+        int | None,
+        Field(ge=16, le=65536, description="side of the square an image becomes before it is cut"),
     ] = None
-    tile: Annotated[int | None, Field(ge=16, description="side of a square tile, px")] = None
-    stride: Annotated[int | None, Field(ge=1, description="step of training tiles, px")] = None
+    tile: Annotated[int | None, Field(ge=16, le=65536, description="side of a square tile, px")] = (
+        None
+    )
+    stride: Annotated[
+        int | None, Field(ge=1, le=65536, description="step of training tiles, px")
+    ] = None
     masks: Annotated[
         Literal["area", "grown"],
         Field(description="resized so that they keep their area, or interpolated, all above 0"),
@@ -50,75 +79,121 @@ class Dataset(Settings):
         Field(description="of a patient or an image in several splits; reports tell accepted ones"),
     ] = "refused"
     modes: Annotated[
-        tuple[str, ...] | None, Field(description="modes it is trained in; all when absent")
+        Names | None,
+        Ref("modes"),
+        Field(description="modes it is trained in; all when absent"),
     ] = None
-    options: Annotated[Options, Field(description="options of that kind")] = {}
-    augmentation: Annotated[Options, Field(description="options of transforms.augment")] = {}
+    options: Annotated[Options, Field(description="options of its kind")] = {}
+    augmentation: Annotated[
+        Options,
+        OptionsOf("augmentation", "augment"),
+        Field(description="how training cases are varied"),
+    ] = {}
+
+
+class Dataset(Prepared):
+    """One dataset: where its cases come from and how they are prepared.
+
+    A study says either all of this, or `named` and what shall differ from the table of datasets
+    (``noise2mask data list``), or, where `folders` finds it, what shall differ from that.
+    """
+
+    kind: Annotated[
+        str, Plugin("format", options="options"), Field(description="how its files are read")
+    ]
+    title: Title
+    named: Annotated[
+        str | None, Field(description="name in the table of datasets, which says the rest")
+    ] = None
+    stand_in: Annotated[
+        Options | None,
+        Field(description="dataset that takes the place of a named one that is not there"),
+    ] = None
+    stands_for: Annotated[
+        str | None, Field(max_length=160, description="dataset of the paper that it replaces")
+    ] = None
+
+
+class Folders(Prepared):
+    """A folder of datasets: every sub-folder with images and masks becomes a dataset.
+
+    What is written under `datasets` wins over what is found, key by key.
+    """
+
+    root: Annotated[str, Field(description="the folder")]
+    only: Annotated[Names | None, Field(description="sub-folders taken; all when absent")] = None
+    without: Annotated[Names, Field(description="sub-folders left out")] = ()
+    kind: Annotated[str, Plugin("format"), Field(description="how all their files are read")] = (
+        "folder"
+    )
+    known: Annotated[
+        dict[Name, Options],
+        Field(description="fields of single datasets, for sub-folders that may be there"),
+    ] = {}
+
+
+class Shares(Settings):
+    """Shares of cases (whole groups) where a dataset brings no split of its own."""
+
+    train: Annotated[float, Field(gt=0, lt=1, description="of the cases")] = 0.6
+    val: Annotated[float, Field(gt=0, lt=1, description="of the cases")] = 0.15
+    test: Annotated[float, Field(gt=0, lt=1, description="of the cases")] = 0.25
+
+
+# What is trained --------------------------------------------------------------------------------
 
 
 class Network(Settings):
     """One architecture with its sizes."""
 
-    architecture: Annotated[str, Field(description="a file in networks/ that defines `build`")]
-    title: Annotated[str, Field(description="how tables and figures call it")]
+    architecture: Annotated[
+        str,
+        Plugin("architecture", options="options"),
+        Field(description="name of the architecture"),
+    ]
+    title: Title
     options: Annotated[Options, Field(description="options of that architecture")] = {}
 
 
 class Mode(Settings):
     """One way to train and use a network."""
 
-    mode: Annotated[str, Field(description="a function of diffusion/modes.py")]
+    mode: Annotated[str, Plugin("mode"), Field(description="what is learnt, and from which loss")]
     samplers: Annotated[
-        tuple[str, ...],
+        Names,
+        Ref("samplers", "readings"),
         Field(description="samplers and readings it is scored with; none: it is only measured"),
     ] = ()
     seeds: Annotated[
-        tuple[int, ...] | None,
+        tuple[Seed, ...] | None,
         Field(min_length=1, description="a training each; those of the study when absent"),
     ] = None
-    networks: Annotated[
-        tuple[str, ...] | None, Field(description="networks trained in it; all when absent")
-    ] = None
-    title: Annotated[str | None, Field(description="how tables and figures call it")] = None
+    networks: Networks = None
+    title: Annotated[Title | None, Field(description="how tables and figures call it")] = None
     levels: Annotated[
         dict[str, str], Field(description="levels of the factors of a grid; filled in from it")
     ] = {}
 
 
-class Sampler(Settings):
-    """One way to draw masks from a trained network."""
-
-    sampler: Annotated[str, Field(description="a function of diffusion/samplers.py")]
-    steps: Annotated[int | str, Field(description="visited timesteps: a count or 'ddimN'")] = 1
-    start: Annotated[
-        int | None, Field(ge=0, description="timestep that the noise is put in at; the last")
-    ] = None
-    draws: Annotated[int, Field(ge=1, le=1000, description="masks drawn for each case")] = 1
-    head: Annotated[
-        Literal["output", "calibration"], Field(description="output that is scored")
-    ] = "output"
-    views: Annotated[
-        Literal[1, 2, 4, 8], Field(description="turned and mirrored images that draws share out")
-    ] = 1
-    networks: Annotated[
-        tuple[str, ...] | None, Field(description="networks it applies to; all when absent")
-    ] = None
-    options: Annotated[Options, Field(description="options of that sampler")] = {}
-
-
 class Schedule(Settings):
     """The noise schedule."""
 
-    name: Annotated[str, Field(description="a function of diffusion/schedule.py")] = "linear"
-    timesteps: Annotated[int, Field(ge=2, le=100_000, description="length T")] = 1000
-    input_scale: Annotated[float, Field(gt=0, le=10, description="b; SNR times b squared")] = 1.0
+    name: Annotated[
+        str, Plugin("schedule", options="options"), Field(description="name of the schedule")
+    ] = "linear"
+    timesteps: Annotated[int, Field(ge=2, le=10_000, description="length T")] = 1000
+    input_scale: Annotated[
+        float, Field(ge=0.001, le=10, description="b; the signal-to-noise ratio times b squared")
+    ] = 1.0
     options: Annotated[Options, Field(description="options of that schedule")] = {}
 
 
 class Weighting(Settings):
     """How often a training sees each timestep, and how much its loss counts there."""
 
-    name: Annotated[str, Field(description="a function of diffusion/weighting.py")] = "uniform"
+    name: Annotated[
+        str, Plugin("weighting", options="options"), Field(description="name of the weighting")
+    ] = "uniform"
     options: Annotated[Options, Field(description="options of that weighting")] = {}
 
 
@@ -147,20 +222,20 @@ class Diffusion(Settings):
 class TrainingSettings(Settings):
     """One training."""
 
-    steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 100_000
+    steps: Annotated[Steps, Field(description="optimiser steps")] = 100_000
     batch: Annotated[int, Field(ge=1, le=4096, description="cases in a step")] = 8
     learning_rate: Annotated[float, Field(gt=0, le=1, description="peak, AdamW")] = 1e-4
     weight_decay: Annotated[float, Field(ge=0, le=1, description="AdamW")] = 0.0
-    warm_up: Annotated[int, Field(ge=0, description="steps of linear rise")] = 0
+    warm_up: Annotated[int, Field(ge=0, le=100_000_000, description="steps of linear rise")] = 0
     decay: Annotated[
         Literal["constant", "cosine"], Field(description="learning rate after warm-up")
     ] = "constant"
-    clip_norm: Annotated[float, Field(gt=0, description="largest gradient norm")] = 1.0
+    clip_norm: Annotated[float, Field(gt=0, le=1e6, description="largest gradient norm")] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1, description="of weights, after warm-up")] = 0.9999
     calibration_weight: Annotated[
-        float, Field(ge=0, description="of the loss of a second head, where there is one")
+        float, Field(ge=0, le=1e6, description="of the loss of a second head, where there is one")
     ] = 10.0
-    validate_every: Annotated[int, Field(ge=1, description="steps between validations")] = 1000
+    validate_every: Annotated[Steps, Field(description="steps between validations")] = 1000
     validation_repeats: Annotated[
         int, Field(ge=1, le=100, description="noise levels tried for each validation case")
     ] = 4
@@ -168,63 +243,38 @@ class TrainingSettings(Settings):
         Literal["loss", "dice"],
         Field(description="checkpoint by the least loss over val, or the best Dice of its draws"),
     ] = "loss"
-    checkpoint_every: Annotated[int, Field(ge=1, description="steps between checkpoints")] = 1000
+    checkpoint_every: Annotated[Steps, Field(description="steps between checkpoints")] = 1000
 
 
-class Evaluation(Settings):
-    """How draws are scored."""
+class Baseline(Settings):
+    """An implementation of others, in an environment of its own, on the same cases and splits."""
 
-    fusion: Annotated[str, Field(description="of the draws, a function of fusion.py")] = "mean"
-    threshold: Annotated[float, Field(gt=0, lt=1, description="on the fused draws")] = 0.5
-    metrics: Annotated[
-        dict[str, Options], Field(min_length=1, description="functions of metrics.py: options")
-    ] = {"dice": {}, "iou": {}, "nsd": {}, "hd95": {}}
-    calibration: Annotated[
-        dict[str, Options], Field(description="functions of calibration.py: options")
-    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}}
-    band: Annotated[int, Field(ge=1, description="pixels about the boundary, scored apart")] = 5
-    bins: Annotated[int, Field(ge=2, le=1000, description="of reliability diagrams")] = 15
-    resamples: Annotated[int, Field(ge=100, description="of the bootstrap")] = 2000
-    level: Annotated[float, Field(gt=0, lt=1, description="of intervals")] = 0.95
-
-
-class Compute(Settings):
-    """Where and how a job runs."""
-
-    device: Annotated[Literal["cpu", "cuda"], Field(description="trains and samples")] = "cpu"
-    precision: Annotated[Literal["no", "bf16"], Field(description="mixed precision")] = "no"
-    threads: Annotated[int, Field(ge=1, le=256, description="of one training or sampling")] = 1
-    batch: Annotated[int, Field(ge=1, description="draws sampled together; no effect on them")] = 8
-
-
-class Pictures(Settings):
-    """What the report may show."""
-
-    examples: Annotated[
-        int, Field(ge=0, le=8, description="cases shown a dataset; 0 shows no image data")
-    ] = 2
-    figures: Annotated[
-        tuple[str, ...],
-        Field(description="figures of report.md, that which decides first; by rank when empty"),
-    ] = ()
-
-
-class Shares(Settings):
-    """Shares of cases (whole groups) where a dataset brings no split of its own."""
-
-    train: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    val: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    kind: Annotated[
+        str, Plugin("baseline", options="options"), Field(description="name of the implementation")
+    ]
+    title: Title
+    datasets: Annotated[
+        Names | None,
+        Ref("datasets"),
+        Field(description="datasets it is trained on; all when absent"),
+    ] = None
+    options: Annotated[Options, Field(description="options of that implementation")] = {}
 
 
 class Override(Settings):
     """Settings for some trainings; later ones win."""
 
-    datasets: Annotated[tuple[str, ...] | None, Field(description="all when absent")] = None
-    networks: Annotated[tuple[str, ...] | None, Field(description="all when absent")] = None
-    modes: Annotated[tuple[str, ...] | None, Field(description="all when absent")] = None
-    training: Annotated[Options, Field(description="fields of training")] = {}
-    diffusion: Annotated[Options, Field(description="fields of diffusion")] = {}
+    datasets: Annotated[
+        Names | None, Ref("datasets"), Field(description="that it is for; all when absent")
+    ] = None
+    networks: Annotated[
+        Names | None, Ref("networks"), Field(description="that it is for; all when absent")
+    ] = None
+    modes: Annotated[
+        Names | None, Ref("modes"), Field(description="that it is for; all when absent")
+    ] = None
+    training: Annotated[Options, Part("training"), Field(description="fields of training")] = {}
+    diffusion: Annotated[Options, Part("diffusion"), Field(description="fields of diffusion")] = {}
 
     def covers(self, dataset: str, network: str, mode: str) -> bool:
         """Whether a training is meant."""
@@ -235,22 +285,367 @@ class Override(Settings):
         )
 
 
+class Level(Settings):
+    """What a level of a factor changes."""
+
+    mode: Annotated[
+        str | None, Plugin("mode"), Field(description="another function of the mode")
+    ] = None
+    training: Annotated[Options, Part("training"), Field(description="fields of training")] = {}
+    diffusion: Annotated[Options, Part("diffusion"), Field(description="fields of diffusion")] = {}
+
+
+class Grid(Settings):
+    """What is varied, and which points of the grid are trained, each as a mode."""
+
+    mode: Annotated[str, Ref("modes"), Field(description="mode of the study that is varied")]
+    prefix: Annotated[
+        Name, Field(description="of the names of new modes that leave the base twice")
+    ] = "g"
+    design: Annotated[
+        Literal["one_at_a_time", "full"],
+        Field(description="each factor alone, or all combinations"),
+    ] = "one_at_a_time"
+    runs: Annotated[
+        int | None,
+        Field(ge=1, le=10_000, description="points drawn at random beside each factor alone"),
+    ] = None
+    seed: Annotated[Seed, Field(description="of the points drawn")] = 0
+    factors: Annotated[
+        dict[str, Annotated[dict[str, Level], Field(min_length=2)]],
+        Field(min_length=1, description="factor: level: changes; the first level is the base"),
+    ]
+
+
+# How masks are drawn and scored -----------------------------------------------------------------
+
+
+class Sampler(Settings):
+    """One way to draw masks from a trained network."""
+
+    sampler: Annotated[
+        str, Plugin("sampler", options="options"), Field(description="name of the method")
+    ]
+    steps: Annotated[
+        int | Annotated[str, Field(pattern=SPACING)],
+        Field(description="visited timesteps: a count, 'ddimN', or counts for equal sections"),
+    ] = 1
+    start: Annotated[
+        int | None, Field(ge=0, description="timestep that the noise is put in at; the last")
+    ] = None
+    draws: Annotated[int, Field(ge=1, le=1000, description="masks drawn for each case")] = 1
+    head: Annotated[
+        Literal["output", "calibration"], Field(description="output that is scored")
+    ] = "output"
+    views: Annotated[
+        Literal[1, 2, 4, 8], Field(description="turned and mirrored images that draws share out")
+    ] = 1
+    networks: Networks = None
+    options: Annotated[Options, Field(description="options of that method")] = {}
+
+
+class Reading(Settings):
+    """Masks that were drawn already, read in another way; no network is run.
+
+    N of a reading is `seeds` times `draws`: readings of one draw each of five seeds are a deep
+    ensemble of five members.
+    """
+
+    of: Annotated[str, Ref("samplers"), Field(description="sampler of the study that drew them")]
+    draws: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="the first so many of each case; all when absent"),
+    ] = None
+    seeds: Annotated[
+        int, Field(ge=1, le=100, description="trainings whose draws are taken together")
+    ] = 1
+    temperature: Annotated[
+        bool, Field(description="scale the fused draws by a temperature fitted on val")
+    ] = False
+    fusion: Annotated[
+        str | None,
+        Plugin("fusion"),
+        Field(description="of the draws; that of the study when absent"),
+    ] = None
+    storage: Annotated[
+        Literal["float", "jpeg"], Field(description="what draws are kept in before they are fused")
+    ] = "float"
+    thresholds: Annotated[
+        tuple[Annotated[float, Field(gt=0, lt=1)], ...] | None,
+        Field(
+            min_length=1,
+            description="on P over its maximum; metrics of masks are means over them",
+        ),
+    ] = None
+    networks: Networks = None
+
+
+class Quirk(Settings):
+    """Something that published codes do to their own numbers, beside what is done here.
+
+    It is in readings of the same draws, or in datasets of the same cases.
+    """
+
+    title: Title
+    readings: Annotated[
+        dict[Annotated[str, Ref("readings", "samplers")], Annotated[str, Ref("readings")]],
+        Field(description="sampler or reading: the reading that has the quirk"),
+    ] = {}
+    datasets: Annotated[
+        dict[Annotated[str, Ref("datasets")], Annotated[str, Ref("datasets")]],
+        Field(description="dataset: the dataset that has the quirk"),
+    ] = {}
+
+
+class Evaluation(Settings):
+    """How draws are scored."""
+
+    fusion: Annotated[str, Plugin("fusion"), Field(description="of the draws")] = "mean"
+    threshold: Annotated[float, Field(gt=0, lt=1, description="on the fused draws")] = 0.5
+    metrics: Annotated[
+        dict[Annotated[str, Plugin("metric")], Options],
+        Field(min_length=1, description="metrics of masks: their options"),
+    ] = {"dice": {}, "iou": {}, "nsd": {}, "hd95": {}}
+    calibration: Annotated[
+        dict[Annotated[str, Plugin("calibration")], Options],
+        Field(description="metrics of probabilities: their options"),
+    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}}
+    band: Annotated[
+        int, Field(ge=1, le=4096, description="pixels about the boundary, scored apart")
+    ] = 5
+    bins: Annotated[int, Field(ge=2, le=1000, description="of reliability diagrams")] = 15
+    resamples: Annotated[int, Field(ge=100, le=1_000_000, description="of the bootstrap")] = 2000
+    level: Annotated[float, Field(gt=0, lt=1, description="of intervals")] = 0.95
+
+
+# What is asked ----------------------------------------------------------------------------------
+
+
+class Pair(Settings):
+    """Two modes that differ in one thing: whether the network sees the image."""
+
+    with_image: OfMode
+    without_image: OfMode
+
+
+class Analysis(Settings):
+    """What is measured beside the scores; nothing by default."""
+
+    oracles: Annotated[
+        tuple[Annotated[str, Plugin("oracle")], ...],
+        Field(description="readers of a noisy mask; none: no fingerprints"),
+    ] = ()
+    oracle_spacing: Annotated[
+        float, Field(ge=0.1, le=2, description="of an oracle's levels in log SNR")
+    ] = 0.5
+    grown: Annotated[
+        tuple[Annotated[int, Field(ge=8, le=4096)], ...],
+        Field(description="sides, px, at which masks grown by interpolation are measured"),
+    ] = ()
+    measured: Annotated[
+        Names,
+        Ref("modes"),
+        Field(description="modes whose loss is measured along the noise axis"),
+    ] = ()
+    pair: Annotated[
+        Pair | None, Field(description="measured modes that give the image's information")
+    ] = None
+    networks: Annotated[
+        Names | None, Ref("networks"), Field(description="measured networks; all when absent")
+    ] = None
+    shorter: Annotated[
+        dict[Annotated[str, Ref("networks")], Annotated[str, Ref("networks")]],
+        Field(description="network: the same with fewer steps, for the error of its bits"),
+    ] = {}
+    splits: Annotated[
+        tuple[Literal["val", "test"], ...],
+        Field(min_length=1, description="measured; weighting `benefit` needs val"),
+    ] = ("test",)
+    spacing: Annotated[float, Field(ge=0.25, le=2, description="of measured levels in log SNR")] = (
+        1.0
+    )
+    repeats: Annotated[
+        int, Field(ge=1, le=100, description="draws of noise for each case and level")
+    ] = 1
+
+
+class Comparisons(Settings):
+    """The planned comparisons of diffusion with feed-forward, the former named first.
+
+    With its own loss each is trained as published; with a matched loss both have the same one, so
+    that what is left of a difference is the diffusion.
+    """
+
+    own: Annotated[
+        tuple[str, str] | None,
+        Ref("modes"),
+        Field(
+            description="modes, each with its own loss; `diffusion` and `feed_forward` if absent"
+        ),
+    ] = None
+    matched: Annotated[
+        tuple[Annotated[tuple[str, str], Ref("modes")], ...],
+        Field(description="pairs of modes with one loss for both"),
+    ] = ()
+
+
+class Hump(Settings):
+    """P1: trained humps sit where the oracle puts them."""
+
+    modes: Annotated[Names, Ref("modes"), Field(min_length=1, description="one for each coding")]
+
+
+class Timesteps(Settings):
+    """P2: over log SNR the number of timesteps does not matter."""
+
+    first: OfMode
+    second: Annotated[str, Ref("modes"), Field(description="the same with another T")]
+
+
+class Ranking(Settings):
+    """P3: the image's information ranks datasets as feed-forward Dice does."""
+
+    feed_forward: OfMode
+
+
+class Harder(Settings):
+    """P4: a harder schedule raises IoU and needs few steps; larger objects want a smaller b."""
+
+    scales: Annotated[
+        dict[Annotated[str, Ref("modes")], float],
+        Field(min_length=2, description="mode: its b; one is 1"),
+    ]
+    samplers: Annotated[
+        Names,
+        Ref("samplers", "readings"),
+        Field(min_length=1, description="from pure noise, of different steps"),
+    ]
+
+
+class Gap(Settings):
+    """P5: x_0 with Dice and cross-entropy removes most of the gap to feed-forward."""
+
+    feed_forward: OfMode
+    diffusion: OfMode
+    improved: OfMode
+
+
+class Ensemble(Settings):
+    """P6: a feed-forward ensemble matches or beats diffusion of as many draws."""
+
+    ensemble: OfMode
+    diffusion: OfMode
+    samplers: Annotated[
+        tuple[str, str] | None,
+        Ref("samplers", "readings"),
+        Field(description="of the ensemble and of diffusion; the first of each mode when absent"),
+    ] = None
+
+
+class Recycled(Settings):
+    """P7: training on the model's own prediction gains most where masks survive longest."""
+
+    recycled: OfMode
+    diffusion: OfMode
+
+
+class Hypotheses(Settings):
+    """The hypotheses that a study can test, each with the modes it is tested on."""
+
+    p1: Annotated[
+        Hump | None, Field(description="trained humps sit where the oracle puts them")
+    ] = None
+    p2: Annotated[
+        Timesteps | None, Field(description="over log SNR the number of timesteps does not matter")
+    ] = None
+    p3: Annotated[
+        Ranking | None,
+        Field(description="the image's information ranks datasets as feed-forward Dice does"),
+    ] = None
+    p4: Annotated[
+        Harder | None, Field(description="a harder schedule raises IoU and needs few steps")
+    ] = None
+    p5: Annotated[
+        Gap | None,
+        Field(
+            description="x_0 with Dice and cross-entropy removes most of the gap to feed-forward"
+        ),
+    ] = None
+    p6: Annotated[
+        Ensemble | None, Field(description="a feed-forward ensemble matches or beats diffusion")
+    ] = None
+    p7: Annotated[
+        Recycled | None,
+        Field(description="training on own predictions gains most where masks survive longest"),
+    ] = None
+
+
+# Where it runs, and what is shown ---------------------------------------------------------------
+
+
+class Compute(Settings):
+    """Where and how a job runs."""
+
+    device: Annotated[Literal["cpu", "cuda"], Field(description="trains and samples")] = "cpu"
+    precision: Annotated[Literal["no", "bf16"], Field(description="mixed precision")] = "no"
+    threads: Annotated[int, Field(ge=1, le=256, description="of one training or sampling")] = 1
+    batch: Annotated[
+        int, Field(ge=1, le=65536, description="draws sampled together; no effect on them")
+    ] = 8
+    tensorboard: Annotated[
+        bool, Field(description="write curves of trainings to work/<study>, for TensorBoard")
+    ] = False
+
+
+class Pictures(Settings):
+    """What the report may show."""
+
+    examples: Annotated[
+        int, Field(ge=0, le=8, description="cases shown a dataset; 0 shows no image data")
+    ] = 2
+    figures: Annotated[
+        Names,
+        Field(description="figures of report.md, that which decides first; by rank when empty"),
+    ] = ()
+
+
+# The whole --------------------------------------------------------------------------------------
+
+
 class Study(Settings):
     """A study: every combination of its datasets, networks, modes and seeds."""
 
-    description: Annotated[str, Field(description="one paragraph for the report")]
+    description: Annotated[str, Field(max_length=5000, description="one paragraph for the report")]
     question: Annotated[
-        str | None, Field(description="what is asked, in a sentence; that of the paper when absent")
+        str | None,
+        Field(
+            max_length=1000,
+            description="what is asked, in a sentence; that of the paper when absent",
+        ),
     ] = None
     resolution: Annotated[int, Field(ge=8, le=4096, description="side of a prepared case, px")]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1, description="a training each")] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, description="a training each")] = (0,)
     shares: Shares = Shares()
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    networks: dict[Name, Network] = {}
-    modes: dict[Name, Mode] = {}
-    samplers: dict[Name, Sampler] = {}
-    readings: dict[Name, Reading] = {}
-    baselines: dict[Name, Baseline] = {}
+    folders: Annotated[
+        Folders | None, Field(description="a folder of datasets; written out when it is read")
+    ] = None
+    datasets: Annotated[
+        dict[Name, Dataset], Field(min_length=1, description="where cases come from")
+    ]
+    networks: Annotated[dict[Name, Network], Field(description="what is trained")] = {}
+    modes: Annotated[dict[Name, Mode], Field(description="ways to train and use each of them")] = {}
+    grid: Annotated[
+        Grid | None, Field(description="what is varied; written out as modes when it is read")
+    ] = None
+    samplers: Annotated[
+        dict[Name, Sampler], Field(description="ways to draw masks; modes name theirs")
+    ] = {}
+    readings: Annotated[
+        dict[Name, Reading], Field(description="the same draws, read otherwise; modes name theirs")
+    ] = {}
+    baselines: Annotated[
+        dict[Name, Baseline], Field(description="implementations of others, beside the networks")
+    ] = {}
     quirks: Annotated[
         dict[Name, Quirk], Field(description="of published codes, each measured alone")
     ] = {}
@@ -262,14 +657,18 @@ class Study(Settings):
     costs: Annotated[
         bool, Field(description="measure what a mask costs, with nothing else running")
     ] = False
+    comparisons: Comparisons = Comparisons()
     contrasts: Annotated[
-        tuple[tuple[str, str], ...], Field(description="planned comparisons of two modes")
+        tuple[Annotated[tuple[str, str], Ref("modes")], ...],
+        Field(description="planned comparisons of two modes"),
     ] = ()
     hypotheses: Annotated[
         Hypotheses | None, Field(description="claims written down before the runs")
     ] = None
     pictures: Pictures = Pictures()
-    overrides: tuple[Override, ...] = ()
+    overrides: Annotated[
+        tuple[Override, ...], Field(description="settings for some trainings; later ones win")
+    ] = ()
 
 
 class Measured(NamedTuple):

@@ -138,4 +138,5 @@ def _report_what_there_is(study: str, data: str | None) -> None:
             (_CURRENT / output).symlink_to(Path(output).resolve())
     command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
     _run([*command, *(["--data", data] if data else []), "--root", str(_CURRENT)])
+    _run([sys.executable, "-m", "noise2mask", "page", "--study", study])
     shutil.rmtree(_CURRENT, ignore_errors=True)

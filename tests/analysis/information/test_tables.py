@@ -11,6 +11,7 @@ from noise2mask.analysis.information.curves import MEASURED, Key, curves, oracle
 from noise2mask.analysis.information.humps import GIVEN, hump_position
 from noise2mask.analysis.information.tables import (
     Shorter,
+    doubts,
     information_table,
     integrand_table,
     loss_table,
@@ -229,6 +230,31 @@ def test_the_interval_of_the_covariance_holds_what_training_left_wrong():
         long, NO_ORACLE, {}, **PAIR, shorter={"net": Shorter("short", 4.0)}, **FEW
     )
     assert lost.fit.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({}, []),
+        ({"fit": math.nan}, ["untested"]),
+        ({"high": 125.1}, ["wide"]),
+        ({"low": 74.9}, ["wide"]),
+        ({"low": math.nan, "high": math.nan}, ["wide"]),
+        ({"bits": -3.0, "low": -3.5, "high": -2.5}, ["wide"]),
+    ],
+)
+def test_bits_are_doubted_for_a_reason(changes, reasons):
+    row = {"dataset": "d", "network": "net", "estimate": "covariance", "bits": 100.0, "low": 75.0}
+    row |= {"high": 125.0, "fit": 3.0} | changes
+    table = pd.DataFrame([row]).reindex(columns=list(COLUMNS["information"]))
+    assert [doubt.reason for doubt in doubts(table)] == reasons
+    entropies = pd.DataFrame(
+        [row | {"estimate": "entropy", "bits": own} for own in (111.0,)]
+        + [row | {"estimate": "entropy_oracle", "bits": 100.0}]
+    )
+    both = doubts(pd.concat([table, entropies]))
+    assert [doubt.reason for doubt in both] == [*reasons, "oracle"]
+    assert {doubt[:2] for doubt in both} == {("d", "net")}
 
 
 def test_the_area_of_the_integrand_is_the_information():

@@ -6,7 +6,7 @@ columns of what is made of them are those of ``contents.COLUMNS``.
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,11 @@ from noise2mask.analysis.information.integral import Information
 from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.resampling import CaseGroups, units
+
+WIDEST = 0.25
+"""Share of the bits that the reach of their interval may be."""
+EXCESS = 0.1
+"""Share by which a network's mask entropy may exceed the bound of the oracle."""
 
 TARGETS: tuple[Quantity, ...] = ("eps", "x_0", "v")
 
@@ -195,6 +200,41 @@ def _with_fit(table: pd.DataFrame, shorter: Mapping[str, Shorter]) -> pd.DataFra
         low, high = (math.hypot(mean - float(row[end]), fit) for end in ("low", "high"))
         table.loc[place, ["low", "high", "fit"]] = mean - low, mean + high, fit
     return table
+
+
+class Doubt(NamedTuple):
+    """Why the bits of a dataset and network are not to be trusted.
+
+    Reasons: "untested", there is no shorter training to compare with, so the interval does not hold
+    the error of training; "wide", the interval reaches further than `WIDEST` of the bits; "oracle",
+    the network without the image knows masks less than a logistic regression does.
+    """
+
+    dataset: str
+    network: str
+    reason: Literal["untested", "wide", "oracle"]
+
+
+def doubts(information: pd.DataFrame) -> list[Doubt]:
+    """What is to be doubted of a table of information; an estimate without doubt is trusted.
+
+    Args:
+        information: see :func:`information_table`.
+    """
+    found = []
+    for (dataset, network), rows in information.groupby(["dataset", "network"], sort=False):
+        known = rows.drop_duplicates("estimate").set_index("estimate")
+        bits = known["bits"].astype(float)
+        if "covariance" in known.index:
+            row = known.loc["covariance", ["bits", "low", "high", "fit"]]
+            mean, low, high, fit = row.to_numpy(float)
+            if math.isnan(fit):
+                found.append(Doubt(str(dataset), str(network), "untested"))
+            elif not max(mean - low, high - mean) <= WIDEST * mean:
+                found.append(Doubt(str(dataset), str(network), "wide"))
+        if bits.get("entropy", math.nan) > (1 + EXCESS) * bits.get("entropy_oracle", math.nan):
+            found.append(Doubt(str(dataset), str(network), "oracle"))
+    return found
 
 
 def integrand_table(

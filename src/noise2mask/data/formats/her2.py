@@ -37,7 +37,7 @@ def sources(
         tuple[int, ...], Field(min_length=1, description="numbers of the classes to segment")
     ] = (1,),
     magnification: Annotated[
-        float, Field(gt=0, description="of the objective, which all cases must have")
+        float, Field(gt=0, le=200, description="of the objective, which all cases must have")
     ] = 10.0,
 ) -> Listing:
     """The cases of ``cases.csv``.

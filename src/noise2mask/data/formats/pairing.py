@@ -34,6 +34,7 @@ from noise2mask.data.formats.mask_files import (
 from noise2mask.data.source import Image, Listing, Mask, Source, some
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
+from noise2mask.patterns import bounded
 
 Split = Literal["train", "val", "test"]
 StoredAxes = Literal["columns_rows", "rows_columns"]
@@ -430,10 +431,11 @@ def matches(pattern: str, option: str, texts: Mapping[str, str] | Iterable[str])
             "'^([^_]+)_'."
         )
     text_of = texts if isinstance(texts, Mapping) else {id: id for id in texts}
-    found = {
-        id: match.group(1) if (match := expression.search(text)) else None
-        for id, text in text_of.items()
-    }
+    with bounded(pattern, option):
+        found = {
+            id: match.group(1) if (match := expression.search(text)) else None
+            for id, text in text_of.items()
+        }
     if missing := [id for id, part in found.items() if not part]:
         raise UserError(
             f"{listed('id', missing, f'no match for {option} {pattern!r}')}; correct the pattern "

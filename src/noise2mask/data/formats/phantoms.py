@@ -33,7 +33,7 @@ def sources(
     size: Annotated[
         int, Field(ge=32, le=1024, description="side of a raw phantom in pixels")
     ] = 128,
-    seed: Annotated[int, Field(ge=0, description="seed of the whole set")] = 0,
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of the whole set")] = 0,
     difficulty: Annotated[
         float, Field(ge=0, le=1, description="0: clear contrast, few distractors; 1: faint, many")
     ] = 0.5,

@@ -39,7 +39,7 @@ def sources(
     scale: Annotated[
         float, Field(ge=1, le=16, description="a crop is shrunk by a factor from 1 to it")
     ] = 2.0,
-    seed: Annotated[int, Field(ge=0, description="of where the crops are")] = 0,
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="of where the crops are")] = 0,
 ) -> list[Source]:
     """The crops; equally many of each photograph, to one, and each photograph is a group.
 

@@ -52,20 +52,25 @@ def sources(
         Literal["sagittal", "coronal", "axial"], Field(description="plane of the slices")
     ] = "axial",
     channel: Annotated[
-        int | None, Field(ge=0, description="channel, of volumes that have several")
+        int | None, Field(ge=0, le=10_000, description="channel, of volumes that have several")
     ] = None,
     window: Window = None,
     spacing: Annotated[
-        float | None, Field(gt=0, description="side of a pixel, mm; the finer of the slice's two")
+        float | None,
+        Field(gt=0, le=1000, description="side of a pixel, mm; the finer of the slice's two"),
     ] = None,
     keep: Annotated[
         Literal["foreground", "all"], Field(description="slices with foreground, or all")
     ] = "foreground",
     min_pixels: Annotated[
-        int, Field(ge=1, description="fewest foreground voxels of a slice with foreground")
+        int,
+        Field(ge=1, le=10**9, description="fewest foreground voxels of a slice with foreground"),
     ] = 1,
     every: Annotated[
-        int, Field(ge=1, description="of all slices, those whose number is a multiple of it")
+        int,
+        Field(
+            ge=1, le=100_000, description="of all slices, those whose number is a multiple of it"
+        ),
     ] = 1,
     group_pattern: Annotated[
         str | None,
