@@ -125,11 +125,3 @@ def test_the_peak_of_this_process_is_that_of_the_work_in_between():
     end = meters.memory()
     assert 60e6 < end.peak - start.now < 80e6
     assert end.now <= end.peak  # what was freed need not have gone back to the system yet
-
-
-def test_the_processor_has_a_name(tmp_path):
-    path = tmp_path / "cpuinfo"
-    path.write_text("processor\t: 0\nmodel name\t: Made Up 3000\nmodel name\t: Made Up 3000\n")
-    assert meters.processor(path) == "Made Up 3000"
-    path.write_text("processor\t: 0\n")
-    assert meters.processor(path) == meters.processor(tmp_path / "absent") != ""

@@ -8,10 +8,11 @@ from helpers.made_up_tables import example_cases
 from noise2mask.data.prepared import Case as Prepared
 from noise2mask.data.prepared import write_dataset
 from noise2mask.errors import UserError
-from noise2mask.report.cases import FILE, KEPT, cases_of, read_cases, save_cases
+from noise2mask.files import write_record
+from noise2mask.report.cases import FILE, KEPT, cases_of, read_cases, save_cases, walks_of
 from noise2mask.sampling.draws import save_draws
-from noise2mask.study.paths import RESULTS, Paths, prepared, training_folder
-from noise2mask.study.schema import Training
+from noise2mask.study.paths import PICTURES, RESULTS, Paths, prepared, training_folder
+from noise2mask.study.schema import Analysis, Measured, Training
 
 IDS = ("a_y0x0", "a_y0x8", "b_y0x0", "c_y0x0")
 DRAWS = np.random.default_rng(0).random((4, 10, 8, 8)).astype(np.float32)
@@ -68,7 +69,9 @@ def test_a_study_that_shows_nothing_has_no_case(root):
 def test_cases_come_back_as_they_were_and_go_when_switched_off(tmp_path):
     cases = example_cases()
     save_cases(cases, tmp_path)
-    for before, after in zip(cases, read_cases(tmp_path), strict=True):
+    found, walks = read_cases(tmp_path)
+    assert walks == []
+    for before, after in zip(cases, found, strict=True):
         assert (before.dataset, before.case) == (after.dataset, after.case)
         np.testing.assert_array_equal(before.image, after.image)
         np.testing.assert_array_equal(before.mask, after.mask)
@@ -82,7 +85,60 @@ def test_cases_come_back_as_they_were_and_go_when_switched_off(tmp_path):
     assert (tmp_path / FILE).read_bytes() == bytes_before
     save_cases([], tmp_path)
     assert not (tmp_path / FILE).exists()
-    assert read_cases(tmp_path) == []
+    assert read_cases(tmp_path) == ([], [])
+
+
+def walked(root, dataset="lesion_phantom", gap=2.0, levels=3):
+    """What `measure` leaves of one case; `levels` 0 without a pair."""
+    place = Measured(dataset, "ensemdiff", 0)
+    path = Paths("test", root).measured(place).with_name(PICTURES)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {"t": np.arange(levels), "case": np.array("a_y0x0"), "gap": np.array(gap)}
+    if levels:
+        arrays |= {"log_snr": np.linspace(3, -3, levels), "x_t": np.ones((levels, 8, 8), "f2")}
+        arrays |= {
+            name: np.full((levels, 8, 8), value, np.uint8)
+            for name, value in (("without_image", 7), ("with_image", 9))
+        }
+    np.savez(path, **arrays)
+    write_record(path)
+    return path
+
+
+MEASURED = STUDY.model_copy(
+    update={"analysis": Analysis.model_validate({"measured": ("diffusion", "feed_forward")})}
+)
+
+
+def test_a_walk_into_the_noise_is_kept_with_the_cases(root, tmp_path):
+    walked(root)
+    (walk,) = walks_of(MEASURED, Paths("test", root))
+    assert (walk.dataset, walk.case) == ("lesion_phantom", "a_y0x0")
+    save_cases(example_cases(), tmp_path, [walk])
+    (after,) = read_cases(tmp_path)[1]
+    assert after[:2] == walk[:2]
+    for one, other in zip(after[2:], walk[2:], strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_no_walk_without_pair_of_other_levels_or_where_nothing_may_be_shown(root):
+    walked(root, levels=0)
+    assert walks_of(MEASURED, Paths("test", root)) == []
+    walked(root, gap=1.0)
+    assert walks_of(MEASURED, Paths("test", root)) == []
+    walked(root)
+    hidden = MEASURED.model_copy(
+        update={"pictures": STUDY.pictures.model_copy(update={"examples": 0})}
+    )
+    assert walks_of(hidden, Paths("test", root)) == []
+
+
+def test_a_damaged_walk_is_told(root):
+    path = walked(root)
+    path.write_bytes(b"PK cut")
+    with pytest.raises(UserError, match=r"pictures\.npz was changed or damaged"):
+        walks_of(MEASURED, Paths("test", root))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no zip"])

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from noise2mask.cli import data, machine, stages, studies
+from noise2mask.cli import data, machine, own, stages, studies
 from noise2mask.cli.parser import Command, parser_of, prints_help
 from noise2mask.errors import UserError
 from noise2mask.files import command
@@ -37,6 +37,7 @@ def commands_in(module: ModuleType, before: str = "") -> dict[str, Command]:
 COMMANDS: Mapping[str, dict[str, Command]] = {
     "a study": commands_in(studies),
     "one stage of a study": commands_in(stages),
+    "your own images": commands_in(own),
     "datasets by name": commands_in(data, "data "),
     "this machine": commands_in(machine),
 }
@@ -62,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from noise2mask.cli.named import arguments_of
 
         ordered, keywords = arguments_of(options.command, options)
-        with stopping_on_request():
+        from noise2mask.workflow.snakemake import at_work
+
+        with stopping_on_request(), at_work():
             status = options.command(*ordered, **keywords)
         sys.stdout.flush()
     except UserError as error:

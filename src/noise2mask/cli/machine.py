@@ -53,9 +53,9 @@ def _findings() -> Iterator[tuple[str, str]]:
 
     from noise2mask import plugins
     from noise2mask.baselines.environment import INSTALLED
-    from noise2mask.evaluation.meters import processor
     from noise2mask.progress import in_bytes
     from noise2mask.study import paths
+    from noise2mask.study.machine import processor
 
     yield "python", f"{platform.python_version()} on {platform.platform()}"
     for name in _LIBRARIES:

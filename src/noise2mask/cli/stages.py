@@ -122,7 +122,9 @@ def train(study: Study, training: Training, paths: Paths) -> None:
         return
     device = device_of(study.compute.device)
     check_size(settings, run.data["channels"], device)
-    run_training(run, data, paths.work(training), out, device)
+    run_training(
+        run, data, paths.work(training), out, device, tensorboard=study.compute.tensorboard
+    )
 
 
 def sample(

@@ -7,14 +7,12 @@ offer, or that this user may not see, is None: an unknown price is no price of 0
 import ctypes
 import importlib
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 POWERCAP = Path("/sys/class/powercap")
 PROCESS = Path("/proc/self")
-PROCESSORS = Path("/proc/cpuinfo")
 
 
 class Counter(NamedTuple):
@@ -129,13 +127,3 @@ def release() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def processor(path: Path = PROCESSORS) -> str:
-    """Name of the processor, or of its architecture where no name is known."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

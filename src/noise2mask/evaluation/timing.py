@@ -21,6 +21,7 @@ from noise2mask.evaluation import meters
 from noise2mask.evaluation.flops import multiply_adds, parameters
 from noise2mask.evaluation.pareto import Cost, cost_table
 from noise2mask.files import write_text
+from noise2mask.study.machine import processor
 from noise2mask.study.plan import PREDICTION, REFERENCE
 
 REPEATS, SECONDS = 5, 1.0
@@ -179,7 +180,7 @@ def write_costs(rows: Sequence[Cost], out: Path) -> None:
 
 def device_name(device: torch.device) -> str:
     """Name of the GPU or the processor."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else meters.processor()
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def _seconds(work: Callable[[], object], device: torch.device) -> float:

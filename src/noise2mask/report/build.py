@@ -6,13 +6,13 @@ from noise2mask.analysis.analyse import analyse
 from noise2mask.evaluation.labels import HEADLINE
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, save_table
 from noise2mask.files import write_json, write_text
-from noise2mask.report.cases import cases_of, save_cases
+from noise2mask.report.cases import cases_of, save_cases, walks_of
 from noise2mask.report.context import Report, read_report
 from noise2mask.report.figures.index import figures, save_figures
 from noise2mask.report.markdown import update_between_markers
 from noise2mask.report.provenance import FILE, dataset_table, record_of
 from noise2mask.report.text import readme_block, report_text
-from noise2mask.study.paths import Paths
+from noise2mask.study.paths import REPORT_TABLES, Paths
 from noise2mask.study.plan import analysis_tables
 from noise2mask.study.schema import Study
 
@@ -44,8 +44,9 @@ def gather_report(study: Study, name: str, root: Path, folder: Path) -> list[str
     for table in wanted:
         save_table(getattr(analysis, table), folder / f"{table}.csv")
     _save_summaries(study, name, root, folder, tables, missing)
-    save_cases(cases_of(study, Paths(name, root)), folder)
-    kept = {"metrics", "summary", "comparisons", "history", "reliability", "datasets", *wanted}
+    places = Paths(name, root)
+    save_cases(cases_of(study, places), folder, walks_of(study, places))
+    kept = {*REPORT_TABLES, *wanted}
     for path in folder.glob("*.csv"):
         if path.stem not in kept:  # of an earlier version of the study
             path.unlink()
@@ -76,5 +77,5 @@ def _save_summaries(
     """The files that DVC and `noise2mask diff` read beside the tables."""
     record = record_of(study, name, root, groups_of(study, name, root), missing)
     save_table(dataset_table(record), folder / "datasets.csv")
-    write_json(folder / "metrics.json", headline(tables.summary, HEADLINE))
+    write_json(folder / "metrics.json", headline(study, tables.summary, HEADLINE))
     write_json(folder / FILE, record.model_dump(mode="json"))

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.errors import UserError
-from noise2mask.files import write_bytes
+from noise2mask.files import checked, write_bytes
 from noise2mask.sampling.draws import Draws, open_draws
-from noise2mask.study.paths import Paths
-from noise2mask.study.plan import seeds_of
+from noise2mask.study.paths import PICTURES, Paths
+from noise2mask.study.plan import measured_modes, seeds_of
 from noise2mask.study.schema import Study, Training
 
 FILE = "cases.npz"
@@ -71,6 +71,48 @@ class Case:
     image: Bytes
     mask: NDArray[np.bool_]
     predictions: tuple[Prediction, ...]
+
+
+class Walk(NamedTuple):
+    """One case on its way into the noise, as the networks of ``analysis.pair`` read it.
+
+    Attributes:
+        dataset: name of its dataset.
+        case: name of the case.
+        t: (levels,), ascending.
+        log_snr: (levels,).
+        x_t: float16 (levels, H, W), for a mask of levels -1 and +1.
+        without_image: (levels, H, W).
+        with_image: (levels, H, W).
+    """
+
+    dataset: str
+    case: str
+    t: NDArray[np.integer]
+    log_snr: NDArray[np.floating]
+    x_t: NDArray[np.float16]
+    without_image: Bytes
+    with_image: Bytes
+
+
+def walks_of(study: Study, paths: Paths) -> list[Walk]:
+    """The walk of each dataset whose first network was measured; none if nothing may be shown."""
+    found: dict[str, Walk] = {}
+    for place in measured_modes(study) if study.pictures.examples else ():
+        path = paths.measured(place).with_name(PICTURES)
+        if place.dataset in found or not path.exists():
+            continue
+        try:
+            with np.load(checked(path), allow_pickle=False) as file:
+                # Of masks in 0 and 1 the picture would be another.
+                if len(file["t"]) and float(file["gap"]) == 2:
+                    arrays = {name: file[name] for name in Walk._fields[2:]}
+                    found[place.dataset] = Walk(place.dataset, str(file["case"]), **arrays)
+        except _DAMAGE as error:
+            raise UserError(
+                f"{path} is damaged ({error}); delete its folder and run the study again."
+            ) from None
+    return list(found.values())
 
 
 def cases_of(study: Study, paths: Paths) -> list[Case]:
@@ -134,7 +176,7 @@ def _bytes(probabilities: NDArray[np.floating]) -> Bytes:
     return np.asarray(np.rint(255 * probabilities), dtype=np.uint8)
 
 
-def save_cases(cases: Sequence[Case], folder: Path) -> None:
+def save_cases(cases: Sequence[Case], folder: Path, walks: Sequence[Walk] = ()) -> None:
     """Write ``cases.npz``; without a case there is none, and an earlier one goes."""
     if not cases:
         (folder / FILE).unlink(missing_ok=True)
@@ -150,26 +192,42 @@ def save_cases(cases: Sequence[Case], folder: Path) -> None:
             arrays[f"{start}.draws"] = one.draws
             said.append([one.network, one.mode, one.sampler, one.number])
         index.append({"dataset": case.dataset, "case": case.case, "predictions": said})
+    for walk in walks:
+        arrays |= {
+            f"walk.{walk.dataset}.{name}": np.asarray(getattr(walk, name))
+            for name in Walk._fields[1:]
+        }
+    said_walks = [walk.dataset for walk in walks]
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, index=np.array(json.dumps(index)), **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(
+        buffer, allow_pickle=False, index=np.array(json.dumps(index)),
+        walks=np.array(json.dumps(said_walks)), **arrays,
+    )  # fmt: skip
     write_bytes(folder / FILE, buffer.getvalue())
 
 
-def read_cases(folder: Path) -> list[Case]:
-    """The cases of a report, none if its data may not be shown.
+def read_cases(folder: Path) -> tuple[list[Case], list[Walk]]:
+    """The cases and walks of a report, none if its data may not be shown.
 
     Raises:
         UserError: the file is damaged.
     """
     path = folder / FILE
     if not path.exists():
-        return []
+        return [], []
     try:
         with np.load(path, allow_pickle=False) as file:
             index = json.loads(str(file["index"]))
-            return [_read(file, number, said) for number, said in enumerate(index)]
+            cases = [_read(file, number, said) for number, said in enumerate(index)]
+            walks = [_read_walk(file, dataset) for dataset in json.loads(str(file["walks"]))]
+            return cases, walks
     except _DAMAGE as error:
         raise UserError(f"{path} is damaged ({error}); make the report again.") from None
+
+
+def _read_walk(file: Mapping[str, NDArray[Any]], dataset: str) -> Walk:
+    arrays = {name: file[f"walk.{dataset}.{name}"] for name in Walk._fields[2:]}
+    return Walk(dataset, str(file[f"walk.{dataset}.case"]), **arrays)
 
 
 def _read(file: Mapping[str, NDArray[Any]], number: int, said: Mapping[str, Any]) -> Case:

@@ -14,7 +14,7 @@ from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.differences import planned
 from noise2mask.evaluation.labels import HEADLINE, Labels, labels_of, names_in, principal, trained
 from noise2mask.evaluation.tables import read_table
-from noise2mask.report.cases import Case, read_cases
+from noise2mask.report.cases import Case, Walk, read_cases
 from noise2mask.report.figures.looks import Looks
 from noise2mask.report.old_tables import upgraded
 from noise2mask.report.provenance import FILE, Record, parsed
@@ -55,6 +55,7 @@ class Report:
         tables: every table by its name, those that the study has not without a row.
         record: what made the numbers.
         cases: that may be shown, None if there are none.
+        walks: of one case of each dataset into the noise.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Report:
     tables: Mapping[str, pd.DataFrame]
     record: Record
     cases: Sequence[Case] | None
+    walks: Sequence[Walk] = ()
 
     @cached_property
     def labels(self) -> Labels:
@@ -101,6 +103,13 @@ class Report:
         return principal(self.tables["summary"], self.tables["draws"])
 
     @cached_property
+    def findings(self) -> pd.DataFrame:
+        """Claims of the paper, then predictions, with their verdicts."""
+        found = [self.tables[name] for name in ("claims", "hypotheses")]
+        found = [table for table in found if len(table)]
+        return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+    @cached_property
     def datasets(self) -> list[str]:
         """Names of the datasets with scores."""
         return names_in(trained(self.tables["summary"]), "dataset")
@@ -130,14 +139,16 @@ def read_report(folder: Path) -> Report:
         raise UserError(f"{path} was written by another version; make the report again.")
     try:
         study = Study.model_validate(record.settings)
-        found = {file.stem: read_table(file) for file in sorted(folder.glob("*.csv"))}
+        files = sorted(folder.glob("*.csv")) + sorted(folder.glob("*.csv.gz"))
+        found = {file.name.partition(".")[0]: read_table(file) for file in files}
     except (ValidationError, ValueError) as error:
         raise UserError(
             f"the report in {folder} cannot be read ({str(error).splitlines()[0]}); make it again."
         ) from None
     found = upgraded(found)
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
-    return Report(record.study, study, empty | found, record, read_cases(folder) or None)
+    cases, walks = read_cases(folder)
+    return Report(record.study, study, empty | found, record, cases or None, walks)
 
 
 def scope(report: Report) -> str:

@@ -15,6 +15,8 @@ from noise2mask.study.plan import (
 )
 from noise2mask.study.schema import RunSettings, Study, Training
 
+REAL = "Real data"
+
 Runs = Sequence[tuple[Training, RunSettings]]
 
 
@@ -84,28 +86,34 @@ def kind_of_data(study: Study) -> str:
     replaced = ", ".join(dict.fromkeys(str(entry.stands_for) for entry in stand_ins))
     if scored and all(entry in phantoms for entry in scored):
         return "Phantoms: computer-made pictures" + (f" in place of {replaced}" * bool(replaced))
-    mixed = "Some phantoms, some real data" if any(e in phantoms for e in scored) else "Real data"
+    mixed = "Some phantoms, some real data" if any(e in phantoms for e in scored) else REAL
     if not stand_ins:
         return mixed
     pairs = "; ".join(f"{entry.title} in place of {entry.stands_for}" for entry in stand_ins)
     return f"{mixed}, with stand-ins: {pairs}"
 
 
-def scale_of(study: Study) -> str:
-    """At which scale the study ran, in one line."""
+def scale_of(study: Study, *, short: bool = False) -> str:
+    """At which scale the study ran, in one line.
+
+    Args:
+        study: the study.
+        short: for behind a verdict.
+    """
     runs = _runs(study)
     parts = [f"{study.resolution} px"]
-    if runs:
-        scored = {training.mode for training, _ in runs if study.modes[training.mode].samplers}
-        steps = sorted({run.training.steps for training, run in runs
-                        if training.mode in scored or not scored})  # fmt: skip
+    if not runs:
+        return ", ".join([*parts, "nothing is trained"])
+    scored = {training.mode for training, _ in runs if study.modes[training.mode].samplers}
+    steps = sorted({run.training.steps for training, run in runs
+                    if training.mode in scored or not scored})  # fmt: skip
+    if short:
+        parts.append(f"{steps[-1]} steps" if len(steps) == 1 else f"≤ {steps[-1]} steps")
+    else:
         trained = f"{steps[0]}" + (f" to {steps[-1]}" if len(steps) > 1 else "")
         parts += [f"{trained} training steps", f"{len(runs)} trainings"]
-        seeds = len(study.seeds)
-        parts.append(f"{seeds} seed" + "s" * (seeds > 1))
-    else:
-        parts.append("nothing is trained")
-    return ", ".join(parts)
+    seeds = len(study.seeds)
+    return ", ".join([*parts, f"{seeds} seed" + "s" * (seeds > 1)])
 
 
 def departures_of(study: Study) -> tuple[str, ...]:

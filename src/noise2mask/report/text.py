@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jinja2
-import pandas as pd
 
 from noise2mask.evaluation.labels import (
     BLIND,
@@ -55,11 +54,15 @@ class Findings(NamedTuple):
     silent: str
 
 
-def environment() -> jinja2.Environment:
-    """What templates of this package are filled by; a name that is not there is a mistake."""
+def environment(*, html: bool = False) -> jinja2.Environment:
+    """What templates of this package are filled by; a name that is not there is a mistake.
+
+    Args:
+        html: escape what is filled in.
+    """
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("noise2mask", "report"), undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=html,
     )  # fmt: skip
     found.filters["upper_first"] = lambda text: text[:1].upper() + text[1:]
     found.filters["lower_first"] = lambda text: text[:1].lower() + text[1:]
@@ -90,7 +93,7 @@ def report_text(report: Report, shown: Sequence[Shown] = ()) -> str:
         under_results=_under_results(report) if results else "",
         further=_further(report),
         tables=list(_own_tables(report)),
-        cautions=list(_cautions(report)),
+        cautions=list(cautions(report)),
     )  # fmt: skip
 
 
@@ -109,8 +112,7 @@ def _picture(shown: Shown) -> str:
 
 def _findings(report: Report) -> Findings | None:
     """Claims of the paper and predictions; what the study cannot speak to takes one line."""
-    tables = [report.tables[name] for name in ("claims", "hypotheses")]
-    found = pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)
+    found = report.findings
     if found.empty:
         return None
     silent = found["verdict"].isin(UNSPOKEN)
@@ -237,7 +239,7 @@ def _own_tables(report: Report) -> Iterator[Written]:
         yield Written("Masks without the image", as_markdown(table), note)
 
 
-def _cautions(report: Report) -> Iterator[str]:
+def cautions(report: Report) -> Iterator[str]:
     """What to keep in mind with these numbers."""
     yield scope(report)
     if report.datasets:

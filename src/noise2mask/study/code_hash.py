@@ -18,13 +18,14 @@ from functools import cache
 from importlib.metadata import version
 
 from noise2mask import plugins
+from noise2mask.study.machine import blas, processor
 from noise2mask.study.plan import needs_data
 from noise2mask.study.schema import Baseline, Dataset, Evaluation, RunSettings, Sampler
 
 # Their effect on a result is wholly in its settings or in how it is told, not in the numbers.
 _OUTSIDE = {
     "plugins", "cli", "errors", "progress", "files", "study.code_hash", "study.load", "study.plan",
-    "study.schema",
+    "study.schema", "training.curves",
 }  # fmt: skip
 _ADAPTED = "analysis.fingerprints.adapted_schedule:resolve_settings"
 # Fields of a syntax tree that say nothing, or that another version of Python has not.
@@ -361,17 +362,33 @@ def growing_entries(dataset: Dataset) -> tuple[str, ...]:
 
 
 def report_entries() -> tuple[str, ...]:
-    """Where the code behind tables, figures and text starts, and the templates that it fills."""
+    """Where the code behind tables, figures and text starts, and the template that it fills."""
     figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
-    templates = [
+    return ("report.build", *figures, *_beside("report"))
+
+
+def page_entries() -> tuple[str, ...]:
+    """Where the code behind the page of a report starts, and what it fills and takes in."""
+    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
+    return ("report.page.build", "report.page.charts", *figures, *_beside("report/page"))
+
+
+def _beside(folder: str) -> list[str]:
+    """Templates, styles and scripts in a folder of the package."""
+    found = (plugins.PACKAGE / folder).iterdir()
+    return sorted(
         path.relative_to(plugins.PACKAGE).as_posix()
-        for ending in ("j2", "css", "js")
-        for path in (plugins.PACKAGE / "report").rglob(f"*.{ending}")
-    ]
-    return ("report.build", *figures, *sorted(templates))
+        for path in found
+        if path.suffix in (".j2", ".css", ".js")
+    )
+
+
+MACHINE = ("cpu", "blas")
+"""What of :func:`versions` belongs to the machine: another may round the last bits otherwise."""
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide numbers."""
+    """Versions of Python and of the libraries that decide numbers, and what rounds them."""
     names = ("noise2mask", "torch", "monai", "numpy", "scipy", "pillow")
-    return {"python": platform.python_version()} | {name: version(name) for name in names}
+    found = {"python": platform.python_version()} | {name: version(name) for name in names}
+    return found | dict(zip(MACHINE, (processor(), blas()), strict=True))

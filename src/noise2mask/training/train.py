@@ -36,6 +36,7 @@ from noise2mask.training.checkpoint import (
     restore_optimizer,
     under,
 )
+from noise2mask.training.curves import Shows, curves
 from noise2mask.training.run import (
     Run,
     build_network,
@@ -58,7 +59,9 @@ class State(TrainingState):
     optimizer: torch.optim.AdamW
 
 
-def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> None:
+def train(
+    run: Run, data: Path, work: Path, out: Path, device: torch.device, *, tensorboard: bool = False
+) -> None:
     """Run a training to the end and leave its run in `out`.
 
     Args:
@@ -67,6 +70,7 @@ def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> 
         work: folder for checkpoints while the training lasts, removed at its end.
         out: folder of the finished run.
         device: where to compute.
+        tensorboard: write curves to ``tensorboard`` in `work`, which stays.
 
     Raises:
         UserError: the loss is no longer finite, or a folder cannot be written.
@@ -82,8 +86,9 @@ def train(run: Run, data: Path, work: Path, out: Path, device: torch.device) -> 
         accelerator = Accelerator(mixed_precision=settings.precision, cpu=device.type == "cpu")
         state = _start(run, accelerator)
         _resume(state, run, work)
-        with stoppable() as asked_to_stop:
-            _loop(state, run, train_split, val_split, work, accelerator, asked_to_stop)
+        folder = work / "tensorboard" if tensorboard else None
+        with stoppable() as asked_to_stop, curves(folder, state.step) as show:
+            _loop(state, run, train_split, val_split, work, accelerator, asked_to_stop, show)
         _finish(state, run, work, out)
 
 
@@ -123,6 +128,7 @@ def _loop(
     work: Path,
     accelerator: Accelerator,
     asked_to_stop: Callable[[], Stopped | None],
+    show: Shows,
 ) -> None:
     training, seed = run.settings.training, run.settings.seed
     process = process_of(run.settings)
@@ -163,6 +169,7 @@ def _loop(
             _validate(state, run, val_split, process, losses_of, work)
         if step % training.checkpoint_every == 0 or step == training.steps:
             _checkpoint(state, run, work)
+        show(state)
         progress.update(step, f"loss {value:.4f}, best of val {state.best_loss:.4f}")
 
 
@@ -254,16 +261,21 @@ def _checkpoint(state: State, run: Run, work: Path) -> None:
 def _resume(state: State, run: Run, work: Path) -> None:
     """Go on from the checkpoint in `work`, if there is one of this very run.
 
-    A checkpoint of other settings, code or data is refused whole: the reason is told, the file
-    is kept under another name, and the training starts at step 0.
+    A checkpoint of other settings, code or data is refused whole, and so is a damaged one: the
+    reason is told, the file is kept under another name, and the training starts at step 0.
     """
     path = work / STATE
     if not path.exists():
         return
-    saved, record = load_tensors(path)
-    reason = refusal(record, run)
+    try:
+        saved, record = load_tensors(path)
+        reason, named = refusal(record, run), f"refused-{record['digest']}"
+        if reason is None and record["progress"]["best_step"]:
+            load_tensors(_best(work, record["progress"]["best_step"]))
+    except UserError as error:
+        reason, named = str(error).partition(";")[0], "damaged"
     if reason is not None:
-        kept = work / f"refused-{record['digest']}.safetensors"
+        kept = work / f"{named}.safetensors"
         path.replace(kept)
         LOG.warning(
             "%s cannot be resumed (%s); it is kept as %s and training starts at step 0.",

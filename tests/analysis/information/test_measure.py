@@ -11,6 +11,7 @@ from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import open_split, read_manifest
 from noise2mask.errors import UserError
 from noise2mask.sampling.sample import load_trained
+from noise2mask.study.paths import PICTURES
 from noise2mask.study.plan import run_settings
 from noise2mask.study.schema import Analysis, Pair, Training
 from noise2mask.training.run import run_of
@@ -94,6 +95,32 @@ def test_images_are_measured_in_units_of_their_variance(table, prepared):
         assert last["error"][case] == pytest.approx((grey**2).sum(), rel=0.5)
     assert (rows["clipped"] == rows["error"]).all()
     assert (table["gap"] == 2).all()
+
+
+def test_pictures_are_those_of_the_errors_in_the_table(table, finished, prepared, tmp_path):
+    """The pictures of the first test case have the squared errors that the table gives it."""
+    measure_modes(finished, prepared, ANALYSIS, tmp_path / "losses.csv", 1, CPU)
+    split = open_split(prepared, "test", purpose="evaluation")
+    mask = 2.0 * np.asarray(split.masks[0], dtype=np.float64) - 1
+    rows = table[(table["split"] == "test") & (table["case"] == split.ids[0])]
+    with np.load(tmp_path / PICTURES) as file:
+        pictures = dict(file)
+    assert str(pictures["case"]) == split.ids[0]
+    for part, mode in (("with_image", "diffusion"), ("without_image", "image_free")):
+        own = rows[rows["mode"] == mode].sort_values("t")
+        np.testing.assert_array_equal(pictures["t"], own["t"])
+        np.testing.assert_allclose(pictures["log_snr"], own["log_snr"], rtol=1e-7)
+        found = ((pictures[part] / 127.5 - 1 - mask) ** 2).mean(axis=(1, 2))
+        np.testing.assert_allclose(found, own["clipped"] / mask.size, atol=0.01)
+    # The least noise lies on the mask.
+    assert ((pictures["x_t"][0] > 0) == (mask > 0)).all()
+
+
+def test_without_a_pair_there_is_no_picture(finished, prepared, tmp_path):
+    alone = ANALYSIS.model_copy(update={"pair": None})
+    measure_modes(finished, prepared, alone, tmp_path / "losses.csv", 1, CPU)
+    with np.load(tmp_path / PICTURES) as file:
+        assert not len(file["t"])
 
 
 def test_the_same_bytes_again(finished, prepared, tmp_path):

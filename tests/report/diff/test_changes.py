@@ -126,17 +126,15 @@ def test_an_edited_module_touches_what_uses_it(record):
     other = edited(record, "networks.segdiff", "evaluation.metrics:hd95")
     assert found(record, other) == {
         ("code", "networks.segdiff", "", "edited"): {s for s in SCORES if s.network == "segdiff"},
-        ("code", "evaluation.metrics: hd95", "", "edited"): {
-            s for s in SCORES if s.metric == "hd95"
-        },
+        ("code", "evaluation.metrics", "", "edited"): {s for s in SCORES if s.metric == "hd95"},
     }
     assert untouching(record, other, []) == []
 
 
-def test_functions_of_a_module_that_touch_the_same_are_told_together(record):
+def test_functions_that_differ_are_told_as_their_module(record):
     other = edited(record, "diffusion.process:Process", "diffusion.process:denoiser")
     ((key, touches),) = found(record, other).items()
-    assert key == ("code", "diffusion.process: Process, denoiser", "", "edited")
+    assert key == ("code", "diffusion.process", "", "edited")
     assert touches == set(SCORES)
 
 
@@ -146,7 +144,7 @@ def test_new_code_is_told_unless_a_setting_chose_it(record):
     other = changed(record, code={"entries": {"seeds:new": "1"}, "parts": parts})
     other = edited(other, "seeds:new")
     ((key, _),) = found(record, other).items()
-    assert key == ("code", "seeds: new", "", "new")
+    assert key == ("code", "seeds", "", "new")
     assert next(iter(found(other, record)))[3] == "gone"
     chosen = changed(
         other,
@@ -154,6 +152,16 @@ def test_new_code_is_told_unless_a_setting_chose_it(record):
         trainings={f"{DATA}/segdiff/diffusion/seed0": {"part": "training other"}},
     )
     assert found(record, chosen) == {}
+
+
+def test_another_processor_is_told_as_such(record):
+    other = changed(record, versions={"cpu": "Made Up 3000"})
+    ((key, touches),) = found(record, other).items()
+    assert key == ("machine", "cpu", record.versions["cpu"], "Made Up 3000")
+    assert touches == set(SCORES)
+    training = {f"{DATA}/segdiff/diffusion/seed0": {"versions": {"cpu": "Made Up 4000"}}}
+    ((_, touches),) = found(record, changed(record, trainings=training)).items()
+    assert touches == {s for s in SCORES if (s.network, s.mode) == ("segdiff", "diffusion")}
 
 
 def test_an_edit_without_a_training_is_told_as_such(record):

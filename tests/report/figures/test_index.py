@@ -5,6 +5,7 @@ import re
 import pandas as pd
 import pytest
 from helpers.made_up_report import analysis, made_up, scores
+from helpers.overlaps import wrong_texts
 from helpers.project import ROOT
 from matplotlib import colors
 from matplotlib.figure import Figure
@@ -146,16 +147,22 @@ def test_one_function_is_all_that_a_figure_takes(tmp_path, monkeypatch):
         '@figure("Results", "Mine: it.", "Look at it.")\n'
         "def mine(summary):\n    ...\n\n\ndef helper(summary):\n    ...\n"
     )
-    plugins._marked.cache_clear()
+    plugins._own.cache_clear()
     plugins._functions.cache_clear()
     plugins._source.cache_clear()
     monkeypatch.setattr(plugins, "PACKAGE", tmp_path)
     try:
-        assert plugins._marked("report.figures", "figure") == {"mine": "report.figures.mine"}
+        assert plugins._own("figure") == {"mine": ("report.figures.mine", "mine")}
     finally:
         monkeypatch.undo()
-        plugins._marked.cache_clear()
+        plugins._own.cache_clear()
         plugins._functions.cache_clear()
         plugins._source.cache_clear()
     assert (ROOT / "src/noise2mask/report/figures/results.py").exists()
     assert isinstance(Drawn(Figure(), pd.DataFrame()), tuple)
+
+
+@pytest.mark.parametrize("tables", [scores, analysis], ids=["scores", "analysis"])
+def test_no_text_of_any_figure_is_cut_or_lies_on_another(tables):
+    for one in figures(made_up(**tables())):
+        assert wrong_texts(one.figure) == [], one.name

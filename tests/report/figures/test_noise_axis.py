@@ -83,7 +83,7 @@ def integrand_tables(count=1, networks=("ensemdiff",)):
                     {
                         **where, "bits": total, "low": 0.9 * total, "high": 1.1 * total,
                         "bits_per_pixel": total / 4096, "q10": 0.3, "q50": -2.0, "q90": -4.3,
-                        "n": 14,
+                        "fit": 0.02, "n": 14,
                     }
                 )  # fmt: skip
     return stacked(densities), pd.DataFrame(information)
@@ -154,7 +154,11 @@ def test_losses_are_drawn_as_they_are_on_one_axis():
         np.testing.assert_allclose(line.get_xdata(), rows.log_snr)
         np.testing.assert_allclose(line.get_ydata(), rows.loss)
     assert axis.get_ylim()[1] > table.high.max()
-    assert legend_of(figure) == ["diffusion", "posterior, without image", "diffusion of images"]
+    assert legend_of(figure) == [
+        "diffusion",
+        "pixel's evidence and network, without image",
+        "diffusion of images",
+    ]
 
 
 @pytest.mark.parametrize("axis", ["log_snr", "t"])

@@ -150,7 +150,7 @@ def test_training_holds_validation_losses_and_the_chosen_checkpoint():
     axes = panels(figure)
     assert len(axes) == 3
     for axis, network in zip(axes, ("ensemdiff", "segdiff", "medsegdiff"), strict=True):
-        assert axis.get_yscale() == "log"
+        assert axis.get_yscale() == "linear"
         assert axis.get_title().startswith("lesion phantom\n")
         for mode in ("feed_forward", "diffusion"):
             table = HISTORY[(HISTORY.network == network) & (HISTORY["mode"] == mode)]
@@ -160,6 +160,12 @@ def test_training_holds_validation_losses_and_the_chosen_checkpoint():
                 assert list(line.get_ydata()) == rows.value.tolist()
         assert len(axis.lines) == 4  # and no noisy training losses
     assert legend_of(figure) == ["feed-forward", "diffusion", "chosen"]
+
+
+def test_losses_that_differ_by_decades_have_a_logarithmic_axis():
+    wide = HISTORY.copy()
+    wide.loc[(wide["mode"] == "diffusion") & (wide["name"] == "val_loss"), "value"] /= 1000
+    assert panels(results.training(wide))[0].get_yscale() == "log"
 
 
 def test_training_draws_one_line_a_seed():

@@ -4,13 +4,15 @@ One table for each network, dataset and seed: a row for every split, mode, case 
 of a case at a timestep is the same for every mode and network, so differences are paired.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from noise2mask.analysis.information.measurement import (
@@ -19,13 +21,15 @@ from noise2mask.analysis.information.measurement import (
     measure,
     measure_pair,
     of_network,
+    picture_pair,
 )
 from noise2mask.analysis.oracles.noisy_masks import spaced_levels
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.diffusion.targets import clip_range
 from noise2mask.errors import UserError
-from noise2mask.files import write_text
+from noise2mask.files import write_bytes, write_text
 from noise2mask.sampling.sample import BLOCK, Trained, check_same_data, load_trained
+from noise2mask.study.paths import PICTURES
 from noise2mask.study.schema import Analysis
 from noise2mask.training.augment import standardise
 
@@ -68,7 +72,7 @@ def measure_modes(
     threads: int,
     device: torch.device,
 ) -> None:
-    """Measure the modes of one network on one dataset and write the table.
+    """Measure the modes of one network on one dataset and write the table, and some pictures.
 
     Columns: `error` is the squared error of x_0 in units of its coding, summed over pixels, and
     `clipped` that of the estimate clipped to its levels; `apart`, for the mode with image of
@@ -98,6 +102,27 @@ def measure_modes(
     table = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
     text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
     write_text(out, text, record=True)
+    _save_pictures(out.with_name(PICTURES), trained, open_split(data, "test", purpose="evaluation"),
+                   analysis)  # fmt: skip
+
+
+def _save_pictures(
+    path: Path, trained: Mapping[str, Trained], split: Split, analysis: Analysis
+) -> None:
+    """The first test case at every level, as both networks of the pair read it; else no level."""
+    pair = analysis.pair
+    arrays: dict[str, NDArray[Any]] = {"t": np.zeros(0, np.int64)}
+    if pair and {pair.with_image, pair.without_image} <= trained.keys():
+        with_image, without_image = trained[pair.with_image], trained[pair.without_image]
+        grid = _grid(with_image, split, analysis)
+        found = picture_pair(_denoising(without_image), _denoising(with_image), grid)
+        arrays = {"t": grid.levels.t, "log_snr": grid.levels.log_snr, "gap": np.array(grid.gap)}
+        arrays["x_t"] = found.x_t.astype(np.float16)
+        for name in ("without_image", "with_image"):
+            arrays[name] = np.rint(255 * getattr(found, name)).astype(np.uint8)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, case=np.array(split.ids[0]), **arrays)
+    write_bytes(path, buffer.getvalue(), record=True)
 
 
 def _measured(

@@ -223,6 +223,45 @@ def measure_pair(
     return Pair(_measurement(grid, *errors[:2]), _measurement(grid, *errors[2:4]), errors[4])
 
 
+class Pictures(NamedTuple):
+    """One case at every level: noisy, and read by two denoisers.
+
+    Attributes:
+        x_t: (levels, H, W).
+        without_image: (levels, H, W), the estimate of the mask, 0 to 1.
+        with_image: the same of the denoiser that sees the image.
+    """
+
+    x_t: Floats
+    without_image: Floats
+    with_image: Floats
+
+
+@torch.inference_mode()
+def picture_pair(
+    without_image: Denoising, with_image: Denoising, grid: Grid, case: int = 0
+) -> Pictures:
+    """What two denoisers make of one case on the noise that they are measured on.
+
+    Args:
+        without_image: makes nothing of the grid's images.
+        with_image: sees them.
+        grid: where.
+        case: number of the case.
+    """
+    units = [(case, 0)] * grid.rows  # a full block, as in measuring
+    x_0, image = _cases(grid, [case] * grid.rows)
+    denoises = [denoising(image) for denoising in (without_image, with_image)]
+    low, high = clip_range(grid.coding)
+    found: list[list[Floats]] = [[], [], []]
+    for t in grid.timesteps:
+        x_t, when = _noised(grid, x_0, units, t)
+        estimates = [(_clipped(grid, one(x_t, when).x_0) - low) / (high - low) for one in denoises]
+        for pictures, picture in zip(found, (x_t, *estimates), strict=True):
+            pictures.append(picture[0, 0].cpu().double().numpy())
+    return Pictures(*(np.stack(pictures) for pictures in found))
+
+
 @torch.inference_mode()
 def _measured(
     grid: Grid,

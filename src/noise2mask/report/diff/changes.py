@@ -8,13 +8,14 @@ touches the scores that depend on it.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from noise2mask.report.provenance import Record, Trained
+from noise2mask.study.code_hash import MACHINE
 from noise2mask.study.plan import merged
 
-Kind = Literal["setting", "code", "data", "version"]
-KINDS: tuple[Kind, ...] = ("setting", "code", "data", "version")
+Kind = Literal["setting", "code", "data", "version", "machine"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 ABSENT = "absent"
 SINCE = "edited since the training"
 BAND = "_band"
@@ -40,7 +41,7 @@ class Score(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """What a score depends on: a dotted path, a module or function, a split, a library."""
+    """What a score depends on: a dotted path, a module, a split, a library, the processor."""
 
     kind: Kind
     name: str
@@ -52,7 +53,7 @@ class Change:
 
     Args:
         kind: of the fact.
-        name: of the fact; of code, functions of one module are named together.
+        name: of the fact; of code, the module.
         before: its value in the first report, ``absent`` if it has none.
         after: its value in the second report.
         touches: the scores that depend on it.
@@ -126,7 +127,9 @@ def _facts(record: Record, score: Score) -> dict[Fact, str]:
     versions = dict(record.versions)
     for training in _trainings(record, score):
         versions |= training.versions
-    return facts | {Fact("version", name): value for name, value in versions.items()}
+    for name, value in versions.items():
+        facts[Fact("machine" if name in MACHINE else "version", name)] = value
+    return facts
 
 
 def spoken(value: Any) -> str:
@@ -230,16 +233,14 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> 
 
 
 def _by_module(changes: Sequence[Change]) -> list[Change]:
-    """Changes of code with the functions of a module that touch the same scores in one."""
-    found: dict[tuple[str, str, frozenset[Score]], list[str]] = {}
+    """Changes of code, one for each module and the scores that it touches."""
+    found: dict[tuple[str, frozenset[Score]], set[str]] = {}
     for change in changes:
-        module, _, function = change.name.partition(":")
         kind = {ABSENT: "gone", SINCE: SINCE}.get(change.after, "edited")
         kind = "new" if change.before == ABSENT else kind
-        found.setdefault((module, kind, change.touches), []).append(function)
-    together = []
-    for (module, kind, touches), functions in found.items():
-        named = ", ".join(sorted(filter(None, functions)))
-        name = f"{module}: {named}" if named else module
-        together.append(Change("code", name, "", kind, touches))
-    return together
+        module = change.name.partition(":")[0]
+        found.setdefault((module, change.touches), set()).add(kind)
+    return [
+        Change("code", module, "", kinds.pop() if len(kinds) == 1 else "edited", touches)
+        for (module, touches), kinds in found.items()
+    ]

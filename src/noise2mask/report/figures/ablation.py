@@ -24,8 +24,6 @@ from noise2mask.analysis.ablation import MARGIN, least
 from noise2mask.evaluation.labels import (
     Labels,
     Metric,
-    counted,
-    headed,
     metric_of,
     modes_in,
     names_in,
@@ -37,6 +35,7 @@ from noise2mask.report.figures.looks import KNOWN, Look, Looks
 from noise2mask.report.figures.style import (
     ACROSS,
     WIDTH,
+    counted_title,
     direction,
     folded,
     legend,
@@ -208,7 +207,7 @@ def _lines(
     for place, (axis, (dataset, network)) in enumerate(zip(axes, cells, strict=True)):
         panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
         title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
-        axis.set_title(folded(headed(title, counted(panel["n"])), 34))
+        axis.set_title(counted_title(title, panel["n"], 34))
         for mode in sorted(modes_in(panel), key=lambda mode: mode in looks):
             lines = parts(panel[panel["mode"] == mode], axis_of)
             mode_line(axis, lines, axis_of, looks.get(mode), mode)

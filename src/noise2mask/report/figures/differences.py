@@ -20,14 +20,13 @@ from noise2mask.evaluation.labels import (
     Labels,
     Metric,
     counted,
-    headed,
     metric_of,
     names_in,
     number,
 )
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import CONTRAST, KNOWN, Look, Looks
-from noise2mask.report.figures.style import folded, legend, panels
+from noise2mask.report.figures.style import counted_title, folded, legend, panels
 
 LOSSES = {"own": CONTRAST, "matched": Look("#5F5F5F", "s")}
 """Of a comparison of two modes, by what is told of their losses."""
@@ -130,7 +129,7 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
         forest(axis, marks, names, numbers=None)
         _sides(axis, metric_of(metric))
         turned = " (axis reversed)" if axis.xaxis_inverted() else ""
-        axis.set_xlabel(f"{metric_of(metric).title}, diffusion minus feed-forward{turned}")
+        axis.set_xlabel(f"{metric_of(metric).title}{turned}\ndiffusion minus feed-forward")
         for place in range(1, len(pairs)):
             if pairs[place][0] != pairs[place - 1][0]:
                 axis.axhline(place - 0.5, color="0.75", linewidth=0.8)
@@ -181,7 +180,7 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
         ]
         forest(axis, marks, names, numbers=meaning.digits)
         title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
-        axis.set_title(folded(headed(title, counted(panel["n"])), 30))
+        axis.set_title(counted_title(title, panel["n"], 26))
         low, high = _range(rows, 0.35 if meaning.better >= 0 else -0.35)
         axis.set_xlim((high, low) if meaning.better < 0 else (low, high))
         turned = " (axis reversed)" if meaning.better < 0 else ""
@@ -238,7 +237,7 @@ def quirks(
                 )
             )  # fmt: skip
         forest(axis, marks, shown, numbers=None)
-        axis.set_title(folded(headed(labels.dataset(dataset), counted(panel["n"])), 34))
+        axis.set_title(counted_title(labels.dataset(dataset), panel["n"], 30))
         axis.set_xlim(_range(points, 0))
         axis.set_xlabel(f"{metric_of(metric).title} points")
     handles = []

@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -100,6 +100,14 @@ class Entry:
     draw: Callable[..., Figure | Drawn | None] = field(repr=False)
 
 
+class Captioned(NamedTuple):
+    """A figure that a study may have, with its caption."""
+
+    name: str
+    entry: Entry
+    caption: str
+
+
 class Shown(NamedTuple):
     """A figure that was drawn."""
 
@@ -108,6 +116,9 @@ class Shown(NamedTuple):
     caption: str
     figure: Figure
     numbers: pd.DataFrame | None
+
+
+_Named = TypeVar("_Named", Captioned, Shown)
 
 
 def figure(
@@ -149,17 +160,24 @@ def figures(source: Source) -> Iterator[Shown]:
             yield Shown(name, entry, _caption(entry, chosen, source.labels), drawn, numbers)
 
 
-def in_report(shown: Sequence[Shown], chosen: Sequence[str] = ()) -> list[Shown]:
+def captioned(labels: Labels) -> Iterator[Captioned]:
+    """Every figure that a study may have."""
+    for entry in entries():
+        for name, chosen in _variants(entry):
+            yield Captioned(name, entry, _caption(entry, chosen, labels))
+
+
+def in_report(shown: Sequence[_Named], chosen: Sequence[str] = ()) -> list[_Named]:
     """The figures for the text of a report, the one that decides first.
 
     Args:
-        shown: all.
+        shown: all that there are.
         chosen: names of those a study wants; without it the best ranked, one of each function.
     """
     if chosen:
         known = {one.name: one for one in shown}
         return [known[name] for name in chosen if name in known]
-    first: dict[str, Shown] = {}
+    first: dict[str, _Named] = {}
     for one in shown:
         first.setdefault(one.entry.name, one)
     ranked = [one for one in first.values() if one.entry.rank is not None]

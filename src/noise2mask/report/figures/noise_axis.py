@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from noise2mask.analysis.fingerprints.likeness import by_death
-from noise2mask.evaluation.labels import Labels, counted, headed, names_in, number
+from noise2mask.evaluation.labels import Labels, names_in, number
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import (
     CHAINED,
@@ -29,7 +29,7 @@ from noise2mask.report.figures.looks import (
     Looks,
     cycled,
 )
-from noise2mask.report.figures.style import ACROSS, folded, legend, panels
+from noise2mask.report.figures.style import ACROSS, counted_title, folded, legend, panels
 from noise2mask.report.tables import doubts
 
 Level = Literal["log_snr", "t"]
@@ -350,8 +350,7 @@ def network_panels(table: pd.DataFrame, counts: pd.DataFrame, labels: Labels) ->
     for dataset, network in pairs:
         panel, title = Panel(str(dataset), str(network)), labels.dataset(str(dataset))
         cases = panel.rows(counts)["n"]
-        note = counted(cases).replace(" ", "\xa0")  # one word, which is not folded
-        title = folded(headed(title, note) if len(cases) else title, 32).replace("\xa0", " ")
+        title = counted_title(title, cases, 32) if len(cases) else folded(title, 32)
         title += f"\n{labels.network(str(network))}" if several else ""
         found.append(panel._replace(title=title))
     return found

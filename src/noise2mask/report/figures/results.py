@@ -17,8 +17,6 @@ from noise2mask.evaluation.labels import (
     Labels,
     Metric,
     Row,
-    counted,
-    headed,
     headline_rows,
     metric_of,
     names_in,
@@ -33,6 +31,7 @@ from noise2mask.report.figures.looks import Looks
 from noise2mask.report.figures.style import (
     ACROSS,
     WIDTH,
+    counted_title,
     direction,
     far_edge,
     folded,
@@ -49,6 +48,8 @@ FAR = 0.6
 """An image-blind value this many widths of the networks' range outside it leaves the panel."""
 LINES = 6
 """Curves of one reliability diagram."""
+DECADE = 10
+"""Times that losses differ from which on their axis is logarithmic."""
 SEEN = 0.001
 """Share of the pixels of a diagram below which a bin is too empty to be drawn."""
 
@@ -89,13 +90,14 @@ def results(
         return None
     heights = _heights(rows)
     ticks = _ticks(rows, heights, labels)
+    fold = 24 if len(ticks) == len(rows) else 30  # names of trainings leave less room
     last = max(heights.values(), default=0.0)
     figure, axes = panels(len(datasets), 0.17 * last + 1.15, extra=0.5)
     if not axes:
         return None
     for axis, dataset in zip(axes, datasets, strict=True):
         panel = table[table["dataset"] == dataset]
-        axis.set_title(folded(headed(labels.dataset(dataset), counted(trained(panel)["n"])), 32))
+        axis.set_title(counted_title(labels.dataset(dataset), trained(panel)["n"], fold))
         _dots(axis, panel, heights, looks, meaning)
         axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.set_xlabel(direction(meaning))
@@ -238,13 +240,16 @@ def training(
         for mode in modes:
             for _, one in panel[panel["mode"] == mode].groupby("seed"):
                 _history(axis, one, looks, mode)
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_locator(NullLocator())
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         title = f"{folded(labels.dataset(dataset), 30)}\n{labels.network(network)}"
         axis.set_title(title, fontsize=8.5)
+    losses = history[history["name"] == "val_loss"]["value"]
+    if losses.max() > DECADE * losses.min() > 0:
+        for axis in axes:
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(NullLocator())
     for place, axis in enumerate(axes):
         if place % 4 == 0:
             axis.set_ylabel("validation loss")

@@ -1,0 +1,93 @@
+"""The tables that lie folded below the charts of the page, by its parts."""
+
+from collections.abc import Iterator
+
+from noise2mask.evaluation.labels import metric_of, names_in
+from noise2mask.report.context import Report
+from noise2mask.report.markdown import Column, Table
+from noise2mask.report.settings import datasets_of
+from noise2mask.report.tables import (
+    against_table,
+    cost_table,
+    difference_table,
+    draws_table,
+    effect_table,
+    fingerprint_table,
+    information_table,
+    quirk_table,
+    reached_table,
+    steps_table,
+    structure_table,
+)
+
+EFFECTS = 6
+"""Most metrics in the table of an ablation's effects."""
+
+
+def folded(report: Report) -> dict[str, list[tuple[str, Table]]]:
+    """The tables of each part that have a row, with what stands above them."""
+    found: dict[str, list[tuple[str, Table]]] = {}
+    for part, caption, table in _tables(report):
+        if table:
+            found.setdefault(part, []).append((caption, table))
+    return found
+
+
+def _tables(report: Report) -> Iterator[tuple[str, str, Table]]:
+    tables, labels = report.tables, report.labels
+    for caption, name in (
+        ("Diffusion against feed-forward", "comparisons"),
+        ("Planned contrasts", "contrasts"),
+    ):
+        yield "differences", caption, difference_table(tables[name], labels)
+    for metric in names_in(tables["quirks"], "metric"):
+        caption = f"Published quirks, {metric_of(metric).title}, in hundredths"
+        yield "differences", caption, quirk_table(tables["quirks"], metric, labels)
+    if len(tables["quirks"]):
+        against = against_table(tables["quirks"], "dice", labels)
+        yield "differences", "Quirks that change the masks", against
+    if len(tables["grid"]):
+        summary, design = tables["summary"], tables["grid"]
+        known = [name for name in names_in(summary, "metric") if metric_of(name).better]
+        effects = effect_table(design, summary, known[:EFFECTS])
+        yield "differences", "Effects of single settings", effects
+        steps = steps_table(summary, design, labels)
+        yield "differences", "Sampling steps that suffice", steps
+    for part, caption, name, make in (
+        ("noise", "What the image tells, in bits", "information", information_table),
+        ("noise", "Shape of the loss curves", "structure", structure_table),
+        ("calibration", "Calibration and the number of draws", "draws", draws_table),
+        ("costs", "Costs of a mask", "costs", cost_table),
+        ("costs", "Cheapest way to a Dice", "cost_to_reach", reached_table),
+        ("datasets", "Masks without the image", "fingerprints", fingerprint_table),
+    ):
+        yield part, caption, make(tables[name], labels)
+
+
+def datasets(report: Report) -> Table:
+    """Datasets with terms, cases and hashes."""
+    notes = datasets_of(report.study)
+    rows = list(zip(report.record.datasets.values(), notes, strict=True))
+    return Table(
+        [
+            Column("Dataset", lambda row: row[1].title, left=True),
+            Column("Stands in for", lambda row: row[1].stands_for or "–", left=True),
+            Column("Licence", lambda row: row[1].licence, left=True),
+            Column(
+                "Train / validation / test",
+                lambda row: " / ".join(
+                    str(row[0].counts.get(split, 0)) for split in ("train", "val", "test")
+                ),
+            ),
+            Column("Hash", lambda row: row[0].digest or "not prepared", left=True),
+        ],
+        rows,
+    )
+
+
+def pairs(title: str, found: list[tuple[str, str]]) -> Table:
+    """A table of names and values."""
+    return Table(
+        [Column(title, lambda pair: pair[0], left=True), Column("", lambda pair: pair[1], True)],
+        found,
+    )
