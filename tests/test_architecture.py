@@ -19,6 +19,7 @@ ROWS = {
     "sampling": {"data", "study", "networks", "diffusion", "training"} | FOUNDATIONS,
     "evaluation": {"data", "study", "networks", "diffusion", "training", "sampling"} | FOUNDATIONS,
 }
+ROWS["inference"] = ROWS["evaluation"] | {"evaluation"}
 ROWS["baselines"] = ROWS["evaluation"] | {"evaluation"}
 ROWS["analysis"] = ROWS["evaluation"] | {"evaluation"}
 ROWS["report"] = {"data", "study", "sampling", "evaluation", "analysis"} | FOUNDATIONS
@@ -33,8 +34,8 @@ INSIDE = {
 }
 WITH_TORCH = {
     "networks", "diffusion", "training", "baselines", "sampling.sample", "sampling.tta",
-    "evaluation.cost", "evaluation.timing", "evaluation.flops", "analysis.information.measure",
-    "analysis.information.measurement",
+    "inference", "evaluation.cost", "evaluation.timing", "evaluation.flops",
+    "analysis.information.measure", "analysis.information.measurement",
 }  # fmt: skip
 
 

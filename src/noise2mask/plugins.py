@@ -256,6 +256,22 @@ def names(kind: str) -> tuple[str, ...]:
     return (*own, *sorted(_entry_points().get(kind, {}).keys() - own.keys()))
 
 
+def bundled(kind: str) -> tuple[str, ...]:
+    """The plug-ins of a kind that come with this package."""
+    return tuple(_own(kind))
+
+
+def summary(kind: str, name: str) -> str:
+    """What a plug-in is: the first sentence of its docstring, or of its file's if it is a file."""
+    module, function = _place(kind, name)
+    home = KINDS[kind]
+    if home.mapping:
+        return ""
+    node = _source(module) if home.function else _functions(module)[function]
+    first = (ast.get_docstring(node) or "").partition("\n\n")[0]
+    return " ".join(first.split())
+
+
 def entry(kind: str, name: str) -> str:
     """Where the code of a plug-in starts: ``networks.segdiff``, ``diffusion.samplers:ddim``.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from noise2mask.cli import data, machine, stages, studies
+from noise2mask.cli import data, machine, own, stages, studies
 from noise2mask.cli.parser import Command, parser_of, prints_help
 from noise2mask.errors import UserError
 from noise2mask.files import command
@@ -37,6 +37,7 @@ def commands_in(module: ModuleType, before: str = "") -> dict[str, Command]:
 COMMANDS: Mapping[str, dict[str, Command]] = {
     "a study": commands_in(studies),
     "one stage of a study": commands_in(stages),
+    "your own images": commands_in(own),
     "datasets by name": commands_in(data, "data "),
     "this machine": commands_in(machine),
 }

@@ -114,6 +114,23 @@ def _networks(study: Study) -> Iterator[RunSettings]:
             yield settings
 
 
+def schema(*, folder: Path = Path("config")) -> None:
+    """Write the JSON schema and the page that tell what a study may say.
+
+    Editors complete and check studies with study.schema.json; README.md tells every key. Both are
+    made from the types that check a study.
+
+    Args:
+        folder: where studies lie; default: config.
+
+    Example:
+        noise2mask schema
+    """
+    from noise2mask.study.documentation import write_documentation
+
+    write_documentation(folder)
+
+
 def status(*, study: str | None = None, data: str | None = None, watch: bool = False) -> None:
     """Say how far a study is, also while it runs.
 

@@ -268,7 +268,7 @@ def adapted(
     *,
     rule: Annotated[
         Literal["unreadable", "information"],
-        Field(description="what the dataset's masks decide, see noise2mask.analysis.adaptation"),
+        Field(description="what the masks of the dataset decide"),
     ] = "unreadable",
     share: Annotated[
         float, Field(gt=0, lt=1, description="of timesteps with unreadable masks, for that rule")

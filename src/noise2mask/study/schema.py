@@ -629,15 +629,23 @@ class Study(Settings):
     folders: Annotated[
         Folders | None, Field(description="a folder of datasets; written out when it is read")
     ] = None
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    networks: dict[Name, Network] = {}
-    modes: dict[Name, Mode] = {}
+    datasets: Annotated[
+        dict[Name, Dataset], Field(min_length=1, description="where cases come from")
+    ]
+    networks: Annotated[dict[Name, Network], Field(description="what is trained")] = {}
+    modes: Annotated[dict[Name, Mode], Field(description="ways to train and use each of them")] = {}
     grid: Annotated[
         Grid | None, Field(description="what is varied; written out as modes when it is read")
     ] = None
-    samplers: dict[Name, Sampler] = {}
-    readings: dict[Name, Reading] = {}
-    baselines: dict[Name, Baseline] = {}
+    samplers: Annotated[
+        dict[Name, Sampler], Field(description="ways to draw masks; modes name theirs")
+    ] = {}
+    readings: Annotated[
+        dict[Name, Reading], Field(description="the same draws, read otherwise; modes name theirs")
+    ] = {}
+    baselines: Annotated[
+        dict[Name, Baseline], Field(description="implementations of others, beside the networks")
+    ] = {}
     quirks: Annotated[
         dict[Name, Quirk], Field(description="of published codes, each measured alone")
     ] = {}
@@ -658,7 +666,9 @@ class Study(Settings):
         Hypotheses | None, Field(description="claims written down before the runs")
     ] = None
     pictures: Pictures = Pictures()
-    overrides: tuple[Override, ...] = ()
+    overrides: Annotated[
+        tuple[Override, ...], Field(description="settings for some trainings; later ones win")
+    ] = ()
 
 
 class Measured(NamedTuple):

@@ -1,0 +1,95 @@
+"""Commands about one's own images, with a network that is trained."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+
+def predict(
+    model: Path,
+    images: Path,
+    *,
+    output: Path,
+    sampler: str | None = None,
+    draws: int | None = None,
+    overlap: float = 0.0,
+    axis: Literal["sagittal", "coronal", "axial"] | None = None,
+    any_size: bool = False,
+    study: str | None = None,
+    prepared: Path | None = None,
+    device: Literal["cpu", "cuda"] = "cpu",
+    threads: int = os.cpu_count() or 1,
+) -> None:
+    """Segment images of your own: masks, probabilities and how sure they are.
+
+    Each map has the format and the grid of its image; NIfTI keeps its affine. Large images are cut
+    as those of the training were. The same command goes on where an interrupted one left off.
+
+    Args:
+        model: folder of a finished training, or a bundle made by `noise2mask export`.
+        images: an image, a volume, or a folder of them.
+        output: folder for the maps.
+        sampler: of the training's study; default: the first of its mode.
+        draws: masks drawn of each image; default: those of the sampler.
+        overlap: share of a tile that the next one covers again, where images are cut.
+        axis: plane of a volume's slices, for networks trained on single images.
+        any_size: take images of another scale than the training's too.
+        study: of a training, where its folder does not tell.
+        prepared: folder of its prepared data, where they do not lie at their place.
+        device: where to compute.
+        threads: of torch; default: as many as cores.
+
+    Example:
+        noise2mask predict results/quick/lesion_phantom/segdiff/diffusion/seed0 ~/images \
+            --output ~/masks
+    """
+    import torch
+
+    from noise2mask.inference.bundle import load_model
+    from noise2mask.inference.predict import predict_files
+    from noise2mask.progress import LOG
+
+    torch.set_num_threads(threads)
+    found = load_model(model, device=device, study=study, prepared=prepared)
+    for warning in found.warnings:
+        LOG.warning("%s: %s", model, warning)
+    predict_files(
+        found,
+        images.expanduser(),
+        output.expanduser(),
+        sampler=sampler,
+        draws=draws,
+        overlap=overlap,
+        axis=axis,
+        any_size=any_size,
+    )
+
+
+def export(
+    training: Path,
+    *,
+    output: Path,
+    study: str | None = None,
+    prepared: Path | None = None,
+    onnx: bool = False,
+) -> None:
+    """Pack a finished training into a folder that `noise2mask predict` needs nothing beside.
+
+    Weights, settings, how images are prepared, samplers and temperature, a model card with the
+    scores and warnings, and the checksums of all.
+
+    Args:
+        training: folder of a finished training.
+        output: folder of the bundle; must be new or empty.
+        study: of the training, where its folder does not tell.
+        prepared: folder of its prepared data, where they do not lie at their place.
+        onnx: add one step of the network as ONNX, compared with torch.
+
+    Example:
+        noise2mask export results/quick/lesion_phantom/segdiff/diffusion/seed0 --output ~/lesions
+    """
+    from noise2mask.inference.bundle import export as write_bundle
+
+    write_bundle(training, output.expanduser(), study=study, prepared=prepared, onnx=onnx)

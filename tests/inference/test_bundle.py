@@ -1,0 +1,142 @@
+"""A bundle segments as the training does, and says when it is not whole."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from noise2mask.cli import main
+from noise2mask.errors import UserError
+from noise2mask.inference.bundle import export, load_model
+from noise2mask.inference.predict import predict
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (20, 28, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def bundle(finished_study, tmp_path_factory):
+    folder = finished_study / "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
+    out = tmp_path_factory.mktemp("bundles") / "lesions"
+    export(folder, out, onnx=True)
+    return out
+
+
+@pytest.mark.parametrize("sampler", ["ddim2", "tempered"])
+def test_it_segments_as_the_training_does(bundle, trained_folder, tmp_path, sampler):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(bundle, moved)
+    model, other = load_model(trained_folder), load_model(moved)
+    assert model.digest == other.digest
+    ours, theirs = (predict(each, IMAGE, sampler=sampler) for each in (model, other))
+    assert np.array_equal(ours.probability, theirs.probability)
+
+
+def test_its_card_tells_data_scores_and_warnings(bundle, trained_folder):
+    card = (bundle / "README.md").read_text()
+    content = json.loads((bundle / "bundle.json").read_text())
+    assert "licence of the data: CC0-1.0" in card
+    assert "Trained on computer-made pictures" in card
+    (dice,) = [
+        row for row in content["scores"] if (row["sampler"], row["metric"]) == ("ddim2", "dice")
+    ]
+    lines = (trained_folder / "ddim2/metrics.csv").read_text().splitlines()
+    own = [float(line.split(",")[-1]) for line in lines if ",dice," in line]
+    assert dice["mean"] == pytest.approx(np.mean(own))
+    assert dice["n"] == len(own)
+    assert dice["low"] <= dice["mean"] <= dice["high"]
+    assert f"| ddim2 | dice | {dice['mean']:.4g} |" in card
+    assert any("independent test units" in text for text in content["warnings"])
+    assert content["ways"]["tempered"]["temperature"] > 0
+    for warning in content["warnings"]:
+        assert warning in card
+
+
+def test_no_path_of_this_machine_is_in_it(bundle, finished_study):
+    for path in bundle.iterdir():
+        assert str(finished_study).encode() not in path.read_bytes()
+
+
+def test_its_checksums_are_those_of_its_files(bundle):
+    lines = (bundle / "SHA256SUMS").read_text().splitlines()
+    told = {line[66:]: line[:64] for line in lines}
+    there = {path.name for path in bundle.iterdir()} - {"SHA256SUMS"}
+    assert set(told) == there == {"README.md", "bundle.json", "model.safetensors", "step.onnx"}
+    for name, digest in told.items():
+        assert hashlib.sha256((bundle / name).read_bytes()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "model.safetensors"])
+def test_a_changed_or_missing_file_is_told(bundle, tmp_path, name):
+    shutil.copytree(bundle, tmp_path / "b")
+    path = tmp_path / "b" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UserError, match=f"{name} was changed or damaged"):
+        load_model(tmp_path / "b")
+    if name != "bundle.json":  # by which a bundle is known
+        path.unlink()
+        with pytest.raises(UserError, match=f"{name} is missing"):
+            load_model(tmp_path / "b")
+
+
+def test_another_format_is_refused(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "b")
+    path = tmp_path / "b/bundle.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
+    sums = tmp_path / "b/SHA256SUMS"
+    own = hashlib.sha256(path.read_bytes()).hexdigest()
+    lines = [
+        own + line[64:] if "bundle" in line else line for line in sums.read_text().splitlines()
+    ]
+    sums.write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match="format 9"):
+        load_model(tmp_path / "b")
+
+
+def test_its_onnx_step_is_torch_within_the_tolerance(bundle):
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(bundle / "step.onnx")
+    network = load_model(bundle).trained.network
+    x_t, image = torch.randn(1, 1, 16, 16), torch.randn(1, 3, 16, 16)
+    for t in (1, 50, 98):
+        with torch.inference_mode():
+            wanted = network(x_t, image, torch.tensor([t])).numpy()
+        given = {"x_t": x_t.numpy(), "image": image.numpy(), "t": np.array([t])}
+        (found,) = session.run(None, given)
+        assert np.abs(found - wanted).max() <= 1e-4 * np.abs(wanted).max()
+
+
+def test_a_training_needs_its_study_and_its_data(trained_folder, finished_study, tmp_path):
+    with pytest.raises(UserError, match="neither a finished training"):
+        load_model(tmp_path)
+    shutil.copytree(trained_folder, tmp_path / "seed0")
+    with pytest.raises(UserError, match="does not lie in results/"):
+        load_model(tmp_path / "seed0")
+    place = tmp_path / trained_folder.relative_to(finished_study)
+    shutil.copytree(trained_folder, place)
+    shutil.copytree(finished_study / "config", tmp_path / "config")
+    with pytest.raises(UserError, match="no prepared dataset"):
+        load_model(place)
+    data = finished_study / "data/prepared/test/lesion_phantom"
+    assert load_model(place, prepared=data).digest == load_model(trained_folder).digest
+
+
+def test_a_bundle_is_not_written_over_something(bundle, trained_folder):
+    with pytest.raises(UserError, match="not an empty folder"):
+        export(trained_folder, bundle)
+
+
+def test_the_commands(trained_folder, tmp_path, capsys):
+    from PIL import Image
+
+    Image.fromarray(IMAGE).save(tmp_path / "one.png")
+    bundle, out = str(tmp_path / "bundle"), tmp_path / "out"
+    assert main(["export", str(trained_folder), "--output", bundle]) == 0
+    given = ["predict", bundle, str(tmp_path / "one.png"), "--output", str(out), "--threads", "1"]
+    assert main(given) == 0
+    assert (out / "one_mask.png").exists()
+    assert main([*given, "--sampler", "nothing"]) == 2
+    assert "unknown sampler 'nothing'" in capsys.readouterr().err
