@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from noise2mask.cli.named import arguments_of
 
         ordered, keywords = arguments_of(options.command, options)
-        with stopping_on_request():
+        from noise2mask.workflow.snakemake import at_work
+
+        with stopping_on_request(), at_work():
             status = options.command(*ordered, **keywords)
         sys.stdout.flush()
     except UserError as error:
