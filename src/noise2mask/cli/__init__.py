@@ -93,5 +93,8 @@ def _start_log(path: Path | None) -> None:
     LOG.setLevel(logging.INFO)
     LOG.handlers = [logging.StreamHandler(sys.stderr)]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"--log {path} cannot be written ({error.strerror}).") from None

@@ -121,6 +121,36 @@ def _networks(study: Study) -> Iterator[RunSettings]:
             yield settings
 
 
+def new_study(name: str, *datasets: str, resolution: int = 64) -> None:
+    """Write a commented study to begin with.
+
+    It compares diffusion with feed-forward segmentation, each with its own loss and with the same
+    one, on datasets by name, on your own folders of images and masks, or on phantoms.
+
+    Args:
+        name: of the study, or the path of its file.
+        datasets: names that `noise2mask data list` shows, folders with images/ and masks/, or
+            folders of such folders; default: phantoms.
+        resolution: side of a prepared case, px; default: 64.
+
+    Example:
+        noise2mask new-study mine ~/datasets/mine kvasir_seg
+    """
+    from noise2mask.study import paths
+    from noise2mask.study.new_study import write_study
+    from noise2mask.study.plan import trainings_of
+
+    path = paths.study_file(name)
+    study = write_study(path, datasets, resolution)
+    count = len(list(trainings_of(study)))
+    print(
+        f"{path}: {count} trainings on {len(study.datasets)} datasets. Read and change it, then\n"
+        f"  noise2mask check --study {name}\n"
+        f"  noise2mask data check --study {name}\n"
+        f"  noise2mask reproduce --study {name}"
+    )
+
+
 def schema(*, folder: Path = Path("config")) -> None:
     """Write the JSON schema and the page that tell what a study may say.
 
