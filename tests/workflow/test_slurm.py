@@ -40,7 +40,7 @@ def project(tmp_path) -> Project:
     study["training"] |= {"steps": 1500, "checkpoint_every": 25, "validate_every": 500}
     made.write("mini", study)
     made.write("local", study)
-    # No GPU is used: the training runs on the processor, and the node counts the null device as one.
+    # The training runs on the processor; the node counts the null device as a GPU.
     profile = made.folder / "workflow/profiles/slurm/profile.yaml"
     profile.write_text(profile.read_text().replace("  train:\n", "  train:\n    gpu: 1\n"))
     (tmp_path / "slurm").mkdir()
