@@ -110,7 +110,7 @@ def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(proje
     assert "mem=8000M" in first["TRES"]
     assert "mem=16000M" in second["TRES"]
     assert all(job["NumCPUs"] == "1" for job in trainings())
-    assert all("gres/gpu=1" in job["TRES"] for job in trainings())
+    assert {job["TresPerJob"] for job in trainings()} == {"gres:gpu:1"}
     assert {job["TimeLimit"] for job in (first, second)} == {"1-00:00:00", "2-00:00:00"}
     done = Counter(job["Comment"] for job in found if job["JobState"] == "COMPLETED")
     print(done)
