@@ -25,8 +25,6 @@ COLUMNS = (
     "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case", "metric",
     "value",
 )  # fmt: skip
-BLIND = ("all_foreground", "mean_mask")
-"""Predictions that do not look at the image: everything, and the mean training mask."""
 
 Probabilities = npt.NDArray[np.float32]
 WholeImage = tuple[str, Probabilities, npt.NDArray[np.bool_]]

@@ -8,10 +8,10 @@ import pandas as pd
 
 from noise2mask.data.prepared import Manifest
 from noise2mask.evaluation.bootstrap import bootstrap_mean
-from noise2mask.evaluation.score import BLIND
 from noise2mask.evaluation.tables import read_table, resampling_of
 from noise2mask.files import checked
 from noise2mask.inference.model import Model
+from noise2mask.study.paths import BLIND
 from noise2mask.study.schema import Study
 
 FEW_UNITS = 20
