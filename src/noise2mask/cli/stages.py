@@ -203,9 +203,12 @@ def evaluate(study: Study, training: Training, paths: Paths, *, sampler: str) ->
             --mode diffusion --seed 0 --sampler ddim10
     """
     from noise2mask.evaluation.score import evaluate as score
+    from noise2mask.study.plan import proper_masks
 
-    draws = paths.draws(training, sampler)
-    score(study, paths.study, training, sampler, draws, paths.prepared(training.dataset))
+    draws, data = paths.draws(training, sampler), paths.prepared(training.dataset)
+    other = proper_masks(study).get(training.dataset)
+    proper = paths.prepared(other) if other else None
+    score(study, paths.study, training, sampler, draws, data, proper)
 
 
 def blind(study: Study, paths: Paths, *, dataset: str) -> None:
