@@ -518,6 +518,20 @@ def against_table(quirks: pd.DataFrame, metric: str, labels: Labels) -> Table:
     )
 
 
+def grown_table(grown: pd.DataFrame, labels: Labels) -> Table:
+    """Grown against proper masks, a row for each dataset and resolution, without any training."""
+    return Table(
+        [
+            Column("Dataset", lambda row: labels.dataset(row["dataset"]), left=True),
+            Column("Pixels", lambda row: number(row["resolution"], 0), value=_key("resolution")),
+            Column("Dice", lambda row: spread(row, "dice", 3), value=_key("dice")),
+            Column("Area / proper area", lambda row: number(row["area"], 2), value=_key("area")),
+            Column("n", lambda row: number(row["n"], 0), value=_key("n")),
+        ],
+        grown.to_dict("records"),
+    )
+
+
 def draws_table(draws: pd.DataFrame, labels: Labels) -> Table:
     """Calibration as a function of N."""
     region = {"all": "all pixels", "band": "band"}

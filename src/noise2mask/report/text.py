@@ -26,6 +26,7 @@ from noise2mask.report.tables import (
     finding_table,
     fingerprint_table,
     further_rows,
+    grown_table,
     information_table,
     metric_table,
     quirk_table,
@@ -210,6 +211,13 @@ def _own_tables(report: Report) -> Iterator[Written]:
         if against:
             note = "The same predictions, scored against the masks that the quirk did not change."
             yield Written("Quirks that change the masks", as_markdown(against), note)
+        grown = grown_table(tables["grown_masks"], labels)
+        if grown:
+            note = (
+                "Masks interpolated, then > 0, against proper ones of the same resolution: masks "
+                f"alone, no network, all splits. Dice with the {labels.interval()} over units."
+            )
+            yield Written("How far masks grow", as_markdown(grown), note)
     if "ablation" in own:
         metrics = [name for name in SHOWN if name in set(tables["summary"]["metric"])][:2]
         effects = effect_table(tables["grid"], tables["summary"], metrics)
