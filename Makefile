@@ -1,22 +1,48 @@
-# make reproduce [STUDY=quick] [DATA=<folder>] [CORES=all] [PROFILE=<folder>]   a study, whole
-# make reproduce ... COMMIT=1   and record it with DVC
-# make test | lint | format | lock | readme | clean
+# `make` alone says what there is.
+CHOSEN := $(filter command environment,$(firstword $(origin STUDY)))
 STUDY ?= quick
 DATA ?=
-CORES ?= all
+CORES ?=
 PROFILE ?=
 COMMIT ?=
 PYTHON ?= python3
+N ?= 25
 BIN := .venv/bin
 # The README shows the table of this study.
 SHOWN := quick
+# Handed on in the environment as they are written: make would expand a $ in them, and a shell would
+# run what stands between backticks.
+override STUDY := $(value STUDY)
+override DATA := $(value DATA)
+override CORES := $(value CORES)
+override PROFILE := $(value PROFILE)
+override N := $(value N)
+export STUDY DATA CORES PROFILE N
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: reproduce readme setup test lint format lock clean
+.DEFAULT_GOAL := help
+.PHONY: help reproduce publish clean readme setup test test-fast test-slurm test-lowest torture lint format lock
+
+help:
+	@echo 'make reproduce [STUDY=quick] [DATA=<folder>] [CORES=4] [PROFILE=profiles/slurm] [COMMIT=1]'
+	@echo '                            a study, whole; COMMIT=1 records it with DVC'
+	@echo 'make publish [STUDY=quick]  its report to reports/, where git keeps it'
+	@echo 'make clean [STUDY=<name>]   remove what runs have made; without a study it asks'
+	@echo 'make test | test-fast       all tests | without those that take minutes'
+	@echo 'make test-slurm             a study through a Slurm of one node (root, Debian)'
+	@echo 'make test-lowest            the fast tests with the oldest libraries that are allowed'
+	@echo 'make torture [N=25]         kill a small study N times; it must end the same'
+	@echo 'make lint | format          style and types'
+	@echo 'make lock | readme          the lock in envs/ | the table in README.md'
 
 reproduce: setup
-	@noise2mask reproduce --study $(STUDY) $(if $(DATA),--data $(DATA)) \
-	    $(if $(PROFILE),--profile $(PROFILE),--cores $(CORES)) $(if $(COMMIT),--commit)
+	@noise2mask reproduce --study "$$STUDY" --data "$$DATA" $(if $(COMMIT),--commit)
+
+publish: setup
+	@noise2mask publish --study "$$STUDY"
+
+clean: setup
+	@noise2mask clean $(if $(CHOSEN),--study "$$STUDY")
 
 setup: .venv/installed
 
@@ -33,7 +59,19 @@ readme: setup
 	noise2mask report --study $(SHOWN) --readme README.md
 
 test: setup
-	pytest -n auto --dist loadfile
+	pytest -n auto --dist loadfile -m "not slurm"
+
+test-fast: setup
+	pytest -n auto --dist loadfile -m "not slow and not slurm"
+
+test-slurm: setup
+	pytest -m slurm tests/workflow/test_slurm.py
+
+test-lowest: setup
+	tests/helpers/lowest.sh
+
+torture: setup
+	python tests/helpers/torture.py "$$N"
 
 lint: setup
 	ruff format --check .
@@ -54,6 +92,3 @@ lock: setup
 	uv pip compile pyproject.toml --extra workflow --extra report --extra export --extra live \
 	    --extra docs --extra develop --universal --python-version 3.11 -c envs/torch.txt --no-emit-index-url --no-emit-find-links \
 	    --no-annotate --no-header 2>/dev/null | grep -vE '^(torch|triton|nvidia-|cuda-)' > envs/core.txt
-
-clean:
-	rm -rf .snakemake data/prepared results work logs

@@ -138,7 +138,7 @@ def _make_a_folder(path):
         (_cut, "was changed or damaged: it has 11 bytes where its record says 17"),
         (_change, "was changed or damaged: it has another content"),
         (_remove, "does not exist"),
-        (_make_a_folder, "cannot be read (Is a directory)"),
+        (_make_a_folder, "is no file"),
     ],
 )
 def test_damage_is_one_sentence_with_the_command_that_mends_it(table, damage, what):

@@ -20,6 +20,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from filelock import SoftFileLock, Timeout
+
 from noise2mask.errors import UserError
 
 LOG = logging.getLogger("noise2mask")
@@ -34,6 +36,9 @@ _CAUSES = {
     errno.ENOTDIR: "a file is in the place of its folder; move that away",
     errno.EEXIST: "a file is in the place of its folder; move that away",
 }
+
+# ENOTSUP is another name of EOPNOTSUPP here and there.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 
 command: ContextVar[str] = ContextVar("command", default="noise2mask reproduce")
 """What runs in this process, as a user would type it; records name it."""
@@ -70,19 +75,32 @@ def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
+def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[int | None]:
     """Hold a lock file; the kernel frees it when the process ends, however it ends.
+
+    Some network file systems have no such locks. There a file beside it stands for the lock, with
+    a warning: one that was left by a process on another machine has to be removed by hand.
 
     Args:
         path: the lock file; it stays.
         busy: what to say when another process holds it.
         wait: say it in the log and wait, instead of refusing.
 
+    Yields:
+        The descriptor of the lock, which a process that inherits it holds too; None without locks.
+
     Raises:
-        UserError: another process holds it and `wait` is false.
+        UserError: another process holds it and `wait` is false, or `path` cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        cause = _CAUSES.get(error.errno or 0)
+        if cause is None:
+            raise
+        raise UserError(f"the lock {path} could not be made: {cause}.") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -90,7 +108,37 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[None]:
                 raise UserError(busy) from None
             LOG.info(busy)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            with _standing_for(path, busy, wait=wait):
+                yield None
+            return
+        yield file.fileno()
+
+
+@contextmanager
+def _standing_for(path: Path, busy: str, *, wait: bool) -> Iterator[None]:
+    """Hold a lock that is nothing but a file, where the file system has no better one."""
+    stand_in = path.with_name(f"{path.name}.held")
+    LOG.warning(
+        "The file system of %s has no locks, so %s stands for one; if no process works here and "
+        "it is still there, remove it.",
+        path.parent,
+        stand_in,
+    )
+    lock = SoftFileLock(stand_in)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise UserError(busy) from None
+        LOG.info(busy)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def write_bytes(path: Path, content: bytes, *, record: bool = False) -> None:
@@ -135,11 +183,12 @@ def checked(path: Path) -> Path:
         UserError: it is missing, cannot be read, was cut or changed, or has no record.
     """
     record, again = _record(path)
+    if not path.is_file():
+        what = "is no file" if os.path.lexists(path) else "does not exist"
+        raise UserError(f"{path} {what}; {again}.")
     try:
         with path.open("rb") as file:
             found = _content(file)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; {again}.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); {again}.") from None
     if record is None:
@@ -156,13 +205,13 @@ def checked(path: Path) -> Path:
 
 def _record(path: Path) -> tuple[dict[str, Any] | None, str]:
     """What the record of a file says of its content, and how to make the file again."""
-    beside = record_of(path)
-    if path.is_symlink() and not beside.exists():
-        beside = record_of(path.resolve())
     try:
+        beside = record_of(path)
+        if path.is_symlink() and not beside.exists():
+            beside = record_of(path.resolve())
         said = json.loads(beside.read_bytes())
         record, made_by = {key: said[key] for key in ("bytes", "sha256")}, str(said["command"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError):
         return None, "make it again with `noise2mask reproduce`"
     return record, f"make it again with `{made_by}`"
 

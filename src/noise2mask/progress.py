@@ -46,7 +46,7 @@ def _ask(number: int, _: Any) -> None:
 
 @contextmanager
 def stopping_on_request() -> Iterator[None]:
-    """Within it SIGTERM and SIGINT raise :class:`Stopped`, where work does not wait with it.
+    """Within it signals that end a process raise :class:`Stopped`, unless work waits with it.
 
     The end of what started the process counts as SIGTERM. A workflow names itself in the variable
     :data:`WORKFLOW`: when it was killed, nobody waits for the result, and another run may want the
@@ -55,9 +55,15 @@ def stopping_on_request() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    if parent := os.environ.get(WORKFLOW):
-        threading.Thread(target=_follow, args=(int(parent),), daemon=True).start()
+    parent = os.environ.get(WORKFLOW)
+    before = {
+        number: signal.signal(number, _ask)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        # `nohup` and a script's `&` have a signal ignored; what a workflow starts heeds its own.
+        if parent or signal.getsignal(number) is not signal.SIG_IGN
+    }
+    if parent:
+        follow(int(parent), lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
         yield
     finally:
@@ -66,13 +72,22 @@ def stopping_on_request() -> Iterator[None]:
         _Request.number, _Request.waits = None, False
 
 
-def _follow(parent: int) -> None:
-    """Ask this process to stop when `parent` is gone; end it if it does not."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
-    os._exit(128 + signal.SIGTERM)
+def follow(parent: int, end: Callable[[], None]) -> None:
+    """Call `end` when the process that started this one is gone.
+
+    Args:
+        parent: that process.
+        end: what brings this one to its end; if it has not in :data:`GRACE` seconds, it is ended.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        end()
+        time.sleep(GRACE)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -52,11 +52,11 @@ def test_what_a_signature_says():
     }  # fmt: skip
     found = parsed(
         "draw", "--side", "4", "--kind", "line", "--out", "a/b", "--label", "x", "--label", "y",
-        "--fast", "--colour", "", "--log", "l", "--", "here", "--odd", "there",
+        "--fast", "--colour", "red", "--log", "l", "--", "here", "--odd", "there",
     )  # fmt: skip
     assert found["others"] == ["--odd", "there"]
     assert (found["side"], found["kind"], found["out"]) == (4, "line", Path("a/b"))
-    assert (found["label"], found["fast"], found["colour"]) == (["x", "y"], True, None)
+    assert (found["label"], found["fast"], found["colour"]) == (["x", "y"], True, "red")
 
 
 def test_what_a_docstring_says():
@@ -81,6 +81,8 @@ def test_a_default_stays_what_it_is_from_call_to_call():
         (["draw", "x", "--colour", "r", "--kind", "lines"], "--kind: unknown value 'lines'; did"),
         (["draw", "x", "--colour", "r", "--side", "a"], "argument --side: invalid int value: 'a'"),
         (["draw", "x", "--col", "r"], "unknown option '--col'; did you mean '--colour'?"),
+        (["draw", "", "--colour", "red"], "argument place: is empty; give a name; see `noise2mask"),
+        (["draw", "x", "--colour", " "], "argument --colour: is empty; give a name; see `noise2"),
         (["old", "thngs"], "unknown command 'thngs'; did you mean 'things'? Valid: things"),
     ],
 )

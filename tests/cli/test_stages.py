@@ -77,7 +77,7 @@ def test_the_stages_of_one_training(folder, capsys):
     assert {path.name for path in (training / "ddim2").glob("[!.]*")} == {
         "draws.npz", "metrics.csv", "reliability.csv",
     }  # fmt: skip
-    text = (folder / "reports/test/report.md").read_text()
+    text = (folder / "build/reports/test/report.md").read_text()
     assert "results are missing" in text
 
 
@@ -142,7 +142,7 @@ def test_a_read_only_results_folder_is_told_in_one_sentence(folder):
         if parent.owner() == (folder.owner()) and os.access(parent, os.W_OK):
             parent.chmod(parent.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
     code = (
-        "import os, sys\n"
+        "import encodings.utf_8_sig, os, sys\n"
         "from noise2mask import cli\n"  # all is read before rights are given up
         "from noise2mask.networks import ensemdiff\n"
         "import noise2mask.training.train, noise2mask.evaluation.tables, torch._dynamo\n"

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from noise2mask.evaluation.bootstrap import Resampling
 from noise2mask.evaluation.columns import ANYWHERE, COLUMNS, DIFFERENCE, TEXT, empty
 from noise2mask.evaluation.pooled import SUMS
-from noise2mask.evaluation.tables import headline, read_table, save_table, summary_table
+from noise2mask.evaluation.tables import read_table, save_table, summary_table
 
 NO_HISTOGRAMS = pd.DataFrame(
     columns=["dataset", "network", "mode", "sampler", "seed", "case", "region", "bin", *SUMS]
@@ -85,14 +85,3 @@ def test_units_are_patients_and_seeds_widen_the_interval():
     widths = [row.high - row.low for row in rows]
     assert widths[0] == pytest.approx(widths[1])  # equal trainings say nothing new
     assert widths[2] > 3 * widths[0]
-
-
-def test_the_headline_leaves_out_what_there_is_not():
-    columns = list(COLUMNS["summary"])
-    rows = [
-        ("set", "net", "diffusion", "ddim", 10, np.nan, 5, "dice", 0.5, 0, 1, 9, 9, 1),
-        ("set", "net", "diffusion", "ddim", 10, np.nan, 5, "iou", np.nan, 0, 1, 9, 9, 1),
-        ("set", "blind", "none", "mean_mask", 10, np.nan, 1, "dice", 0.1, 0, 1, 9, 9, 1),
-    ]
-    found = headline(pd.DataFrame(rows, columns=columns), ["dice", "iou"])
-    assert found == {"set": {"net": {"diffusion": {"ddim": {"dice": 0.5}}}}}

@@ -163,17 +163,20 @@ def test_a_damaged_record_is_one_sentence(content):
         parsed(content, "this file")
 
 
-def test_the_headline_is_nested_rounded_and_of_networks_alone():
+def test_the_headline_is_a_mean_over_networks_with_the_first_sampler_of_each_mode():
     summary = summary_table(metrics_table(("lesion_phantom",), 12))
+    summary["sampler"] = summary["sampler"].replace("ddim10", "ddim2")
     summary["mean"] = 0.123456789
     summary.loc[summary.network == "ensemdiff", "mean"] = np.nan
-    found = headline(summary, ("iou", "ece"))
-    assert list(found) == ["lesion_phantom"]
-    assert list(found["lesion_phantom"]) == ["segdiff", "medsegdiff"]
-    assert found["lesion_phantom"]["medsegdiff"]["feed_forward"] == {
-        "one_pass": {"iou": 0.123457, "ece": 0.123457},
-        "calibration": {"iou": 0.123457, "ece": 0.123457},
+    summary.loc[summary.network == "segdiff", "mean"] = 0.323456789
+    summary.loc[summary.network == "blind", "mean"] = 100.0
+    summary.loc[summary["sampler"] == "calibration", "mean"] = 100.0
+    assert headline(STUDY, summary, ("iou", "ece")) == {
+        "diffusion": {"ece": 0.223457, "iou": 0.223457},
+        "feed_forward": {"ece": 0.223457, "iou": 0.223457},
     }
+    summary["mean"] = np.nan
+    assert headline(STUDY, summary, ("iou", "ece")) == {}
 
 
 @pytest.mark.parametrize("names", [("001", "1e3", "nan"), ("001", "002", "1e3")])

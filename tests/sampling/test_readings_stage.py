@@ -140,7 +140,7 @@ def test_the_temperature_is_fitted_on_validation_cases_and_changes_no_mask(folde
 
 
 def test_scores_of_readings_stand_beside_those_of_samplers(folder):
-    metrics = pd.read_csv(folder / "reports/controls/metrics.csv")
+    metrics = pd.read_csv(folder / "build/reports/controls/metrics.csv")
     rows = metrics.drop_duplicates(["mode", "seed", "sampler"])
     found = {
         (row["mode"], row["sampler"]): (row["seed"], row["draws"]) for _, row in rows.iterrows()
@@ -160,7 +160,7 @@ def test_scores_of_readings_stand_beside_those_of_samplers(folder):
 
 
 def test_the_report_names_them(folder):
-    text = (folder / "reports/controls/report.md").read_text()
+    text = (folder / "build/reports/controls/report.md").read_text()
     assert "members (1 draws of one_pass, 2 trainings; N: 2)" in text
     assert "temperature fitted on validation cases" in text
 

@@ -29,8 +29,9 @@ def test_it_is_a_schema():
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_studies_of_the_project_name_it_and_pass(path):
-    assert path.read_text(encoding="utf-8").splitlines()[0] == MODELINE
+def test_studies_of_the_project_pass(path):
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    assert first == MODELINE or "yaml-language-server" not in first
     assert [error.message for error in CHECKER.iter_errors(read_document(path))] == []
 
 

@@ -112,7 +112,7 @@ def test_a_study_fetches_what_it_names_and_labels_the_stand_in(project):
     manifest = json.loads((prepared / "manifest.json").read_text())
     assert manifest["counts"]["train"] + manifest["counts"]["val"] == 10
     assert manifest["counts"]["test"] == 4
-    report = project.folder / "reports/skin"
+    report = project.folder / "build/reports/skin"
     assert set(pd.read_csv(report / "summary.csv").dataset) == {"isic2016", "her2_stand_in"}
     text = (report / "report.md").read_text()
     assert "lesion phantom (for HER2)" in text

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from noise2mask.errors import UserError
-from noise2mask.workflow import outputs, reproduce, set_aside
+from noise2mask.files import record_of, write_record
+from noise2mask.workflow import outputs, reproduce, set_aside, snakemake
 
 DATA = "data/prepared/s/d/train.npy"
 MODEL = "results/s/d/n/m/seed0/model.safetensors"
 DRAWS = "results/s/d/n/m/seed0/ddim/draws.npz"
-REPORT = "reports/s/report.md"
+REPORT = "build/reports/s/report.md"
 RAW = "scans/1.png"
 
 
@@ -35,6 +36,7 @@ def folder(tmp_path, monkeypatch):
 def put(path: str, content: str, time: float) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(content)
+    write_record(Path(path))
     os.utime(path, (time, time))
 
 
@@ -90,6 +92,57 @@ def test_another_file_in_the_place_of_a_recorded_one(time):
         MODEL: "it is not the file that its record is about",
         DRAWS: f"it was made from another {MODEL}",
     }
+
+
+@pytest.mark.parametrize("content", [MODEL[:10], MODEL[::-1], ""])
+def test_another_content_with_the_size_or_the_time_of_the_old_one(content):
+    """As a restored backup or rsync leaves it: Snakemake sees no newer file."""
+    times = Path(MODEL).stat()
+    Path(MODEL).write_text(content)
+    os.utime(MODEL, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert outputs.doubts("s") == {
+        MODEL: "it is not the file that its record is about",
+        DRAWS: f"it was made from another {MODEL}",
+    }
+
+
+def test_what_no_time_tells_is_found_by_reading(monkeypatch):
+    """A failing disk: other bytes under the same size and times."""
+    outputs.doubts("s")
+    monkeypatch.setattr(outputs, "_sha256", lambda path: "read")
+    assert outputs.doubts("s") == {}
+    assert set(outputs.doubts("s", verify=True)) == {DATA, MODEL, DRAWS, REPORT}
+
+
+def test_files_are_read_again_only_if_their_size_or_times_are_new(monkeypatch):
+    outputs.doubts("s")
+    read = []
+    real = outputs._sha256
+    monkeypatch.setattr(outputs, "_sha256", lambda path: read.append(path) or real(path))
+    assert outputs.doubts("s") == {}
+    assert read == []
+    os.utime(MODEL, (300, 300))
+    assert outputs.doubts("s") == {}
+    assert read == [MODEL]
+    assert outputs.doubts("s") == {}
+    assert read == [MODEL]
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text('{"sha256": "0"}')])
+def test_the_record_that_the_stage_left_beside_it_has_to_be_there(damage):
+    """Stages refuse a file without."""
+    damage(record_of(Path(MODEL)))
+    said = {MODEL: "it is not the file that its record is about"}
+    assert outputs.doubts("s") == said
+    Path("results/s/checksums.json").unlink()
+    assert outputs.doubts("s") == said
+
+
+def test_folders_in_the_place_of_files_are_found():
+    assert outputs.folders_in_place("s") == []
+    Path(DRAWS).unlink()
+    Path(DRAWS).mkdir()
+    assert outputs.folders_in_place("s") == [Path(DRAWS)]
 
 
 def test_older_results_with_their_own_checksums_under_newer_records():
@@ -159,7 +212,7 @@ def test_long_names_and_foreign_files_among_the_records():
 
 def test_an_answer_that_is_none_is_told():
     with pytest.raises(UserError, match=r"what study s declares, so nothing .* says: .*Snakefile"):
-        outputs.declared("s", None)
+        snakemake.declared("s", None)
 
 
 def test_set_aside_until_there_is_something_new():

@@ -11,12 +11,14 @@ from workflow.test_outputs import put, record, record_file
 
 from noise2mask import cli
 from noise2mask.errors import UserError
-from noise2mask.workflow import dvc, outputs, set_aside
-from noise2mask.workflow.prune import LOCK, prune
+from noise2mask.workflow import dvc, outputs, set_aside, snakemake
+from noise2mask.workflow.prune import prune
+from noise2mask.workflow.snakemake import LOCK
 
 KEPT = "results/test/d/kept/run.json"
 GONE = ("results/test/d/gone/m/run.json", "results/test/d/gone/m/.model.17")
 OTHER = "results/quick/d/run.json"
+REPORT = "build/reports/test/report.md"
 NOWHERE = "results/quick/d/deleted.json"
 
 
@@ -25,27 +27,36 @@ def folder(tmp_path, monkeypatch):
     """The study `test` with a result that is declared and a folder that is not."""
     monkeypatch.chdir(tmp_path)
     shutil.copytree(ROOT / "config", "config")
-    for path in (KEPT, *GONE, OTHER, NOWHERE, "reports/test/report.md", "work/test/state"):
+    for path in (KEPT, *GONE, OTHER, NOWHERE, REPORT, "work/test/state"):
         put(path, path, 100)
         record(path)
     Path(NOWHERE).unlink()
-    monkeypatch.setattr(outputs, "declared", lambda study, data: {KEPT: False})
+    monkeypatch.setattr(snakemake, "declared", lambda study, data: {KEPT: False})
     return tmp_path
 
 
 def there() -> set[str]:
-    return {str(path) for path in Path().glob("[dlrw]*/**/*") if path.is_file()}
+    return {
+        str(path)
+        for path in Path().glob("[bdlrw]*/**/*")
+        if path.is_file() and path.suffix != ".record"
+    }
 
 
 def test_files_that_no_rule_declares_go_with_their_records(capsys):
     assert cli.main(["prune", "--study", "test"]) == 0
     assert there() == {
-        KEPT, OTHER, "reports/test/report.md", "work/test/state", "results/test/checksums.json",
+        KEPT, OTHER, REPORT, "work/test/state", "results/test/checksums.json",
     }  # fmt: skip
-    assert set(outputs.record_files()) == {KEPT, OTHER, "reports/test/report.md", "work/test/state"}
+    assert set(outputs.record_files()) == {
+        KEPT,
+        OTHER,
+        "build/reports/test/report.md",
+        "work/test/state",
+    }
     assert not Path("results/test/d/gone").exists()
     assert capsys.readouterr().err.splitlines() == [
-        "removed results/test/d/gone (2 files)",
+        "removed results/test/d/gone (4 files)",
         "removed 3 of Snakemake's records, of files that are not there",
     ]
     assert prune("test", None) == []
@@ -55,7 +66,7 @@ def test_files_that_no_rule_declares_go_with_their_records(capsys):
 def test_a_dry_run_only_tells(capsys):
     before = there()
     assert cli.main(["prune", "--study", "test", "--dry-run"]) == 0
-    assert "would remove results/test/d/gone (2 files)" in capsys.readouterr().err
+    assert "would remove results/test/d/gone (4 files)" in capsys.readouterr().err
     assert there() == before
     assert record_file(GONE[0]).exists()
 
@@ -84,7 +95,7 @@ def test_nothing_is_touched_when_snakemake_does_not_answer(monkeypatch):
     def silent(*_):
         raise UserError("no answer")
 
-    monkeypatch.setattr(outputs, "declared", silent)
+    monkeypatch.setattr(snakemake, "declared", silent)
     before = there()
     with pytest.raises(UserError, match="no answer"):
         prune("test", None)

@@ -5,10 +5,7 @@ rule fingerprint:
     input:
         rules.prepare.output,
     output:
-        [
-            f"{DESCRIBED}/{table}.csv"
-            for table in ("cases", "curves", "figures", "geometry", "readability")
-        ],
+        [f"{DESCRIBED}/{table}.csv" for table in paths.FINGERPRINT_TABLES],
     log:
         f"logs/{NAME}/{{dataset}}.fingerprint.log",
     benchmark:
@@ -16,8 +13,7 @@ rule fingerprint:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=hash_code(code_hash.FINGERPRINT),
         settings=digest(
             [
@@ -28,8 +24,8 @@ rule fingerprint:
             ]
         ),
     shell:
-        "noise2mask fingerprint --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --log {log}"
+        "noise2mask fingerprint {params.study} --dataset {wildcards.dataset}"
+        " --log {log:q}"
 
 
 rule grown:
@@ -46,15 +42,14 @@ rule grown:
         ENVIRONMENT
     threads: 2
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=lambda wildcards: hash_code(
             *code_hash.growing_entries(STUDY.datasets[wildcards.dataset])
         ),
         settings=digest(STUDY.analysis.grown),
     shell:
-        "noise2mask grown --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --processes {threads} --log {log}"
+        "noise2mask grown {params.study} --dataset {wildcards.dataset}"
+        " --processes {threads} --log {log:q}"
 
 
 rule measure:
@@ -73,12 +68,9 @@ rule measure:
         ENVIRONMENT
     threads: STUDY.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000 if GPU else 4000,
-        runtime=1440 if GPU else 240,
+        gpu=GPUS,
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=lambda wildcards: hash_code(
             *code_hash.measuring_entries(measured_runs(wildcards))
         ),
@@ -88,5 +80,5 @@ rule measure:
             )
         ),
     shell:
-        "noise2mask measure --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --network {wildcards.network} --seed {wildcards.seed} --log {log}"
+        "noise2mask measure {params.study} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --seed {wildcards.seed} --log {log:q}"

@@ -12,13 +12,14 @@ rule environment:
     conda:
         ENVIRONMENT
     shell:
-        "noise2mask environment {wildcards.kind} --log {log}"
+        "noise2mask environment {wildcards.kind} --log {log:q}"
 
 
 rule baseline:
     input:
         rules.prepare.output,
         lambda wildcards: str(environment_of(wildcards) / "installed"),
+        ancient(READY),
     output:
         run=f"{COMPARISON}/run.json",
         draws=f"{COMPARISON}/{PREDICTION}/draws.npz",
@@ -32,13 +33,10 @@ rule baseline:
         ENVIRONMENT
     threads: STUDY.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000 if GPU else 4000,
-        runtime=2880 if GPU else 240,
+        gpu=GPUS,
     params:
+        study=study_options,
         python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
         code=lambda wildcards: hash_code(
             *code_hash.baseline_entries(STUDY.baselines[wildcards.baseline])
         ),
@@ -52,6 +50,36 @@ rule baseline:
             ]
         ),
     shell:
-        "{params.python} -m noise2mask baseline --study {params.study} {params.data}"
+        "{params.python:q} -m noise2mask baseline {params.study}"
         " --dataset {wildcards.dataset} --baseline {wildcards.baseline} --seed {wildcards.seed}"
-        " --log {log}"
+        " --log {log:q}"
+
+
+rule baseline_cost:
+    input:
+        rules.baseline.output.run,
+        rules.prepare.output,
+    output:
+        f"{COMPARISON}/cost.csv",
+    log:
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.cost.log",
+    benchmark:
+        f"logs/{NAME}/{{dataset}}.{{baseline}}.seed{{seed}}.cost.benchmark.tsv"
+    wildcard_constraints:
+        baseline=named(STUDY.baselines),
+    priority: -1
+    conda:
+        ENVIRONMENT
+    threads: whole_machine
+    resources:
+        gpu=GPUS,
+    params:
+        study=study_options,
+        python=lambda wildcards: environment_of(wildcards) / "bin" / "python",
+        code=lambda wildcards: hash_code(
+            *code_hash.baseline_entries(STUDY.baselines[wildcards.baseline])
+        ),
+    shell:
+        "{params.python:q} -m noise2mask baseline-cost {params.study}"
+        " --dataset {wildcards.dataset} --baseline {wildcards.baseline} --seed {wildcards.seed}"
+        " --log {log:q}"

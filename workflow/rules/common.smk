@@ -1,4 +1,6 @@
 # The study, checked before anything runs, and the functions that rules ask for their parameters.
+import re
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -33,15 +35,48 @@ from noise2mask.study.plan import (
 from noise2mask.study.schema import Training, Measured, digest
 from noise2mask.study.load import check_data, load_study
 
-STUDY_FILE = paths.study_file(str(config.get("study", "quick")))
-NAME = STUDY_FILE.stem
-DATA = str(config["data"]) if config.get("data") else None
+
+def given(key):
+    """What --config or a configuration file says, as it was written; None if it says nothing."""
+    value = config.get(key) or None
+    # On its way to a job --config is read as YAML, where 2024_05 is a number, and by a shell.
+    told = key in workflow.config_settings.config
+    if value is not None and not isinstance(value, str):
+        raise WorkflowError(
+            f"--config {key}: it was read as {value!r}, not as text; run `noise2mask reproduce`, "
+            f"which hands it on as it is written."
+        )
+    if value and told and re.search(r"[^\w ./~+,:@%=-]", value):
+        raise WorkflowError(
+            f"--config {key}={value!r} holds a character that a shell may read; run `noise2mask "
+            "reproduce`, which hands it on as it is written."
+        )
+    return value
+
+
+STUDY_FILE = paths.study_file(given("study") or "quick")
+DATA = given("data")
 
 try:
+    NAME = paths.check_name(STUDY_FILE)
     STUDY = load_study(STUDY_FILE, DATA)
     check_data(STUDY, NAME)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+# In the command of every stage, quoted for the shell.
+STUDY_OPTIONS = shlex.join(
+    ["--study", str(STUDY_FILE), *(["--data", DATA] if DATA else [])]
+)
+
+
+def study_options(wildcards, input):
+    """The parameter that names the study and its data.
+
+    What is made from `input` is no reason to run again: a folder of data may be moved.
+    """
+    return STUDY_OPTIONS
+
 
 TRAININGS = list(trainings_of(STUDY))
 COMPARED = list(baseline_trainings(STUDY))
@@ -61,11 +96,23 @@ SCORING = digest(
         most_draws(STUDY),
     ]
 )
-REPORT = f"{paths.REPORTS}/{NAME}/report.md"
-PAGE = f"{paths.REPORTS}/{NAME}/index.html"
+REPORT = str(paths.Paths(NAME).report())
+PAGE = f"{REPORT}/index.html"
+# All datasets are prepared: nothing that takes long begins before.
+READY = str(paths.PREPARED / NAME / "ready")
 # Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
 ENVIRONMENT = "../../envs/core.yaml"
-GPU = int(STUDY.compute.device == "cuda")
+PREPARING = {
+    "kind",
+    "shrink",
+    "tile",
+    "stride",
+    "masks",
+    "validation",
+    "leaks",
+    "options",
+}
+GPUS = int(STUDY.compute.device == "cuda")
 
 
 wildcard_constraints:
@@ -77,6 +124,11 @@ wildcard_constraints:
     raw="[a-z0-9_]+",
     baseline="[a-z0-9_]+",
     kind="[a-z0-9]+",
+
+
+def whole_machine(_):
+    """Every core of this machine; on a cluster the profile asks for a node of its own."""
+    return workflow.cores if workflow.local_exec else STUDY.compute.threads
 
 
 def training_of(wildcards):
@@ -161,6 +213,12 @@ def raw_content(wildcards):
         raise WorkflowError(f"datasets.{wildcards.dataset}: {error}") from None
 
 
+def prepared_as(dataset):
+    """The settings of a dataset that its prepared cases depend on; not where its files lie."""
+    found = dataset.model_dump(mode="json", include=PREPARING)
+    return found | {"options": {**found["options"], "root": None}}
+
+
 def fetched_for(raw):
     """A dataset of the study that is made of this raw data."""
     root = str(paths.RAW / raw)
@@ -200,6 +258,14 @@ def named(names):
     return "|".join(names) or "(?!)"
 
 
+def trained(file):
+    """`file` of every training of the study."""
+    return [
+        str(paths.training_folder(paths.RESULTS, NAME, training) / file)
+        for training in TRAININGS
+    ]
+
+
 def scored(file):
     """`file` of every training and sampler of the study."""
     return [
@@ -231,7 +297,7 @@ def analysed():
     described = [
         str(paths.described_folder(NAME, dataset) / f"{table}.csv")
         for dataset in described_datasets(STUDY)
-        for table in ("cases", "curves", "figures", "geometry", "readability")
+        for table in paths.FINGERPRINT_TABLES
     ]
     grown = [str(paths.grown_file(NAME, each)) for each in grown_datasets(STUDY)]
     return [

@@ -7,15 +7,14 @@ rule fetch:
         "data/raw/{raw}/record.json",
     log:
         f"logs/{NAME}/{{raw}}.fetch.log",
+    priority: 10
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         dataset=lambda wildcards: fetched_for(wildcards.raw),
     shell:
-        "noise2mask data get --study {params.study} {params.data} --dataset {params.dataset}"
-        " --log {log}"
+        "noise2mask data get {params.study} --dataset {params.dataset}" " --log {log:q}"
 
 
 rule prepare:
@@ -30,35 +29,32 @@ rule prepare:
         f"logs/{NAME}/{{dataset}}.prepare.log",
     benchmark:
         f"logs/{NAME}/{{dataset}}.prepare.benchmark.tsv"
+    # A mistake in the data of a study is told before anything trains on the others.
+    priority: 10
     conda:
         ENVIRONMENT
     threads: 2
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         raw=raw_content,
         code=lambda wildcards: hash_code(
             *code_hash.preparation_entries(STUDY.datasets[wildcards.dataset])
         ),
         settings=lambda wildcards: digest(
             [
-                STUDY.datasets[wildcards.dataset].model_dump(
-                    mode="json",
-                    include={
-                        "kind",
-                        "shrink",
-                        "tile",
-                        "stride",
-                        "masks",
-                        "validation",
-                        "leaks",
-                        "options",
-                    },
-                ),
+                prepared_as(STUDY.datasets[wildcards.dataset]),
                 STUDY.resolution,
                 STUDY.shares.model_dump(),
             ]
         ),
     shell:
-        "noise2mask prepare --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --processes {threads} --log {log}"
+        "noise2mask prepare {params.study} --dataset {wildcards.dataset}"
+        " --processes {threads} --log {log:q}"
+
+
+rule ready:
+    input:
+        expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
+    output:
+        touch(READY),
+    priority: 10

@@ -18,8 +18,7 @@ rule evaluate:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=lambda wildcards: hash_code(
             *code_hash.evaluation_entries(
                 STUDY.evaluation, fusion_of(STUDY, wildcards.sampler)
@@ -34,9 +33,9 @@ rule evaluate:
             ]
         ),
     shell:
-        "noise2mask evaluate --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        "noise2mask evaluate {params.study} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
-        " --sampler {wildcards.sampler} --log {log}"
+        " --sampler {wildcards.sampler} --log {log:q}"
 
 
 rule blind:
@@ -45,7 +44,7 @@ rule blind:
     output:
         [
             f"{BLIND}/{prediction}/{table}.csv"
-            for prediction in ("all_foreground", "mean_mask")
+            for prediction in paths.BLIND
             for table in ("metrics", "reliability")
         ],
     log:
@@ -55,12 +54,51 @@ rule blind:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=hash_code(
             *code_hash.evaluation_entries(STUDY.evaluation, STUDY.evaluation.fusion)
         ),
         settings=SCORING,
     shell:
-        "noise2mask blind --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --log {log}"
+        "noise2mask blind {params.study} --dataset {wildcards.dataset}" " --log {log:q}"
+
+
+rule cost:
+    # What a mask costs is measured alone on the machine, and comes last, so that no core waits for it.
+    input:
+        [
+            str(paths.training_folder(paths.RESULTS, NAME, training) / file)
+            for training in PRICED
+            for file in ("run.json", "model.safetensors")
+        ],
+        expand(
+            rules.prepare.output,
+            dataset=dict.fromkeys(training.dataset for training in PRICED),
+        ),
+    output:
+        str(paths.cost_file(NAME)),
+    log:
+        f"logs/{NAME}/cost.log",
+    benchmark:
+        f"logs/{NAME}/cost.benchmark.tsv"
+    priority: -1
+    conda:
+        ENVIRONMENT
+    threads: whole_machine
+    resources:
+        gpu=GPUS,
+    params:
+        study=study_options,
+        code=hash_code(
+            *code_hash.costing_entries(
+                [settings_for(training) for training in PRICED],
+                STUDY.samplers.values(),
+            )
+        ),
+        settings=digest(
+            STUDY.model_dump(
+                mode="json", include={"modes", "samplers", "readings", "compute"}
+            )
+        ),
+    shell:
+        "noise2mask cost {params.study} --log {log:q}"

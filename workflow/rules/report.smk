@@ -1,4 +1,13 @@
-# Tables, figures and text of the whole study.
+# Tables, figures and text of the whole study; `snakemake --report <file>.html` makes a page of them.
+
+CATEGORIES = {
+    "metrics": "Results",
+    "summary": "Results",
+    "comparisons": "Results",
+    "reliability": "Results",
+    "history": "Trainings",
+    "datasets": "Data",
+}
 
 
 rule report:
@@ -12,21 +21,27 @@ rule report:
         costs(),
         expand(rules.prepare.output.manifest, dataset=STUDY.datasets),
     output:
-        REPORT,
-        [
-            f"{paths.REPORTS}/{NAME}/{table}.csv"
-            for table in (
-                "metrics",
-                "summary",
-                "comparisons",
-                "history",
-                "reliability",
-                "datasets",
+        report(f"{REPORT}/report.md", caption="../report/text.rst", category="Report"),
+        *(
+            report(
+                f"{REPORT}/{table}.csv",
+                caption=f"../report/{table}.rst",
+                category=CATEGORIES[table],
+                labels={"table": table},
             )
-        ],
-        [f"{paths.REPORTS}/{NAME}/{table}.csv" for table in analysis_tables(STUDY)],
-        f"{paths.REPORTS}/{NAME}/metrics.json",
-        f"{paths.REPORTS}/{NAME}/provenance.json",
+            for table in paths.REPORT_TABLES
+        ),
+        *(
+            report(
+                f"{REPORT}/{table}.csv",
+                caption="../report/analysis.rst",
+                category="Analysis",
+                labels={"table": table},
+            )
+            for table in analysis_tables(STUDY)
+        ),
+        f"{REPORT}/metrics.json",
+        f"{REPORT}/provenance.json",
     log:
         f"logs/{NAME}/report.log",
     benchmark:
@@ -34,12 +49,11 @@ rule report:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=hash_code(*code_hash.report_entries()),
         settings=digest(STUDY.model_dump(mode="json")),
     shell:
-        "noise2mask report --study {params.study} {params.data} --log {log}"
+        "noise2mask report {params.study} --log {log:q}"
 
 
 rule page:
@@ -55,7 +69,7 @@ rule page:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
+        study=str(STUDY_FILE),
         code=hash_code(*code_hash.page_entries()),
     shell:
-        "noise2mask page --study {params.study} --log {log}"
+        "noise2mask page --study {params.study:q} --log {log:q}"

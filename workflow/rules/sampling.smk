@@ -25,12 +25,9 @@ rule sample:
         ENVIRONMENT
     threads: STUDY.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000 if GPU else 4000,
-        runtime=1440 if GPU else 240,
+        gpu=GPUS,
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         split=lambda wildcards: SPLIT_OF[wildcards.drawn],
         code=lambda wildcards: hash_code(
             *code_hash.sampling_entries(
@@ -43,9 +40,9 @@ rule sample:
             )
         ),
     shell:
-        "noise2mask sample --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        "noise2mask sample {params.study} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
-        " --sampler {wildcards.sampler} --split {params.split} --log {log}"
+        " --sampler {wildcards.sampler} --split {params.split} --log {log:q}"
 
 
 rule read:
@@ -72,8 +69,7 @@ rule read:
     conda:
         ENVIRONMENT
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=lambda wildcards: hash_code(
             *code_hash.reading_entries(fusion_of(STUDY, wildcards.reading))
         ),
@@ -86,6 +82,6 @@ rule read:
             ]
         ),
     shell:
-        "noise2mask read --study {params.study} {params.data} --dataset {wildcards.dataset}"
+        "noise2mask read {params.study} --dataset {wildcards.dataset}"
         " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed}"
-        " --sampler {wildcards.reading} --log {log}"
+        " --sampler {wildcards.reading} --log {log:q}"

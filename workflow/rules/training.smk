@@ -7,6 +7,8 @@ rule train:
         rules.prepare.output.train,
         rules.prepare.output.val,
         needed_measurement,
+        # A dataset more is no reason to train again on the others.
+        ancient(READY),
     output:
         run=f"{TRAINING}/run.json",
         model=f"{TRAINING}/model.safetensors",
@@ -21,16 +23,13 @@ rule train:
         ENVIRONMENT
     threads: STUDY.compute.threads
     resources:
-        gpu=GPU,
-        mem_mb=16000 if GPU else 4000,
-        runtime=2880 if GPU else 240,
+        gpu=GPUS,
     params:
-        study=STUDY_FILE,
-        data=f"--data {DATA}" if DATA else "",
+        study=study_options,
         code=lambda wildcards: hash_code(
             *code_hash.training_entries(settings_of(wildcards))
         ),
         settings=lambda wildcards: settings_of(wildcards).digest(),
     shell:
-        "noise2mask train --study {params.study} {params.data} --dataset {wildcards.dataset}"
-        " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed} --log {log}"
+        "noise2mask train {params.study} --dataset {wildcards.dataset}"
+        " --network {wildcards.network} --mode {wildcards.mode} --seed {wildcards.seed} --log {log:q}"

@@ -24,6 +24,7 @@ from noise2mask.files import checked, said_by_run
 from noise2mask.study.grid import grid_table
 from noise2mask.study.paths import (
     AGAINST_PROPER,
+    FINGERPRINT_TABLES,
     RESULTS,
     baseline_cost_file,
     cost_file,
@@ -218,9 +219,10 @@ def _sources(study: Study, name: str, root: Path) -> Sources:
     described = {}
     for dataset in described_datasets(study):
         folder = root / described_folder(name, dataset)
-        tables = {path.stem: read_table(checked(path)) for path in sorted(folder.glob("*.csv"))}
-        if tables:
-            described[dataset] = tables
+        if any(folder.glob("*.csv")):
+            described[dataset] = {
+                table: read_table(checked(folder / f"{table}.csv")) for table in FINGERPRINT_TABLES
+            }
         else:
             missing.append(f"{dataset} fingerprint")
     measured = [pd.DataFrame(columns=[*MEASURED, "clipped"])]

@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from noise2mask.cli.named import arguments_of
 
         ordered, keywords = arguments_of(options.command, options)
-        with stopping_on_request():
+        from noise2mask.workflow.snakemake import at_work
+
+        with stopping_on_request(), at_work():
             status = options.command(*ordered, **keywords)
         sys.stdout.flush()
     except UserError as error:
@@ -91,5 +93,8 @@ def _start_log(path: Path | None) -> None:
     LOG.setLevel(logging.INFO)
     LOG.handlers = [logging.StreamHandler(sys.stderr)]
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            LOG.addHandler(logging.FileHandler(path, mode="w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"--log {path} cannot be written ({error.strerror}).") from None

@@ -194,13 +194,14 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
     needed = parameter.default is parameter.empty
     if text in MADE_OF:
         for name in MADE_OF[text]:
-            kind = {"type": int} if name == "seed" else {"type": _given}
-            yield (f"--{name}",), {"required": needed and not optional and name != "data", **kind}
+            required = needed and not optional and name != "data"
+            kind = int if name == "seed" else _text(required=required)
+            yield (f"--{name}",), {"required": required, "type": kind}
         return
     settings: dict[str, Any] = {}
     default = None if needed else parameter.default
     if parameter.kind is parameter.VAR_POSITIONAL:
-        settings = {"nargs": "*"}
+        settings = {"nargs": "*", "type": _some}
     elif text == "bool":
         settings = {"action": "store_true"}
     elif text.startswith("tuple["):
@@ -210,7 +211,7 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
         if get_origin(kind) is Literal:
             settings = {"choices": get_args(kind)}
         else:
-            settings = {"type": _given if kind is str else kind}
+            settings = {"type": _text(required=needed) if kind is str else kind}
         settings["default"] = default
     if parameter.kind is parameter.KEYWORD_ONLY:
         if needed and "action" not in settings:
@@ -220,6 +221,17 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
         if not needed:
             settings["nargs"] = "?"
         yield (parameter.name,), settings
+
+
+def _text(*, required: bool) -> Callable[[str], str | None]:
+    return _some if required else _given
+
+
+def _some(text: str) -> str:
+    """A text that is needed."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty; give a name")
+    return text
 
 
 def _given(text: str) -> str | None:

@@ -20,10 +20,11 @@ WATCHED = 3.0
 
 def reproduce(
     *options: str,
-    study: str,
+    study: str | None = None,
     data: str | None = None,
     cores: str | None = None,
     profile: str | None = None,
+    verify: bool = False,
     commit: bool = False,
 ) -> int:
     """Run all stages of a study.
@@ -32,8 +33,10 @@ def reproduce(
 
     Args:
         options: behind --, further options of Snakemake.
+        study: a name in config/, or a YAML file; default: study and data of params.yaml.
         cores: of this machine; default: $CORES, else all.
         profile: folder of a Snakemake profile; default: $PROFILE.
+        verify: read every file that is there, also those whose size and times are as they were.
         commit: record the finished study with DVC.
 
     Example:
@@ -42,13 +45,17 @@ def reproduce(
     """
     from noise2mask.study import paths
     from noise2mask.study.load import load_study
+    from noise2mask.workflow.dvc import chosen
     from noise2mask.workflow.reproduce import DRY
     from noise2mask.workflow.reproduce import reproduce as run
+
+    if study is None:
+        study, data = chosen()
 
     elsewhere = profile or os.environ.get("PROFILE") or os.environ.get("SNAKEMAKE_PROFILE")
     if not elsewhere and DRY.isdisjoint(options):
         _check_machine(load_study(paths.study_file(study), data))
-    status = run(study, data, cores, profile, list(options))
+    status = run(study, data, cores, profile, list(options), verify=verify)
     if status == 0 and DRY.isdisjoint(options):
         name = paths.study_file(study).stem
         LOG.info("The report is %s", paths.REPORTS / name / "index.html")
@@ -114,6 +121,36 @@ def _networks(study: Study) -> Iterator[RunSettings]:
             yield settings
 
 
+def new_study(name: str, *datasets: str, resolution: int = 64) -> None:
+    """Write a commented study to begin with.
+
+    It compares diffusion with feed-forward segmentation, each with its own loss and with the same
+    one, on datasets by name, on your own folders of images and masks, or on phantoms.
+
+    Args:
+        name: of the study, or the path of its file.
+        datasets: names that `noise2mask data list` shows, folders with images/ and masks/, or
+            folders of such folders; default: phantoms.
+        resolution: side of a prepared case, px; default: 64.
+
+    Example:
+        noise2mask new-study mine ~/datasets/mine kvasir_seg
+    """
+    from noise2mask.study import paths
+    from noise2mask.study.new_study import write_study
+    from noise2mask.study.plan import trainings_of
+
+    path = paths.study_file(name)
+    study = write_study(path, datasets, resolution)
+    count = len(list(trainings_of(study)))
+    print(
+        f"{path}: {count} trainings on {len(study.datasets)} datasets. Read and change it, then\n"
+        f"  noise2mask check --study {name}\n"
+        f"  noise2mask data check --study {name}\n"
+        f"  noise2mask reproduce --study {name}"
+    )
+
+
 def schema(*, folder: Path = Path("config")) -> None:
     """Write the JSON schema and the page that tell what a study may say.
 
@@ -160,22 +197,54 @@ def status(*, study: str | None = None, data: str | None = None, watch: bool = F
         time.sleep(WATCHED)
 
 
-def prune(*, study: str, data: str | None = None, dry_run: bool = False) -> None:
+def prune(*, study: str | None = None, data: str | None = None, dry_run: bool = False) -> None:
     """Remove results that the study no longer declares.
 
     Args:
+        study: a name in config/, or a YAML file; default: study and data of params.yaml.
         dry_run: only say what would go.
 
     Example:
         noise2mask prune --study quick --dry-run
     """
+    from noise2mask.workflow.dvc import chosen
     from noise2mask.workflow.prune import prune as remove
 
+    if study is None:
+        study, data = chosen()
     remove(study, data, dry_run=dry_run)
 
 
+def clean(*, study: str | None = None, yes: bool = False) -> None:
+    """Remove what runs have made: results, prepared data, unfinished work, logs, reports.
+
+    Published reports, raw data and what DVC keeps stay.
+
+    Args:
+        study: the study; without it those of all, after a question.
+        yes: do not ask.
+
+    Example:
+        noise2mask clean --study test
+    """
+    from noise2mask.workflow.prune import clean as remove
+
+    remove(study, sure=yes)
+
+
+def publish(*, study: str) -> None:
+    """Put the report of the last run where git keeps it, in reports/.
+
+    Example:
+        noise2mask publish --study quick
+    """
+    from noise2mask.workflow.publish import publish as put
+
+    put(study)
+
+
 def page(*, study: str, against: str | None = None) -> None:
-    """Make the page of a report from its tables.
+    """Make the page of the last run's report from its tables, or else of the published one.
 
     It is one file that needs no network; `noise2mask open` shows it.
 
@@ -188,7 +257,7 @@ def page(*, study: str, against: str | None = None) -> None:
     from noise2mask.report.page.build import write_page
     from noise2mask.study import paths
 
-    LOG.info("%s", write_page(paths.REPORTS / paths.study_file(study).stem, against))
+    LOG.info("%s", write_page(paths.Paths(paths.study_file(study).stem).shown(), against))
 
 
 def open_(study: str) -> None:
@@ -202,7 +271,7 @@ def open_(study: str) -> None:
     from noise2mask.report.page.build import FILE, write_page
     from noise2mask.study import paths
 
-    folder = paths.REPORTS / paths.study_file(study).stem
+    folder = paths.Paths(paths.study_file(study).stem).shown()
     shown = folder / FILE
     if not shown.exists():
         write_page(folder)
@@ -211,8 +280,8 @@ def open_(study: str) -> None:
 
 
 def diff(
-    a: str,
-    b: str,
+    a: str | None = None,
+    b: str | None = None,
     *,
     study: str | None = None,
     metric: tuple[str, ...] = (),
@@ -223,8 +292,9 @@ def diff(
     """Say which results differ, by how much, and what made them differ.
 
     Args:
-        a: study, report folder, git revision, REVISION:study or DVC experiment.
-        b: the same; differences are from a to b.
+        a: study, report folder, git revision, REVISION:study or DVC experiment; default: what is
+            published.
+        b: the same, differences are from a to b; default: the last run.
         study: whose report is read; default: that of the other name, or of params.yaml.
         metric: compare this one; may be repeated.
         markdown: for a pull request.
@@ -232,6 +302,7 @@ def diff(
         exit_code: end with 1 if a result is worse beyond chance.
 
     Example:
+        noise2mask diff quick
         noise2mask diff HEAD~1 HEAD --study quick
     """
     from noise2mask.files import write_text

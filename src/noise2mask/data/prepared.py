@@ -245,6 +245,8 @@ def open_split(folder: Path, split: str, *, purpose: Purpose) -> Split:
 
 def _map(path: Path) -> npt.NDArray[np.uint8]:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileNotFoundError(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
     except (OSError, ValueError, EOFError) as error:
         raise UserError(

@@ -25,9 +25,6 @@ from noise2mask.study.paths import AGAINST_PROPER
 from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
 from noise2mask.study.schema import Evaluation, Study, Training
 
-BLIND = ("all_foreground", "mean_mask")
-"""Predictions that do not look at the image: everything, and the mean training mask."""
-
 Probabilities = npt.NDArray[np.float32]
 
 

@@ -4,7 +4,7 @@ Every number of the report is in one of these, and each is a CSV in ``reports/<s
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,9 +19,8 @@ from noise2mask.evaluation.differences import Pair, comparison_table, step_count
 from noise2mask.evaluation.labels import trained
 from noise2mask.evaluation.pooled import POOLED, SUMS, histograms_of
 from noise2mask.evaluation.reliability import reliability_curve
-from noise2mask.evaluation.score import BLIND
 from noise2mask.files import checked, write_text
-from noise2mask.study.paths import RESULTS, blind_folder, prepared, training_folder
+from noise2mask.study.paths import BLIND, RESULTS, blind_folder, prepared, training_folder
 from noise2mask.study.plan import (
     baseline_trainings,
     compared_modes,
@@ -97,24 +96,27 @@ def read_table(source: Path | IO[bytes], name: str = "") -> pd.DataFrame:
     )
 
 
-def headline(summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
-    """Means of the trained networks as dataset > network > mode > sampler > metric.
+def headline(study: Study, summary: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Any]:
+    """A few numbers that stand for a study, as ``dvc exp show`` has a column for each.
 
     Args:
+        study: the study.
         summary: the table of that name.
-        metrics: names of those wanted; a mean that does not exist is left out.
+        metrics: names of those wanted.
 
     Returns:
-        Nested mappings, means rounded to six significant digits.
+        For feed-forward and for diffusion the mean of each metric over datasets and networks, with
+        the first sampler of each mode, to six significant digits; what does not exist is left out.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, dict[str, float]] = {}
     table = trained(summary)
-    table = table[table["metric"].isin(metrics) & table["mean"].notna()]
-    for row in table.itertuples(index=False):
-        place = found
-        for key in (row.dataset, row.network, row.mode, row.sampler):
-            place = place.setdefault(str(key), {})
-        place[str(row.metric)] = float(f"{row.mean:.6g}")
+    first = {name: mode.samplers[0] for name, mode in study.modes.items() if mode.samplers}
+    table = table[table["sampler"] == table["mode"].map(first)]
+    kinds = table["mode"].map({name: mode.mode for name, mode in study.modes.items()})
+    kind = np.where(kinds == "feed_forward", "feed_forward", "diffusion")
+    for (name, metric), rows in table.groupby([kind, "metric"]):
+        if metric in metrics and rows["mean"].notna().any():
+            found.setdefault(str(name), {})[str(metric)] = float(f"{rows['mean'].mean():.6g}")
     return found
 
 
@@ -131,17 +133,24 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     """
     found, missing = [], []
     for label, folder in _scored(study, name, root):
-        if (folder / "metrics.csv").exists():
-            table = read_table(checked(folder / "metrics.csv"))
-            found.append((table, _histograms(folder, table)))
-        else:
+        if not (folder / "metrics.csv").exists():
             missing.append(label)
+            continue
+        table = read_table(checked(folder / "metrics.csv"))
+        found.append((table, _histograms(folder, table)))
+        own = [table.network.iloc[0], table["mode"].iloc[0]] if len(table) else []
+        if own and own[0] in study.networks:
+            checked(folder.parent / "run.json")
+            checked(folder.parent / "history.jsonl")
+        if own and own[0] != "blind" and not (folder / "draws.npz").exists():
+            missing.append(f"{label} draws, of which no case can be shown")
     if not found:
         nothing = pd.DataFrame(columns=[*_CELL, "seed", "case", "region", "bin", *SUMS])
         found = [(empty("metrics"), nothing)]
     metrics = pd.concat([table for table, _ in found]).reset_index(drop=True)
     histograms = pd.concat([table for _, table in found]).reset_index(drop=True)
-    groups, resampling = groups_of(study, name, root), resampling_of(study)
+    groups = groups_of(study, name, root, scored=set(metrics.dataset))
+    resampling = resampling_of(study)
     best = _best_blind(metrics)
     shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
     histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
@@ -204,12 +213,19 @@ def _histograms(folder: Path, metrics: pd.DataFrame) -> pd.DataFrame:
     return read_table(checked(folder / "reliability.csv")).merge(where, how="cross")
 
 
-def groups_of(study: Study, name: str, root: Path) -> dict[tuple[str, str], str]:
-    """Group of each (dataset, case), and of each raw image, which tables of scores call a case."""
+def groups_of(
+    study: Study, name: str, root: Path, scored: Collection[str] = ()
+) -> dict[tuple[str, str], str]:
+    """Group of each (dataset, case), and of each raw image, which tables of scores call a case.
+
+    Raises:
+        UserError: the manifest of one of the datasets `scored` is missing, without which cases of
+            one patient would count as many, or a manifest is damaged.
+    """
     groups = {}
     for dataset in study.datasets:
         folder = root / prepared(name, dataset)
-        if (folder / "manifest.json").exists():
+        if dataset in scored or (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
                 groups[dataset, case.id] = groups[dataset, case.image] = case.group
     return groups

@@ -21,8 +21,7 @@ from noise2mask.sampling.sample import Trained, load_trained
 from noise2mask.study import paths
 from noise2mask.study.load import load_study
 from noise2mask.study.plan import draws_masks, fusion_of, sampler_behind, samplers_of
-from noise2mask.study.schema import Sampler, Study, Training, digest
-from noise2mask.study.schema_questions import Settings
+from noise2mask.study.schema import Sampler, Settings, Study, Training, digest
 
 DEPTH = 6
 """Folders from that of a training up to the one that holds results, data and config."""

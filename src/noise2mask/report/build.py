@@ -12,7 +12,7 @@ from noise2mask.report.figures.index import figures, save_figures
 from noise2mask.report.markdown import update_between_markers
 from noise2mask.report.provenance import FILE, dataset_table, record_of
 from noise2mask.report.text import readme_block, report_text
-from noise2mask.study.paths import Paths
+from noise2mask.study.paths import REPORT_TABLES, Paths
 from noise2mask.study.plan import analysis_tables
 from noise2mask.study.schema import Study
 
@@ -46,7 +46,7 @@ def gather_report(study: Study, name: str, root: Path, folder: Path) -> list[str
     _save_summaries(study, name, root, folder, tables, missing)
     places = Paths(name, root)
     save_cases(cases_of(study, places), folder, walks_of(study, places))
-    kept = {"metrics", "summary", "comparisons", "history", "reliability", "datasets", *wanted}
+    kept = {*REPORT_TABLES, *wanted}
     for path in folder.glob("*.csv"):
         if path.stem not in kept:  # of an earlier version of the study
             path.unlink()
@@ -77,5 +77,5 @@ def _save_summaries(
     """The files that DVC and `noise2mask diff` read beside the tables."""
     record = record_of(study, name, root, groups_of(study, name, root), missing)
     save_table(dataset_table(record), folder / "datasets.csv")
-    write_json(folder / "metrics.json", headline(tables.summary, HEADLINE))
+    write_json(folder / "metrics.json", headline(study, tables.summary, HEADLINE))
     write_json(folder / FILE, record.model_dump(mode="json"))

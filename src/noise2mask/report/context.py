@@ -139,7 +139,8 @@ def read_report(folder: Path) -> Report:
         raise UserError(f"{path} was written by another version; make the report again.")
     try:
         study = Study.model_validate(record.settings)
-        found = {file.stem: read_table(file) for file in sorted(folder.glob("*.csv"))}
+        files = sorted(folder.glob("*.csv")) + sorted(folder.glob("*.csv.gz"))
+        found = {file.name.partition(".")[0]: read_table(file) for file in files}
     except (ValidationError, ValueError) as error:
         raise UserError(
             f"the report in {folder} cannot be read ({str(error).splitlines()[0]}); make it again."

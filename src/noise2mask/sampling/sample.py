@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -95,13 +95,13 @@ def sample(
         rows = [
             row
             for row in range(first, min(first + at_once, len(split.ids)))
-            if not _part(parts, row).exists()
+            if _kept(parts, row) is None
         ]
         for row, drawn in zip(rows, draw(trained, split, rows, sampler), strict=True):
-            write_bytes(_part(parts, row), _npy(drawn))
+            _keep(parts, row, drawn)
         progress.update(min(first + at_once, len(split.ids)))
-    draws = np.stack([np.load(_part(parts, row)) for row in range(len(split.ids))])
-    save_draws(out, draws, split.ids)
+    draws = [_kept(parts, row) for row in range(len(split.ids))]
+    save_draws(out, np.stack([drawn for drawn in draws if drawn is not None]), split.ids)
     for path in parts.iterdir():
         path.unlink()
     parts.rmdir()
@@ -249,11 +249,18 @@ def _image(trained: Trained, split: Split, row: int) -> Tensor:
     return trained.process.shown(standardised)
 
 
-def _part(parts: Path, row: int) -> Path:
-    return parts / f"{row}.npy"
-
-
-def _npy(array: npt.NDArray[np.float32]) -> bytes:
+def _keep(parts: Path, row: int, drawn: Draws) -> None:
+    """Keep the draws of a case until all are drawn; the format has a checksum of its own."""
     buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
+    np.savez(buffer, draws=drawn)
+    write_bytes(parts / f"{row}.npz", buffer.getvalue())
+
+
+def _kept(parts: Path, row: int) -> Draws | None:
+    """The draws of a case that were kept, None if there are none or they were damaged."""
+    try:
+        with np.load(parts / f"{row}.npz", allow_pickle=False) as file:
+            draws: Draws = file["draws"]
+            return draws
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None

@@ -277,8 +277,8 @@ def _stand_in(given: Any, replaced: Document, place: str, mistakes: Mistakes) ->
 
 def _absent(dataset: Mapping[str, Any]) -> bool:
     """Whether a named dataset must be put in place by hand and is not."""
-    name = dataset.get("named")
-    if name not in catalogue.entries() or not catalogue.entry(str(name)).by_hand:
+    name = str(dataset.get("named"))
+    if name not in catalogue.entries() or not catalogue.entry(name).by_hand:
         return False
     root = Path(str(dataset["options"]["root"]))
     return not any(path for path in root.glob("*") if not path.name.startswith("."))

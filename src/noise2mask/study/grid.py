@@ -61,8 +61,9 @@ def expand_grid(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
         return rest, wrong
     grid = Grid.model_validate(document["grid"])
     factors, modes = document["grid"]["factors"], document.get("modes")
+    known = list(modes) if isinstance(modes, dict) else []
     if not isinstance(modes, dict) or not isinstance(modes.get(grid.mode), dict):
-        return rest, {"grid.mode": unknown(grid.mode, "mode", list(modes or ()))}
+        return rest, {"grid.mode": unknown(grid.mode, "mode", known)}
     if mistakes := _mistakes_in_factors(factors) | _mistakes_in_runs(grid):
         return rest, mistakes
     chosen = points([len(levels) for levels in factors.values()], grid)

@@ -10,7 +10,9 @@ from noise2mask.data.catalogue import Entry, archives_for
 from noise2mask.errors import UserError
 from noise2mask.study.schema import Measured, Training
 
-RESULTS, WORK, REPORTS = Path("results"), Path("work"), Path("reports")
+RESULTS, WORK = Path("results"), Path("work")
+REPORTS, PUBLISHED = Path("build/reports"), Path("reports")
+"""Reports of runs, which git ignores, and those that are committed."""
 PICTURES = "pictures.npz"
 """Beside a measured table: one case at every noise level, as the networks of a pair read it."""
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
@@ -18,7 +20,12 @@ DRAWS = {"test": "draws.npz", "val": "val.npz"}
 AGAINST_PROPER = "against_proper.csv"
 """Scores against the masks without a quirk, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
-
+FINGERPRINT_TABLES = ("cases", "curves", "figures", "geometry", "readability")
+"""Tables in a dataset's fingerprint."""
+REPORT_TABLES = ("metrics", "summary", "comparisons", "history", "reliability", "datasets")
+"""Tables that every report has; :func:`noise2mask.study.plan.analysis_tables` names the others."""
+BLIND = ("all_foreground", "mean_mask")
+"""Predictions that do not look at the image: everything, and the mean training mask."""
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 """What a study may be called; its file's name and those of folders and rules are made of it."""
@@ -154,5 +161,14 @@ class Paths:
         return self.root / baseline_cost_file(self.study, training)
 
     def report(self) -> Path:
-        """Folder of the report."""
+        """Folder of the report that a run writes."""
         return self.root / REPORTS / self.study
+
+    def published(self) -> Path:
+        """Folder of the report that is committed."""
+        return self.root / PUBLISHED / self.study
+
+    def shown(self) -> Path:
+        """Folder of the run's report, or of the committed one where none was run here."""
+        run = self.report()
+        return run if (run / "report.md").exists() else self.published()

@@ -5,6 +5,7 @@ versions), ``model.safetensors`` (the chosen averaged weights, with the same rec
 ``history.jsonl``. Nothing is pickled, so loading a stranger's checkpoint executes nothing.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ from noise2mask.study.code_hash import hash_code, training_entries, versions
 from noise2mask.study.schema import RunSettings, Weighting, digest
 from noise2mask.study.schema import Schedule as ScheduleSettings
 
-RECORD = "noise2mask"
-"""Key of a checkpoint's metadata that holds its record as JSON."""
+RECORD, CHECKSUM = "noise2mask", "sha256"
+"""Keys of a checkpoint's metadata that hold its record as JSON, and the checksum of its tensors."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,18 @@ def save_tensors(
         UserError: the disk is full or the folder cannot be written; `path` is then unchanged.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    said = {RECORD: json.dumps(record, sort_keys=True), CHECKSUM: _checksum(plain)}
     with writing(path, record=recorded) as temporary:
-        temporary.write_bytes(save(plain, {RECORD: json.dumps(record, sort_keys=True)}))
+        temporary.write_bytes(save(plain, said))
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names and values."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -113,15 +124,23 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})[RECORD])
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+            said = file.metadata() or {}
+            record, checksum = json.loads(said[RECORD]), said[CHECKSUM]
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: run this training first.") from None
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged or no checkpoint of noise2mask ({error}); "
-            "delete it and run the same command again."
-        ) from None
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error)) from None
+    if _checksum(tensors) != checksum:
+        raise _damaged(path, "its values are not those of its checksum")
+    return tensors, record
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(
+        f"{path} is damaged or no checkpoint of noise2mask ({why}); "
+        "delete it and run the same command again."
+    )
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> Iterator[str]:

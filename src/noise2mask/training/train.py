@@ -261,16 +261,21 @@ def _checkpoint(state: State, run: Run, work: Path) -> None:
 def _resume(state: State, run: Run, work: Path) -> None:
     """Go on from the checkpoint in `work`, if there is one of this very run.
 
-    A checkpoint of other settings, code or data is refused whole: the reason is told, the file
-    is kept under another name, and the training starts at step 0.
+    A checkpoint of other settings, code or data is refused whole, and so is a damaged one: the
+    reason is told, the file is kept under another name, and the training starts at step 0.
     """
     path = work / STATE
     if not path.exists():
         return
-    saved, record = load_tensors(path)
-    reason = refusal(record, run)
+    try:
+        saved, record = load_tensors(path)
+        reason, named = refusal(record, run), f"refused-{record['digest']}"
+        if reason is None and record["progress"]["best_step"]:
+            load_tensors(_best(work, record["progress"]["best_step"]))
+    except UserError as error:
+        reason, named = str(error).partition(";")[0], "damaged"
     if reason is not None:
-        kept = work / f"refused-{record['digest']}.safetensors"
+        kept = work / f"{named}.safetensors"
         path.replace(kept)
         LOG.warning(
             "%s cannot be resumed (%s); it is kept as %s and training starts at step 0.",

@@ -11,10 +11,26 @@ from noise2mask.errors import UserError
 from noise2mask.files import write_text
 from noise2mask.progress import LOG
 from noise2mask.study import paths
+from noise2mask.workflow import outputs
 from noise2mask.workflow.prune import prune
 
 STAGE = "workflow"
 PARAMS = Path("params.yaml")
+
+
+def chosen() -> tuple[str, str | None]:
+    """The study and the folder of data that ``params.yaml`` names, as `dvc exp run -S` sets them.
+
+    Raises:
+        UserError: it names no study.
+    """
+    try:
+        found = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        return str(found["study"]), str(found.get("data") or "") or None
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise UserError(
+            f"{PARAMS} of {Path.cwd()} names no study; give one with --study <name>."
+        ) from None
 
 
 def commit(study: str, data: str | None) -> None:
@@ -27,7 +43,8 @@ def commit(study: str, data: str | None) -> None:
         data: folder that replaces ``{data}``.
 
     Raises:
-        UserError: this is no DVC project, the study is not in ``config``, or DVC refuses.
+        UserError: this is no DVC project, the study is not in ``config``, a file of it is not
+            what its record says, or DVC refuses.
     """
     if "DVC_STAGE" in os.environ:
         return
@@ -40,6 +57,12 @@ def commit(study: str, data: str | None) -> None:
             "and run it by its name."
         )
     prune(study, data)
+    if doubts := outputs.doubts(path.stem, verify=True):
+        file, why = next(iter(doubts.items()))
+        raise UserError(
+            f"nothing was recorded: {len(doubts)} files of study {path.stem} are not shown to be "
+            f"current, {file} first ({why}); run `noise2mask reproduce --study {study}`."
+        )
     _name_study(path.stem, data or "")
     command = [sys.executable, "-m", "dvc", "commit", "--force", "--quiet", STAGE]
     if subprocess.run(command, check=False).returncode != 0:

@@ -5,26 +5,26 @@ that has no such record is current to Snakemake whatever the study says, and so 
 replaced behind a record: an old checkpoint would pass for one of new settings. Here the records
 are compared with the files.
 
-A file is as its job left it if it has the modification time that its record names. Copies do not
-keep times (``dvc pull``, ``git checkout``), so ``results/<study>/checksums.json`` holds checksums,
-each bound to one record: neither an older file nor an older record passes with it.
+``results/<study>/checksums.json`` holds a checksum of every output, bound to one record: neither an
+older file nor an older record passes with it. A file is read again when its size or one of its
+times (of the last change of its content, of its name or rights) is not the one that it had when it
+was last read here, and always where `verify` is asked for. What a job has left and no run has
+noted yet, because it was killed, is believed by the time that its record names and by the record
+that the stage itself left beside it.
 """
 
 import base64
 import binascii
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from noise2mask.errors import UserError
-from noise2mask.files import write_json
+from noise2mask.files import record_of, write_json
 from noise2mask.study import paths
+from noise2mask.workflow.snakemake import FOLDER
 
 RECORDS = Path(".snakemake/metadata")
 CHECKSUMS = "checksums.json"
@@ -81,42 +81,15 @@ def record_files() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def declared(study: str, data: str | None) -> dict[str, bool]:
-    """Every output that the rules declare for a study, and whether Snakemake would make it now.
-
-    Args:
-        study: name or file of the study.
-        data: folder that replaces ``{data}``.
-
-    Raises:
-        UserError: Snakemake did not answer.
-    """
-    command = [sys.executable, "-m", "snakemake", "--summary", *configuration(study, data)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    _, header, table = done.stdout.partition("output_file\t")
-    if done.returncode != 0 or not header:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        raise UserError(
-            f"Snakemake does not say what study {study} declares, so nothing was changed; it says: "
-            f"{said[0]}"
-        )
-    rows = [line.split("\t") for line in table.splitlines()[1:] if line]
-    return {row[0]: row[-1] == "update pending" for row in rows}
-
-
-def configuration(study: str, data: str | None) -> list[str]:
-    """Snakemake's options that name a study."""
-    return ["--config", f"study={study}", *([f"data={data}"] if data else [])]
-
-
-def doubts(study: str) -> dict[str, str]:
+def doubts(study: str, *, verify: bool = False) -> dict[str, str]:
     """Files of a study that nothing shows to be current, and why.
 
     Args:
         study: its name.
+        verify: read every file, also those whose size and times are as they were.
     """
     records = _records()
-    contents = _Contents(records, _checksums(study))
+    contents = _Contents(study, records, _checksums(study), verify=verify)
     found = {}
     for output in _lying_there(study, records):
         record = records.get(output)
@@ -126,6 +99,7 @@ def doubts(study: str) -> dict[str, str]:
             found[output] = "it is not the file that its record is about"
         elif changed := next(contents.changed_inputs(output, record), None):
             found[output] = f"{FROM_ANOTHER} {changed}"
+    contents.remember()
     return found
 
 
@@ -136,31 +110,77 @@ def note_checksums(study: str) -> None:
         study: its name.
     """
     records, known = _records(), _checksums(study)
+    contents = _Contents(study, records, known)
     entries = {}
     for output, record in records.items():
+        if not _owned(study, output):
+            continue
         entry = known.get(output, {})
-        if _owned(study, output) and entry.get("record") == record.digest:
+        if entry.get("record") == record.digest:
             entries[output] = entry
-        elif _owned(study, output) and _untouched(Path(output), record):
-            entries[output] = {"sha256": _sha256(output), "record": record.digest}
+        elif contents.as_left(output, record) and (checksum := contents.sha256(output)):
+            entries[output] = {"sha256": checksum, "record": record.digest}
     if entries != known:
         write_json(paths.RESULTS / study / CHECKSUMS, entries)
+    contents.remember()
+
+
+def folders_in_place(study: str) -> list[Path]:
+    """Folders that lie where a job left a file; Snakemake would not run past them."""
+    return [
+        Path(output)
+        for output in record_files()
+        if _owned(study, output) and Path(output).is_dir() and not Path(output).is_symlink()
+    ]
 
 
 class _Contents:
-    """Contents of files, read only where their times do not tell enough."""
+    """Checksums of files, which are read only if their size or times are new."""
 
-    def __init__(self, records: Mapping[str, Record], known: Mapping[str, Mapping[str, str]]):
+    def __init__(
+        self,
+        study: str,
+        records: Mapping[str, Record],
+        known: Mapping[str, Mapping[str, str]],
+        *,
+        verify: bool = False,
+    ):
         self._records = records
         self._known = known
-        self._sha256 = cache(_sha256)
+        self._memory = FOLDER / f"{study}.seen.json"
+        self._seen = {} if verify else _read_json(self._memory)
+        self._found: dict[str, Any] = {}
+
+    def sha256(self, path: str) -> str | None:
+        """Checksum of a file, None if it cannot be read."""
+        if path in self._found:
+            return str(self._found[path]["sha256"])
+        try:
+            times = Path(path).stat()
+            stamp = [times.st_size, times.st_mtime_ns, times.st_ctime_ns]
+            before = self._seen.get(path)
+            if before is None or before["stamp"] != stamp:
+                before = {"stamp": stamp, "sha256": _sha256(path)}
+        except OSError:
+            return None
+        self._found[path] = before
+        return str(before["sha256"])
+
+    def remember(self) -> None:
+        """Keep what was read, for the next time."""
+        known = self._seen | self._found
+        if known != self._seen or not self._memory.exists():
+            there = {path: said for path, said in sorted(known.items()) if Path(path).exists()}
+            write_json(self._memory, there)
 
     def as_left(self, output: str, record: Record) -> bool:
         """Whether an output is as the job of its record left it."""
-        if _untouched(Path(output), record):
-            return True
-        entry = self._known.get(output, {})
-        return entry.get("record") == record.digest and entry["sha256"] == self._sha256(output)
+        entry, checksum = self._known.get(output, {}), self.sha256(output)
+        if entry.get("record") == record.digest:
+            same = entry["sha256"] == checksum
+        else:
+            same = _untouched(Path(output), record)
+        return same and _says_own_record(output, checksum)
 
     def changed_inputs(self, output: str, record: Record) -> Iterator[str]:
         """Inputs whose content is not the one that the record names.
@@ -175,14 +195,24 @@ class _Contents:
             except OSError:
                 continue  # whether it is needed is for Snakemake to say
             unnoticed = made >= times.st_mtime and times.st_ctime > record.started
-            if (path in self._records or unnoticed) and self._content(path) != checksum:
+            if (path in self._records or unnoticed) and self.sha256(path) != checksum:
                 yield path
 
-    def _content(self, path: str) -> str:
-        record, entry = self._records.get(path), self._known.get(path, {})
-        if record and entry.get("record") == record.digest and _untouched(Path(path), record):
-            return entry["sha256"]
-        return self._sha256(path)
+
+def _says_own_record(output: str, checksum: str | None) -> bool:
+    """Whether the record that the stage left beside a result names this checksum.
+
+    Stages refuse a result without it.
+    """
+    if not _recorded_beside(output):
+        return True
+    return bool(_read_json(record_of(Path(output))).get("sha256") == checksum)
+
+
+def _recorded_beside(output: str) -> bool:
+    """Whether stages leave a record beside this file: all that other stages open."""
+    inside = any(Path(output).is_relative_to(root) for root in (paths.RESULTS, paths.PREPARED))
+    return inside and Path(output).suffix not in ("", ".npy")
 
 
 def _lying_there(study: str, records: Iterable[str]) -> list[str]:
@@ -194,10 +224,16 @@ def _lying_there(study: str, records: Iterable[str]) -> list[str]:
         str(path)
         for folder in folders(study)
         for path in folder.rglob("*")
-        if path.is_file() and path != paths.RESULTS / study / CHECKSUMS
+        if path.is_file() and path != paths.RESULTS / study / CHECKSUMS and described(path) == path
     }
     recorded = {output for output in records if _owned(study, output) and Path(output).is_file()}
     return sorted(inside | recorded)
+
+
+def described(path: Path) -> Path:
+    """The result that a file is about: the one beside a record, the file itself if it is none."""
+    is_record = path.name.startswith(".") and path.suffix == ".record"
+    return path.with_name(path.stem[1:]) if is_record else path
 
 
 def _owned(study: str, output: str) -> bool:
@@ -211,14 +247,20 @@ def _records() -> dict[str, Record]:
 
 
 def _checksums(study: str) -> dict[str, dict[str, str]]:
-    try:
-        found: Any = json.loads((paths.RESULTS / study / CHECKSUMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    whole = isinstance(found, dict) and all(
+    found = _read_json(paths.RESULTS / study / CHECKSUMS)
+    whole = all(
         isinstance(entry, dict) and entry.keys() == {"sha256", "record"} for entry in found.values()
     )
     return found if whole else {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, an empty one if the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _untouched(path: Path, record: Record) -> bool:

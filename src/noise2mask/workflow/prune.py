@@ -1,17 +1,18 @@
-"""Removing what a study no longer declares, so that versions of it hold nothing else."""
+"""Removing what a study no longer declares, or all that its runs have made."""
 
+import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 from noise2mask.errors import UserError
-from noise2mask.files import locked
-from noise2mask.progress import LOG
+from noise2mask.progress import LOG, in_bytes
 from noise2mask.study import paths
 from noise2mask.study.load import check_data, load_study
-from noise2mask.workflow import outputs, set_aside
+from noise2mask.workflow import outputs, set_aside, snakemake
 
-LOCK = Path(".snakemake/noise2mask.lock")
+_YES = ("y", "yes")
 
 
 def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
@@ -34,8 +35,7 @@ def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
     """
     path = paths.study_file(study)
     check_data(load_study(path, data), path.stem)
-    busy = f"another process is running a study in {Path.cwd()}; nothing was removed."
-    with locked(LOCK, busy):
+    with snakemake.alone("nothing was removed"):
         if any(Path(".snakemake/locks").glob("*")):
             raise UserError(
                 f"Snakemake has locked {Path.cwd()}: it is running, or was killed; wait for its "
@@ -43,7 +43,7 @@ def prune(study: str, data: str | None, *, dry_run: bool = False) -> list[str]:
                 "removed."
             )
         name = path.stem
-        files, records = _orphans(name, set(outputs.declared(study, data)))
+        files, records = _orphans(name, set(snakemake.declared(study, data)))
         for line in _told(files, records, name, dry_run=dry_run):
             LOG.info(line)
         if not dry_run:
@@ -62,7 +62,9 @@ def _orphans(study: str, declared: set[str]) -> tuple[list[str], list[Path]]:
         str(path)
         for folder in outputs.folders(study)
         for path in folder.rglob("*")
-        if (path.is_file() or path.is_symlink()) and path != noted and str(path) not in declared
+        if (path.is_file() or path.is_symlink())
+        and path != noted
+        and str(outputs.described(path)) not in declared
     )
     kept_aside = set_aside.copies(study)
     files += [str(copy) for output, copy in kept_aside.items() if output not in declared]
@@ -116,3 +118,56 @@ def _remove(files: Iterable[Path], roots: Iterable[Path]) -> None:
         for folder in sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True):
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def clean(study: str | None, *, sure: bool = False) -> None:
+    """Remove all that the runs of a study have made; of all studies, if none is named.
+
+    Published reports, raw data, and what DVC keeps in its cache stay.
+
+    Args:
+        study: name or file of the study; None for all, which is asked for.
+        sure: do not ask.
+
+    Raises:
+        UserError: another process runs a study here, or nobody is there to be asked.
+    """
+    name = None if study is None else paths.check_name(paths.study_file(study))
+    made = [path for path in _made_by_runs(name) if path.exists()]
+    if not made:
+        LOG.info("There is nothing to remove.")
+        return
+    told = ", ".join(f"{path} ({in_bytes(_size(path))})" for path in made)
+    if name is None and not sure and not _agreed(told):
+        LOG.info("Nothing was removed.")
+        return
+    with snakemake.alone("nothing was removed"):
+        for path in made:
+            shutil.rmtree(path)
+        for output, file in outputs.record_files().items():
+            if not Path(output).exists():
+                file.unlink()
+    LOG.info("Removed %s.", told)
+
+
+def _made_by_runs(study: str | None) -> list[Path]:
+    """The folders that runs write to, of one study or of all."""
+    folders = (paths.RESULTS, paths.PREPARED, paths.WORK, Path("logs"), paths.REPORTS)
+    if study is None:
+        return [*folders, set_aside.ASIDE]
+    aside = [set_aside.ASIDE / folder / study for folder in folders]
+    return [*(folder / study for folder in folders), *aside]
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _agreed(told: str) -> bool:
+    """Ask whether the results of all studies are to go."""
+    if not sys.stdin.isatty():
+        raise UserError(
+            f"this would remove the results of all studies: {told}. Name one with --study, or say "
+            "--yes."
+        )
+    return input(f"Remove the results of all studies: {told}? [y/N] ").strip().lower() in _YES

@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from noise2mask.errors import UserError
-from noise2mask.files import locked
 from noise2mask.progress import LOG
 from noise2mask.study import paths
 from noise2mask.study.load import check_data, load_study
-from noise2mask.workflow import outputs, set_aside
-from noise2mask.workflow.prune import LOCK
+from noise2mask.workflow import outputs, set_aside, snakemake
 
 DRY = {"-n", "--dry-run", "--dryrun"}
 """Options of Snakemake with which nothing is run."""
@@ -22,7 +20,13 @@ _CURRENT = Path(".snakemake/current")
 
 
 def reproduce(
-    study: str, data: str | None, cores: str | None, profile: str | None, options: Sequence[str]
+    study: str,
+    data: str | None,
+    cores: str | None,
+    profile: str | None,
+    options: Sequence[str],
+    *,
+    verify: bool = False,
 ) -> int:
     """Make everything a study lacks, in the working folder.
 
@@ -36,6 +40,7 @@ def reproduce(
         profile: folder of a Snakemake profile, for a cluster; None leaves it to the variables
             ``PROFILE`` and ``SNAKEMAKE_PROFILE``.
         options: further options of Snakemake.
+        verify: compare the content of every file with its record, whatever its size and times.
 
     Returns:
         The exit status of Snakemake.
@@ -49,19 +54,21 @@ def reproduce(
     check_data(loaded, path.stem)
     if not Path("Snakefile").exists():
         raise UserError(f"{Path.cwd()} holds no Snakefile; run this in the project's folder.")
-    command = [sys.executable, "-m", "snakemake", *options, *_place(cores, profile)]
-    command += outputs.configuration(study, data)
     dry_run = not DRY.isdisjoint(options)
-    busy = f"another process is running a study in {Path.cwd()}; wait for its end."
-    with locked(LOCK, busy):
+    with snakemake.alone("wait for its end") as lock:
+        further = [*options, *_place(cores, profile), *snakemake.configuration(study, data)]
+        held = [] if lock is None else [lock]
         # Without this folder Snakemake takes the records of a clone for those of an old version.
         Path(".snakemake/incomplete").mkdir(exist_ok=True)
+        snakemake.cancel_left_jobs()
+        snakemake.wait_for_stages()
         # Nobody else runs here, so a lock is left over from a process that was killed.
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")
-            _run([*command, "--unlock", "--quiet", "all"])
-        again = _to_make_again(study, data, dry_run=dry_run)
-        status = _run([*command, *(["--forcerun", *again] if again else [])])
+            snakemake.run([*further, "--unlock", "--quiet", "all"], inherited=held)
+        again = _to_make_again(study, data, dry_run=dry_run, verify=verify)
+        forced = ["--forcerun", *again] if again else []
+        status = snakemake.run([*further, *forced], inherited=held)
         if not dry_run:
             outputs.note_checksums(path.stem)
             set_aside.drop(path.stem)
@@ -84,16 +91,20 @@ def _place(cores: str | None, profile: str | None) -> list[str]:
     return ["--cores", cores or "all"]
 
 
-def _to_make_again(study: str, data: str | None, *, dry_run: bool) -> list[str]:
+def _to_make_again(study: str, data: str | None, *, dry_run: bool, verify: bool) -> list[str]:
     """Outputs that Snakemake takes for current and that nothing shows to be so.
 
     What lies there is set aside, and so is what is made from it.
     """
     name = paths.study_file(study).stem
-    doubts, waiting = outputs.doubts(name), set_aside.waiting(name)
+    for folder in outputs.folders_in_place(name):
+        LOG.info("%s is a folder where a file belongs; it is kept in %s.", folder, set_aside.ASIDE)
+        if not dry_run:
+            set_aside.move(folder)
+    doubts, waiting = outputs.doubts(name, verify=verify), set_aside.waiting(name)
     if not doubts and not waiting:
         return []
-    plan = outputs.declared(study, data)
+    plan = snakemake.declared(study, data)
     again = sorted(output for output in {*doubts, *waiting} if output in plan and not plan[output])
     if doubted := [output for output in again if output in doubts]:
         LOG.info(_told(doubted, doubts))
@@ -112,22 +123,11 @@ def _told(doubted: Sequence[str], doubts: Mapping[str, str]) -> str:
     )
 
 
-def _run(command: Sequence[str]) -> int:
-    """Run a command with this Python's commands on the path; interrupts reach it by themselves."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    process = subprocess.Popen(command, env={**os.environ, "PATH": path})
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.wait()
-        raise
-
-
 def _report_what_there_is(study: str, data: str | None) -> None:
     """Report what is current; scores of other settings, not yet made again, count as missing."""
     name = paths.study_file(study).stem
     try:
-        plan = outputs.declared(study, data)
+        plan = snakemake.declared(study, data)
     except UserError:
         return  # the run failed for the same reason and has told it
     doubted = outputs.doubts(name)
@@ -137,6 +137,8 @@ def _report_what_there_is(study: str, data: str | None) -> None:
             (_CURRENT / output).parent.mkdir(parents=True, exist_ok=True)
             (_CURRENT / output).symlink_to(Path(output).resolve())
     command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
-    _run([*command, *(["--data", data] if data else []), "--root", str(_CURRENT)])
-    _run([sys.executable, "-m", "noise2mask", "page", "--study", study])
+    command += [*(["--data", data] if data else []), "--root", str(_CURRENT)]
+    subprocess.run(command, check=False, env=snakemake.surroundings())
+    page = [sys.executable, "-m", "noise2mask", "page", "--study", study]
+    subprocess.run(page, check=False, env=snakemake.surroundings())
     shutil.rmtree(_CURRENT, ignore_errors=True)

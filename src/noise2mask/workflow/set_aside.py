@@ -30,6 +30,15 @@ def set_aside(files: Iterable[str]) -> None:
                 shutil.copyfile(file, temporary)
 
 
+def move(folder: Path) -> None:
+    """Put a folder that lies in the place of a file below :data:`ASIDE`, beside earlier ones."""
+    number = 0
+    while (kept := ASIDE / "folders" / f"{number}" / folder).exists():
+        number += 1
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(folder, kept)
+
+
 def copies(study: str) -> dict[str, Path]:
     """Outputs of a study that were set aside, and where they are kept."""
     roots = (*outputs.folders(study), paths.REPORTS / study)

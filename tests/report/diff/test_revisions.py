@@ -1,5 +1,6 @@
 """What a user may call a report: read from real git repositories, told in one sentence."""
 
+import gzip
 import os
 import subprocess
 
@@ -220,13 +221,30 @@ def test_a_shallow_clone_says_so(small, tmp_path_factory):
         open_reports("HEAD~1", ".", root=clone)
 
 
-def test_a_revision_with_the_means_alone_says_so(small):
-    (small / "reports/other").mkdir()
-    (small / "reports/other/metrics.json").write_text("{}")
-    commit(small, "second")
-    sentence = r"holds only the means of the study 'other'.*`git add --force reports/other`"
-    with pytest.raises(UserError, match=sentence):
-        open_reports("HEAD", ".", "other")
+def test_the_last_run_is_compared_with_what_is_published(small):
+    """Without names, or with that of a study; a run's report lies where git ignores it."""
+    save(table(9), small / "build/reports/one")
+    for names in ((None, None), ("one", None), ("published", "."), ("published:one", ".:one")):
+        first, second = open_reports(*names, "one" if names[0] in (None, "published") else None)
+        assert (value(first), value(second)) == (1, 9)
+        assert first.title == "one in the published reports"
+    first, second = open_reports("HEAD", None, "one")
+    assert (value(first), value(second)) == (1, 9)
+    first, second = open_reports("reports/one")
+    assert (value(first), value(second)) == (1, 9)
+
+
+def test_a_packed_table_is_read_as_it_was(small):
+    path = small / "reports/one/metrics.csv"
+    (small / "reports/one/metrics.csv.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    commit(small, "packed")
+    for name in ("one", "published", "HEAD", "reports/one"):
+        first, _ = open_reports(name, "HEAD~1", None if name in ("one", "reports/one") else "one")
+        assert value(first) == 1
+    (small / "reports/one/metrics.csv.gz").write_bytes(b"\x1f\x8b\x08 cut")
+    with pytest.raises(UserError, match=r"^metrics.csv.gz of one in .* is damaged \("):
+        open_reports("one", "HEAD~1")
 
 
 def test_without_git(tmp_path, monkeypatch):

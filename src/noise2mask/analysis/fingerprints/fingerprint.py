@@ -36,6 +36,7 @@ from noise2mask.evaluation.bootstrap import Interval
 from noise2mask.files import write_text
 from noise2mask.progress import LOG
 from noise2mask.seeds import seed_of
+from noise2mask.study.paths import FINGERPRINT_TABLES
 
 FILES = ("cases", "curves", "figures", "geometry", "readability")
 """Tables that :func:`write_fingerprint` writes, a CSV each."""
@@ -123,14 +124,9 @@ def write_fingerprint(
         bootstrap=Bootstrap(groups, resamples, level, seed=0),
         seed=0,
     )
-    tables = {
-        "cases": found.cases,
-        "curves": found.curves,
-        "figures": found.figures.rename_axis("figure").reset_index(),
-        "geometry": found.geometry,
-        "readability": compared,
-    }
-    for name, table in tables.items():
+    figures = found.figures.rename_axis("figure").reset_index()
+    tables = (found.cases, found.curves, figures, found.geometry, compared)
+    for name, table in zip(FINGERPRINT_TABLES, tables, strict=True):
         text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
         write_text(out / f"{name}.csv", text, record=True)
 

@@ -1,13 +1,17 @@
 """Reports by the name a user gives them: a study, a folder, a git revision, a DVC experiment.
 
-Git and DVC's experiments (commits below ``refs/exps/``) are read with the ``git`` command alone.
-Nothing is checked out, so the working folder stays as it is.
+A run writes its report where git ignores it, and DVC keeps it; what was published is in git. In
+the working folder and in an experiment (a commit below ``refs/exps/``) the run's own report counts
+first, in a revision the published one. Nothing is checked out, so the working folder stays as it
+is.
 """
 
 import difflib
+import gzip
 import io
 import shutil
 import subprocess
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +24,15 @@ from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.tables import read_table
 from noise2mask.report import provenance as record
 from noise2mask.report.provenance import Record
-from noise2mask.study.paths import REPORTS, study_file
+from noise2mask.study.paths import PUBLISHED, REPORTS, study_file
 
 HERE = (".", "workspace")
 """What a user calls the state of the working folder."""
+PUBLISHED_HERE = "published"
+"""What a user calls the published reports in the working folder."""
 
 _CASE = ["dataset", "network", "mode", "sampler", "seed", "case", "metric"]
-_TABLE = "metrics.csv"
+_TABLE, _PACKED = "metrics.csv", "metrics.csv.gz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,26 +60,41 @@ class Place:
         root: the project folder.
         title: what messages call it.
         commit: hash, None for the working folder.
+        folders: where the reports of its studies may be, the one that counts first.
     """
 
     root: Path
     title: str
     commit: str | None = None
+    folders: tuple[Path, ...] = (REPORTS, PUBLISHED)
 
     def studies(self) -> list[str]:
         """Sorted names of the studies that have a report here."""
+        return sorted({name for folder in self.folders for name in self._studies_in(folder)})
+
+    def _studies_in(self, folder: Path) -> list[str]:
         if self.commit is None:
-            found = (self.root / REPORTS).glob(f"*/{_TABLE}")
-            return sorted(path.parent.name for path in found)
-        listed = _git(self.root, "ls-tree", "-rz", "--name-only", self.commit, f"{REPORTS}/")
+            found = [*(self.root / folder).glob(f"*/{_TABLE}*")]
+            return [path.parent.name for path in found if path.name in (_TABLE, _PACKED)]
+        if folder == REPORTS:
+            return _recorded_by_dvc(self.root, self.commit)
+        listed = _git(self.root, "ls-tree", "-rz", "--name-only", self.commit, f"{folder}/")
         paths = [Path(name) for name in (listed or b"").decode().split("\0")]
-        return sorted(path.parent.name for path in paths if path == _in_reports(path.parent.name))
+        return [path.parent.name for path in paths if path.name in (_TABLE, _PACKED)]
+
+    def folder_of(self, study: str) -> Path | None:
+        """The folder of a study's report, None if it has none here."""
+        return next(
+            (each / study for each in self.folders if study in self._studies_in(each)), None
+        )
 
     def read(self, path: Path) -> bytes | None:
         """Content of a file of the project, None if it is not here."""
-        if self.commit is not None:
-            return _git(self.root, "cat-file", "blob", f"{self.commit}:./{path.as_posix()}")
-        return (self.root / path).read_bytes() if (self.root / path).is_file() else None
+        if self.commit is None:
+            return (self.root / path).read_bytes() if (self.root / path).is_file() else None
+        if path.is_relative_to(REPORTS):
+            return _read_by_dvc(self.root, self.commit, path)
+        return _git(self.root, "cat-file", "blob", f"{self.commit}:./{path.as_posix()}")
 
 
 @dataclass(frozen=True)
@@ -92,16 +113,18 @@ class Meant:
 
 
 def open_reports(
-    a: str, b: str, study: str | None = None, root: Path = Path()
+    a: str | None, b: str | None = None, study: str | None = None, root: Path = Path()
 ) -> tuple[Report, Report]:
     """The two reports that a user names.
 
     Each name is that of a study with a report in the working folder, a folder with a report, a git
-    revision, a DVC experiment, ``REVISION:study``, or ``.`` for the working folder as it is.
+    revision, a DVC experiment, ``REVISION:study``, ``.`` for the working folder as it is, or
+    ``published`` for the reports in it that git keeps.
 
     Args:
-        a: one name.
-        b: the other.
+        a: one name; without any, what is published is compared with the working folder.
+        b: the other; without it a study is compared with what is published of it, everything else
+            with the working folder.
         study: whose report to read where a name does not say; without it the study of the other
             name, the only one that both places have, or that of ``params.yaml``.
         root: the project folder.
@@ -110,6 +133,7 @@ def open_reports(
         UserError: a name stands for nothing or for several things, no report of the study is
             there, or a file of it is damaged.
     """
+    a, b = _both(a, b, root)
     first, second = (_meant(name, root) for name in (a, b))
     if study is not None and first.study and second.study:
         raise UserError(
@@ -120,21 +144,35 @@ def open_reports(
     return _opened(first, first.study or own), _opened(second, second.study or own)
 
 
+def _both(a: str | None, b: str | None, root: Path) -> tuple[str, str]:
+    """The two names that are compared where a user gives one or none."""
+    if a is None:
+        return PUBLISHED_HERE, HERE[0]
+    if b is not None:
+        return a, b
+    only = _meant(a, root)
+    if only.study is None or only.folder is not None or only.place.commit is not None:
+        return a, HERE[0]
+    return f"{PUBLISHED_HERE}:{only.study}", f"{HERE[0]}:{only.study}"
+
+
 def _meant(name: str, root: Path) -> Meant:
     """What one name stands for."""
     here = Place(root, "the working folder")
     if name in HERE:
         return Meant(here)
+    if name == PUBLISHED_HERE:
+        return Meant(Place(root, "the published reports", None, (PUBLISHED,)))
     found: list[tuple[str, Meant]] = []
-    if Path(name).name == name and (root / _in_reports(name)).is_file():
-        found.append((f"the study in {REPORTS / name} (write .:{name})", Meant(here, name)))
-    if (root / name / _TABLE).is_file():
-        meant = Meant(here, _study_in(root / name), Path(name))
+    if Path(name).name == name and (folder := here.folder_of(name)) is not None:
+        found.append((f"the study in {folder} (write .:{name})", Meant(here, name)))
+    if any((root / name / table).is_file() for table in (_TABLE, _PACKED)):
+        meant = Meant(here, _study_in(root, Path(name)), Path(name))
         found.append((f"the folder (write ./{name})", meant))
     commit = _commit(root, name)
     if commit is not None:
         full = (_git(root, "rev-parse", "--symbolic-full-name", name) or b"").decode().strip()
-        meant = Meant(Place(root, f"{name} ({commit[:7]})", commit))
+        meant = Meant(Place(root, f"{name} ({commit[:7]})", commit, (PUBLISHED, REPORTS)))
         found.append((f"the revision {commit[:7]} (write {full or commit})", meant))
     experiments = sorted(set(_experiments(root).get(name, ())) - {commit})
     for commit in experiments:
@@ -209,12 +247,17 @@ def _chosen_by_params(root: Path) -> str | None:
 
 
 def _opened(meant: Meant, study: str) -> Report:
-    place, folder = meant.place, meant.folder or REPORTS / study
+    place, folder = meant.place, meant.folder or meant.place.folder_of(study)
     title = f"{study} {'at' if place.commit else 'in'} {place.title}"
     title = str(folder) if meant.folder else title
-    content = place.read(folder / _TABLE)
-    if content is None:
+    if folder is None:
         raise UserError(_no_report(place, study))
+    content = _table_in(place, folder, title)
+    if content is None:
+        raise UserError(
+            f"{title}: its report was recorded with DVC and is not in DVC's cache here; `dvc "
+            "fetch` brings it from the remote."
+        )
     said = place.read(folder / record.FILE)
     found = record.parsed(said, f"{record.FILE} of {title}") if said is not None else None
     return Report(study, title, _scores(content, f"{_TABLE} of {title}"), found)
@@ -222,12 +265,6 @@ def _opened(meant: Meant, study: str) -> Report:
 
 def _no_report(place: Place, study: str) -> str:
     """The sentence for a place without a report of the study."""
-    if place.commit and place.read(REPORTS / study / "metrics.json") is not None:
-        return (
-            f"{place.title} holds only the means of the study '{study}', which `dvc metrics diff` "
-            f"compares; git has to track the report itself: `git add --force {REPORTS / study}` "
-            "before the next commit or experiment."
-        )
     make = "" if place.commit else f" Run `make reproduce STUDY={study}` to make it."
     return (
         f"{place.title} holds no report of the study '{study}'; it has "
@@ -235,11 +272,50 @@ def _no_report(place: Place, study: str) -> str:
     )
 
 
-def _study_in(folder: Path) -> str:
+def _table_in(place: Place, folder: Path, title: str) -> bytes | None:
+    """The table of scores of a report, as CSV; None if it cannot be had."""
+    plain = place.read(folder / _TABLE)
+    packed = place.read(folder / _PACKED) if plain is None else None
+    if packed is None:
+        return plain
+    try:
+        return gzip.decompress(packed)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(
+            f"{_PACKED} of {title} is damaged ({error}); make the report again."
+        ) from None
+
+
+def _study_in(root: Path, folder: Path) -> str:
     """Name of the study whose report lies in a folder."""
-    with (folder / _TABLE).open(encoding="utf-8", errors="replace") as file:
-        file.readline()
-        return file.readline().partition(",")[0] or folder.resolve().name
+    content = _table_in(Place(root, ""), folder, str(folder)) or b""
+    line = content.split(b"\n", 2)[1:2]
+    name = line[0].decode(errors="replace").partition(",")[0] if line else ""
+    return name or (root / folder).resolve().name
+
+
+def _recorded_by_dvc(root: Path, commit: str) -> list[str]:
+    """The studies whose report DVC has recorded at a commit."""
+    content = _git(root, "cat-file", "blob", f"{commit}:./dvc.lock")
+    try:
+        stages = (yaml.safe_load(content or b"") or {})["stages"]
+        outs = [Path(out["path"]) for stage in stages.values() for out in stage["outs"]]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return []
+    return [path.name for path in outs if path.parent == REPORTS]
+
+
+def _read_by_dvc(root: Path, commit: str, path: Path) -> bytes | None:
+    """A file that DVC keeps, at a commit; None if it is not in the cache and cannot be fetched."""
+    try:
+        import dvc.api
+        from dvc.exceptions import DvcException
+    except ImportError:
+        return None
+    try:
+        return bytes(dvc.api.read(str(path), repo=str(root), rev=commit, mode="rb"))
+    except (DvcException, OSError):
+        return None
 
 
 def _scores(content: bytes, told: str) -> pd.DataFrame:
@@ -266,10 +342,6 @@ def _wrong(table: pd.DataFrame, content: bytes) -> str | None:
     if table.duplicated(_CASE).any():
         return "a score is there twice"
     return None
-
-
-def _in_reports(study: str) -> Path:
-    return REPORTS / study / _TABLE
 
 
 def _git(root: Path, *arguments: str) -> bytes | None:

@@ -117,17 +117,20 @@ def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None
     }
     filled = environment(html=True)
     filled.filters["marked"] = _marked
-    told, resources = list(rules(report)), Path(__file__).parent
+    behind, resources = list(rules(report)), Path(__file__).parent
+    told, claims = answers(report), list(findings(report, "claims"))
+    by_claims = bool(claims) and report.topics[:1] == ("paper",)  # they answer the own question
     return filled.get_template("page/page.html.j2").render(
         name=report.name,
         data=kind_of_data(report.study),
         real=kind_of_data(report.study) == REAL,
         scale=scale_of(report.study),
         question=report.question,
-        claims=list(findings(report, "claims")),
+        claims=claims,
         predictions=list(findings(report, "hypotheses")),
         silent=silent(report),
-        answers=answers(report),
+        first=[] if by_claims else told,
+        beside=told if by_claims else [],
         limits=limits(report),
         deciding=_deciding(in_report(drawn, report.study.pictures.figures), figures),
         missing=report.record.missing,
@@ -143,7 +146,7 @@ def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None
         walked=any(one["networks"] for one in walked),
         cases=cases,
         hidden=_hidden(report),
-        rules=told,
+        rules=behind,
         figures=[(one, _source(figures / f"{one.name}.png")) for one in drawn],
         cautions=list(cautions(report)),
         settings=pairs("Setting", list(settings_of(report.study))),
@@ -151,7 +154,7 @@ def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None
         versions=pairs("What made it", list(report.record.versions.items())),
         changed=changed,
         version=version("noise2mask"),
-        parts=_navigation(report, parts, rules=bool(told), figures=bool(drawn)),
+        parts=_navigation(report, parts, rules=bool(behind), figures=bool(drawn)),
         style=_inside((resources / "page.css").read_text(encoding="utf-8")),
         script=_inside((resources / "page.js").read_text(encoding="utf-8")),
         library=_inside(

@@ -90,6 +90,9 @@ def datasets(report: Report) -> Table:
 def pairs(title: str, found: list[tuple[str, str]]) -> Table:
     """A table of names and values."""
     return Table(
-        [Column(title, lambda pair: pair[0], left=True), Column("", lambda pair: pair[1], True)],
+        [
+            Column(title, lambda pair: pair[0], left=True),
+            Column("Value", lambda pair: pair[1], True),
+        ],
         found,
     )

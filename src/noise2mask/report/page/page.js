@@ -11,6 +11,8 @@
     return element;
   };
 
+  const narrow = () => root.clientWidth < 600;
+
   // Colours -----------------------------------------------------------------------------------
   const dark = () => root.dataset.theme
     ? root.dataset.theme === "dark"
@@ -26,7 +28,7 @@
     const letters = { labelColor: soft, titleColor: ink, labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal" };
     return {
       background: null, font: "system-ui, sans-serif",
-      axis: { ...letters, gridColor: line, domainColor: soft, tickColor: soft, labelLimit: root.clientWidth < 600 ? 130 : 320 },
+      axis: { ...letters, gridColor: line, domainColor: soft, tickColor: soft, labelLimit: 320 },
       legend: { ...letters, symbolStrokeWidth: 2 }, view: { stroke: null },
     };
   };
@@ -40,7 +42,18 @@
     views.get(name)?.finalize();
     place.replaceChildren();
     const chosen = config();
-    if (root.clientWidth < 600) for (const legend of spec.legends ?? []) legend.columns = 1;
+    delete spec.background;  // that of the page, on paper too
+    place.style.background = dark() ? getComputedStyle(root).getPropertyValue("--back") : "";
+    if (narrow()) {
+      for (const legend of spec.legends ?? []) legend.columns = 1;
+      // Parts of a long name stand below each other, and rows are apart for it.
+      const rows = spec.signals?.find(({ name }) => name === "y_step");
+      if (rows) rows.value = 46;
+      for (const axis of spec.axes ?? []) {
+        axis.labelLimit = 150;
+        if (rows && axis.scale === "y" && axis.labels !== false) axis.encode = { labels: { update: { text: { signal: "split(datum.label, ' · ')" } } } };
+      }
+    }
     const { view } = await vegaEmbed(place, spec, {
       mode: "vega", renderer: "svg", actions: false, config: chosen, tooltip: { theme: dark() ? "dark" : "light" },
     });
@@ -165,6 +178,7 @@
       table.caption.textContent = `${controls.metric.selectedOptions[0].textContent}: ${data.results.ways[metric]}`;
     };
     for (const select of Object.values(controls)) select.addEventListener("change", fill);
+    if (narrow()) controls.dataset.value = data.results.datasets[0][0];  // one column of scores fits
     fill();
   }
 
