@@ -10,10 +10,11 @@ from noise2mask.analysis.ablation import least_steps, levels, main_effects
 from noise2mask.analysis.information.tables import WIDEST
 from noise2mask.analysis.information.tables import doubts as doubts_of
 from noise2mask.evaluation.labels import (
-    BLIND,
+    UNTRAINED,
     Labels,
     Row,
     counted,
+    floor_rows,
     headed,
     metric_of,
     names_in,
@@ -92,8 +93,7 @@ def metric_table(
 ) -> Table:
     """Mean and interval of one metric: rows architecture and training, columns datasets.
 
-    A training of `better` is bold; predictions that do not look at the image have a row of their
-    own.
+    A training of `better` is bold; floors, which need no network, have rows of their own.
 
     Args:
         summary: the table of that name.
@@ -105,12 +105,13 @@ def metric_table(
     """
     table = summary[summary["metric"] == metric]
     shown = [row for row in rows_of(table) if rows(row)]
-    blind = table[table["network"] == BLIND]
-    if len(blind) and any(not row.extra for row in shown):
-        shown.append(Row(BLIND, "none", "", False))
+    if any(not row.extra for row in shown):
+        shown += floor_rows(table)
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column("Training", lambda row: "none" if row.network == BLIND else labels.row(row), True),
+        Column(
+            "Training", lambda row: "none" if row.network in UNTRAINED else labels.row(row), True
+        ),
     ]
     for dataset in datasets:
         panel = table[table["dataset"] == dataset]
@@ -120,7 +121,7 @@ def metric_table(
 
 
 def _network(row: Row, labels: Labels) -> str:
-    return "image-blind" if row.network == BLIND else labels.network(row.network)
+    return UNTRAINED.get(row.network) or labels.network(row.network)
 
 
 def _scores(
@@ -155,7 +156,7 @@ def _means(panel: pd.DataFrame) -> Callable[[Row], float]:
 def score(panel: pd.DataFrame, row: Row) -> Record | None:
     """A row of a summary of one dataset and metric."""
     found = panel[panel["network"] == row.network]
-    if row.network != BLIND:
+    if row.network not in UNTRAINED:
         found = found[(found["mode"] == row.mode) & (found["sampler"] == row.sampler)]
     return found.iloc[0].to_dict() if len(found) else None
 
@@ -638,16 +639,16 @@ def further_metrics(
 
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column("Training", lambda row: "none" if row.network == BLIND else labels.row(row), True),
+        Column(
+            "Training", lambda row: "none" if row.network in UNTRAINED else labels.row(row), True
+        ),
     ]
     for name in names:
         look = metric_of(name)
         title = look.title + (f" [{look.unit}]" if look.unit else "")
         columns.append(Column(title, mean(name), value=_means(panel[panel["metric"] == name])))
     columns += [Column(f"{metric_of(name).title} undefined", undefined(name)) for name in holed]
-    rows = rows_of(panel)
-    if BLIND in set(panel["network"]):
-        rows.append(Row(BLIND, "none", "", False))
+    rows = [*rows_of(panel), *floor_rows(panel)]
     return Table(columns, rows if names else [])
 
 
