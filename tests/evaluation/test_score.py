@@ -21,7 +21,7 @@ from noise2mask.evaluation.score import (
     whole_images,
 )
 from noise2mask.evaluation.tables import gather
-from noise2mask.files import write_bytes
+from noise2mask.files import write_bytes, write_text
 from noise2mask.study import paths
 from noise2mask.study.schema import Evaluation, Reading, Training
 
@@ -241,6 +241,8 @@ def results(study, prepared, tmp_path):
         flips = generator.random((len(split.ids), 1, 16, 16)) < noise
         write_draws(folder / "draws.npz", flips ^ split.masks[:, None].astype(bool), split.ids)
         evaluate(study, "test", cell, sampler, folder / "draws.npz", prepared)
+        write_text(folder.parent / "run.json", "{}", record=True)
+        write_text(folder.parent / "history.jsonl", "", record=True)
     return tmp_path
 
 

@@ -234,5 +234,5 @@ def _spoken(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_spoken(entry)}" for key, entry in value.items()) or "defaults"
     if isinstance(value, list | tuple):
-        return "/".join(map(_spoken, value))
+        return "/".join(map(_spoken, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,6 +1,7 @@
 """The tables of a report and of its page, each a list of columns over rows of a study's tables."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -208,7 +209,7 @@ def finding_number(row: Record) -> str:
         what = _word(row["objective"])
         n = f", n = {number(float(row['n']), 0)}" if float(row["n"]) > 0 else ""
         return f"{what} {ranged(row, 'value')}{n}".strip()
-    return _word(row["numbers"]).split("; ")[0].split(". ")[0].rstrip(".")
+    return re.split(r"[;.] (?![^(]*\))", _word(row["numbers"]))[0].rstrip(".")
 
 
 def structure_table(structure: pd.DataFrame, labels: Labels) -> Table:

@@ -583,7 +583,9 @@ def _history(report: Report) -> Iterator[Chart]:
     )
     tip = _tips([("training", "Training"), ("what", "Loss"), ("seed", "Seed"), ("step", "Step"),
                  ("value", "Value")])  # fmt: skip
-    x = alt.X("step:Q", title="training step", scale=alt.Scale(nice=False))
+    x = alt.X(
+        "step:Q", title="training step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1)
+    )
     y = alt.Y("value:Q", title="loss", scale=alt.Scale(type="log"))
     thin = (
         base.transform_filter("datum.name === 'loss'")
