@@ -110,9 +110,7 @@ def metric_table(
         shown += floor_rows(table)
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column(
-            "Training", lambda row: "none" if row.network in UNTRAINED else labels.row(row), True
-        ),
+        Column("Training", lambda row: _training(row, labels), left=True),
     ]
     for dataset in datasets:
         panel = table[table["dataset"] == dataset]
@@ -123,6 +121,10 @@ def metric_table(
 
 def _network(row: Row, labels: Labels) -> str:
     return UNTRAINED.get(row.network) or labels.network(row.network)
+
+
+def _training(row: Row, labels: Labels) -> str:
+    return "none" if row.network in UNTRAINED else labels.row(row)
 
 
 def _scores(
@@ -640,9 +642,7 @@ def further_metrics(
 
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column(
-            "Training", lambda row: "none" if row.network in UNTRAINED else labels.row(row), True
-        ),
+        Column("Training", lambda row: _training(row, labels), left=True),
     ]
     for name in names:
         look = metric_of(name)
