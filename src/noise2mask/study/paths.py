@@ -25,7 +25,9 @@ FINGERPRINT_TABLES = ("cases", "curves", "figures", "geometry", "readability")
 REPORT_TABLES = ("metrics", "summary", "comparisons", "history", "reliability", "datasets")
 """Tables that every report has; :func:`noise2mask.study.plan.analysis_tables` names the others."""
 BLIND = ("all_foreground", "mean_mask")
-"""Predictions that do not look at the image: everything, and the mean training mask."""
+CLASSICAL = ("otsu", "clusters", "pixel_classifier")
+"""Floors that do not look at the image: everything, and the mean training mask, and those that do
+without a network; see ``evaluation.floors``."""
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 """What a study may be called; its file's name and those of folders and rules are made of it."""
@@ -86,7 +88,7 @@ def baseline_cost_file(study: str, training: Training) -> Path:
 
 
 def blind_folder(study: str, dataset: str) -> Path:
-    """Folder of the scores of image-blind predictions."""
+    """Folder of the scores of floors, what is reached without a network."""
     return RESULTS / study / dataset / "blind"
 
 
