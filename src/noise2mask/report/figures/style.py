@@ -169,12 +169,18 @@ def text_width(text: str, size: float) -> float:
     )
 
 
+LONG = 16
+"""Letters of a metric's title from which on an axis has two lines."""
+
+
 def direction(metric: Metric) -> str:
     """Label of an axis: the metric, its unit, and which way is better."""
     name = metric.title + (f" [{metric.unit}]" if metric.unit else "")
-    return {1: f"{name}, higher is better →", -1: f"← {name}, lower is better", 0: name}[
-        metric.better
-    ]
+    if metric.better == 0:
+        return name
+    if len(name) > LONG:
+        return f"{name}\n" + ("higher is better →" if metric.better > 0 else "← lower is better")
+    return f"{name}, higher is better →" if metric.better > 0 else f"← {name}, lower is better"
 
 
 def far_edge(values: ArrayLike, better: int) -> float:
