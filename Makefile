@@ -21,7 +21,7 @@ export STUDY DATA CORES PROFILE N
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce publish clean readme setup test test-fast test-slurm test-lowest torture lint format lock
+.PHONY: help reproduce publish clean readme setup test test-fast test-slurm torture lint format lock
 
 help:
 	@echo 'make reproduce [STUDY=quick] [DATA=<folder>] [CORES=4] [PROFILE=profiles/slurm] [COMMIT=1]'
@@ -30,7 +30,6 @@ help:
 	@echo 'make clean [STUDY=<name>]   remove what runs have made; without a study it asks'
 	@echo 'make test | test-fast       all tests | without those that take minutes'
 	@echo 'make test-slurm             a study through a Slurm of one node (root, Debian)'
-	@echo 'make test-lowest            the fast tests with the oldest libraries that are allowed'
 	@echo 'make torture [N=25]         kill a small study N times; it must end the same'
 	@echo 'make lint | format          style and types'
 	@echo 'make lock | readme          the lock in envs/ | the table in README.md'
@@ -67,11 +66,8 @@ test-fast: setup
 test-slurm: setup
 	pytest -m slurm tests/workflow/test_slurm.py
 
-test-lowest: setup
-	tests/helpers/lowest.sh
-
 torture: setup
-	python tests/helpers/torture.py "$$N"
+	PYTHONPATH=tests python -m helpers.torture "$$N"
 
 lint: setup
 	ruff format --check .

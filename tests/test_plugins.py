@@ -76,3 +76,30 @@ def test_reading_does_not_import(monkeypatch):
     plugins.options.cache_clear()
     plugins.options("architecture", "segdiff")
     assert "noise2mask.networks.segdiff" not in sys.modules
+
+
+def test_what_a_decorator_says_is_read_without_import(monkeypatch):
+    for name in ("noise2mask.report.figures.evaluation", "noise2mask.evaluation.ensembles"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    plugins.declared.cache_clear()
+    assert plugins.declared("ensemble", "diversity") == {
+        "title": "Diversity of draws", "better": 0, "draws": 2,
+    }  # fmt: skip
+    assert "noise2mask.evaluation.ensembles" not in sys.modules
+    with pytest.raises(KeyError, match="no decorator"):
+        plugins.declared("sampler", "ddim")
+
+
+def test_functions_without_the_decorator_are_no_plugins(tmp_path, monkeypatch):
+    assert "measure_of" not in plugins.names("metric")
+    assert not {"concluded", "decide"} & {*plugins.names("claim"), *plugins.names("prediction")}
+    (tmp_path / "lab_scores.py").write_text(
+        "from noise2mask.evaluation.metrics import metric\n\n\n"
+        "@metric(title='Wrong pixels', better=-1)\n"
+        "def wrong(prediction, reference):\n    return float((prediction != reference).sum())\n\n\n"
+        "def plain(prediction, reference):\n    return 0.0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert plugins.missing("metric", "lab_scores:wrong") is None
+    assert plugins.declared("metric", "lab_scores:wrong")["title"] == "Wrong pixels"
+    assert "lacks the decorator @metric(...)" in plugins.missing("metric", "lab_scores:plain")

@@ -4,6 +4,7 @@ import re
 from itertools import chain
 
 import pytest
+from helpers.citations import faults_of
 from helpers.project import ROOT
 
 from noise2mask.report.build import update_readme
@@ -30,6 +31,15 @@ def test_its_example_runs():
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
 def test_its_links_lead_somewhere(target):
     assert (ROOT / target).exists()
+
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "data/README.md",
+             *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]  # fmt: skip
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_sentences_say_what_the_tables_that_they_cite_say(document):
+    assert faults_of((ROOT / document).read_text(encoding="utf-8"), ROOT) == []
 
 
 def test_its_make_targets_exist():

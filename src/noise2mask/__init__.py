@@ -8,18 +8,34 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from noise2mask.inference.bundle import load_model as load_model
+    from noise2mask.inference.model import Model as Model
+    from noise2mask.inference.predict import Prediction as Prediction
+    from noise2mask.inference.predict import predict as predict
     from noise2mask.study.load import load_study as load_study
     from noise2mask.study.schema import Study as Study
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Model": "noise2mask.inference.model",
+    "Prediction": "noise2mask.inference.predict",
     "Study": "noise2mask.study.schema",
+    "load_model": "noise2mask.inference.bundle",
     "load_study": "noise2mask.study.load",
+    "predict": "noise2mask.inference.predict",
 }
 """Where each name lives that this package offers."""
 
-__all__ = ["Study", "__version__", "load_study"]
+__all__ = [
+    "Model",
+    "Prediction",
+    "Study",
+    "__version__",
+    "load_model",
+    "load_study",
+    "predict",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -51,14 +51,17 @@ class Home(NamedTuple):
 KINDS = {
     "architecture": Home("networks", "build"),
     "augmentation": Home("training.augment"),
-    "calibration": Home("evaluation.calibration"),
+    "calibration": Home("evaluation.calibration", mark="metric"),
+    "claim": Home("analysis.claims", mark="claim"),
+    "ensemble": Home("evaluation.ensembles", mark="metric"),
     "figure": Home("report.figures", mark="figure"),
     "format": Home("data.formats", "sources"),
     "fusion": Home("sampling.fusion"),
-    "metric": Home("evaluation.metrics"),
+    "metric": Home("evaluation.metrics", mark="metric"),
     "mode": Home("diffusion.modes"),
     "oracle": Home("analysis.oracles.oracles", mapping="ORACLES"),
     "baseline": Home("baselines", "fit"),
+    "prediction": Home("analysis.claims", mark="prediction"),
     "sampler": Home("diffusion.samplers"),
     "schedule": Home("diffusion.schedule"),
     "weighting": Home("diffusion.weighting"),
@@ -244,7 +247,11 @@ def missing(kind: str, name: str) -> str | None:
         known = _functions(f"{OUTSIDE}{module}")
     except (OSError, ValueError, SyntaxError, RecursionError) as error:
         return f"{path} is no readable Python ({error})"
-    return None if function in known else f"{path} defines no function '{function}'"
+    if function not in known:
+        return f"{path} defines no function '{function}'"
+    if (mark := KINDS[kind].mark) and not _marks(known[function], mark):
+        return f"the function '{function}' of {path} lacks the decorator @{mark}(...)"
+    return None
 
 
 # What a study may say ---------------------------------------------------------------------------

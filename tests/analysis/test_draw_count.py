@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from noise2mask.analysis.draw_count import DRAWS as COLUMNS
 from noise2mask.analysis.draw_count import by_draws, sampling_floor
 from noise2mask.evaluation.calibration import ece
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.reliability import expected_gap
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
@@ -106,7 +106,7 @@ def scores(dataset, network, mode, sampler, error):
     """Rows of a table `summary`: pooled ECE is `error`, other metrics a known multiple."""
     factors = {
         "ece_pooled": 1, "ece_band_pooled": 3, "ece": 1.2, "ece_band": 3.4, "brier": 1.5,
-        "brier_band": 2.5, "iou": 10, "dice": 11,
+        "brier_band": 2.5, "iou": 10, "dice": 11, "spread": 2, "grey": 4,
     }  # fmt: skip
     return [
         (dataset, network, mode, sampler, metric, factor * error, 0.9 * factor * error,
@@ -151,7 +151,7 @@ def tables(datasets=("a", "b", "c"), networks=("unet",), modes=("diffusion",)):
 def test_every_number_of_draws_has_its_scores_and_the_floor_of_the_most():
     summary, reliability = tables(datasets=("a", "b"))
     table = by_draws(summary, reliability, DRAWS, masks=["diffusion"])
-    assert tuple(table.columns) == COLUMNS
+    assert tuple(table.columns) == COLUMNS["draws"]
     assert len(table) == 2 * 2 * 5
     assert set(table["mode"]) == {"diffusion"}  # the others have one N only
     of_a = table[(table["dataset"] == "a") & (table["region"] == "all")]
@@ -183,7 +183,7 @@ def test_without_masks_there_is_no_floor_and_one_number_makes_no_row():
     assert by_draws(summary, reliability, DRAWS, masks=[])["floor"].isna().all()
     assert by_draws(summary, reliability[:0], DRAWS, masks=["diffusion"])["floor"].isna().all()
     single = by_draws(summary, reliability, {"n5": 5, "one_pass": 1}, masks=["diffusion"])
-    assert tuple(single.columns) == COLUMNS
+    assert tuple(single.columns) == COLUMNS["draws"]
     assert single.empty
     equal = by_draws(summary, reliability, {"n5": 5, "n9": 5}, masks=["diffusion"])
     assert equal.empty

@@ -1,3 +1,5 @@
+"""One model for interval and test: against closed forms, plain loops, SciPy and simulated truth."""
+
 import doctest
 import math
 
@@ -10,14 +12,19 @@ from scipy import stats
 from noise2mask.evaluation import bootstrap
 from noise2mask.evaluation.bootstrap import (
     Interval,
-    bootstrap_mean,
-    bootstrap_statistic,
+    Resampling,
+    decidable,
+    estimate_difference,
+    estimate_mean,
+    estimate_statistic,
     holm,
-    paired_difference,
+    percentile_interval,
+    rank_correlation,
+    units_of,
 )
 from noise2mask.evaluation.reliability import ece_of, reliability_histogram
 
-BOOTSTRAP = {"resamples": 2000, "level": 0.95, "seed": 0}
+STANDARD = Resampling(1999)
 few = settings(max_examples=60, deadline=None, derandomize=True)
 
 
@@ -25,130 +32,217 @@ def skewed(n=60, seed=0):
     return np.random.default_rng(seed).gamma(2.0, size=n)
 
 
-@pytest.mark.parametrize("level", [0.5, 0.95])
-def test_interval_equals_that_of_scipy(level):
-    values = skewed()
-    ours = bootstrap_mean(values, resamples=20_000, level=level, seed=1)
-    theirs = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=20_000,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(2),
+def crossed(units=40, seeds=4, of_unit=1.0, of_seed=0.6, rest=0.8, draw=0):
+    """Values (units, seeds): effects of units and of seeds, and what is left."""
+    generator = np.random.default_rng(draw)
+    return (
+        generator.normal(0, of_unit, (units, 1))
+        + generator.normal(0, of_seed, (1, seeds))
+        + generator.normal(0, rest, (units, seeds))
     )
-    # Two Monte Carlo estimates of one quantile: within a few hundredths of a standard error.
-    noise = 0.06 * values.std() / math.sqrt(len(values))
-    assert ours.mean == pytest.approx(values.mean())
-    assert ours.low == pytest.approx(theirs.confidence_interval.low, abs=noise)
-    assert ours.high == pytest.approx(theirs.confidence_interval.high, abs=noise)
-    assert ours.n == 60
 
 
-def test_interval_equals_the_normal_closed_form_for_many_cases():
-    values = np.random.default_rng(0).normal(3.0, 2.0, 1000)
-    interval = bootstrap_mean(values, **BOOTSTRAP)
-    error = values.std() / math.sqrt(1000)
-    assert interval.low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
-    assert interval.high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+def of_table(values, resampling=STANDARD):
+    """The estimate of a table (units, seeds)."""
+    unit, seed = np.indices(values.shape).reshape(2, -1)
+    return estimate_mean(values.ravel(), units=unit, seeds=seed, resampling=resampling)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
-    generator = np.random.default_rng(5)
-    intervals = [
-        bootstrap_mean(generator.normal(size=50), resamples=400, level=0.9, seed=i)
-        for i in range(400)
-    ]
-    assert np.mean([i.low <= 0 <= i.high for i in intervals]) == pytest.approx(0.89, abs=0.05)
+# Units --------------------------------------------------------------------------------------
 
 
-def test_groups_are_drawn_whole():
-    # Equal values within a group: the interval is that of the groups' means, whatever their size.
-    means = skewed(30)
-    repeated, names = np.repeat(means, 8), np.repeat([f"patient {i}" for i in range(30)], 8)
-    clustered = bootstrap_mean(repeated, groups=names, **BOOTSTRAP)
-    one_each = bootstrap_mean(means, **BOOTSTRAP)
-    assert clustered[:3] == pytest.approx(one_each[:3])
-    assert clustered.n == 240
-    apart = bootstrap_mean(repeated, **BOOTSTRAP)
-    ratio = (clustered.high - clustered.low) / (apart.high - apart.low)
-    assert ratio == pytest.approx(math.sqrt(8), rel=0.1)
+def test_many_normal_values_have_the_interval_and_p_of_students_t():
+    values = np.random.default_rng(0).normal(0.1, 1.0, 100)
+    found = estimate_mean(values, resampling=Resampling(20_000))
+    expected = stats.ttest_1samp(values, 0)
+    low, high = expected.confidence_interval(0.95)
+    error = values.std() / 10
+    assert found.interval()[1:3] == pytest.approx((low, high), abs=0.12 * error)
+    assert found.p() == pytest.approx(expected.pvalue, abs=0.03)
+    assert (found.mean, found.n, found.seeds) == (pytest.approx(values.mean()), 100, 1)
 
 
-def test_groups_of_unequal_size_equal_a_loop_over_resamples():
-    generator = np.random.default_rng(0)
-    values, groups = skewed(40), generator.integers(0, 7, 40)
-    ours = bootstrap_mean(values, groups=groups, resamples=10_000, level=0.8, seed=0)
-    means = []
-    for _ in range(10_000):
-        drawn = generator.integers(0, 7, 7)
-        means.append(np.mean(np.concatenate([values[groups == g] for g in drawn])))
-    low, high = np.quantile(means, [0.1, 0.9])
-    assert ours.mean == pytest.approx(values.mean())
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.1 * np.std(means))
+def test_it_is_the_studentised_bootstrap_in_a_plain_loop():
+    values, generator = skewed(12), np.random.default_rng(3)
+    error = values.std(ddof=1) / math.sqrt(12)
+    studentised = []
+    for _ in range(20_000):
+        drawn = generator.choice(values, 12)
+        studentised.append((drawn.mean() - values.mean()) / (drawn.std(ddof=1) / math.sqrt(12)))
+    low, high = np.quantile(studentised, [0.1, 0.9])
+    interval = estimate_mean(values, resampling=Resampling(20_000, 0.8)).interval()
+    expected = values.mean() - high * error, values.mean() - low * error
+    assert interval[1:3] == pytest.approx(expected, abs=0.04 * error)
+    share = np.mean(np.array(studentised) >= (values.mean() - 1.0) / error)
+    p = estimate_mean(values, resampling=Resampling(20_000)).p(1.0)
+    assert p == pytest.approx(2 * share, rel=0.1)
 
 
-def test_the_order_of_cases_and_the_names_of_groups_do_not_matter():
-    values, groups = skewed(50), np.random.default_rng(1).integers(0, 9, 50)
-    order = np.random.default_rng(2).permutation(50)
-    assert bootstrap_mean(values[order], **BOOTSTRAP) == bootstrap_mean(values, **BOOTSTRAP)
-    expected = bootstrap_mean(values, groups=groups, **BOOTSTRAP)
-    for names in (groups[order], (99 - groups)[order], groups[order].astype(str)):
-        assert bootstrap_mean(values[order], groups=names, **BOOTSTRAP) == expected
+def test_skewness_moves_the_interval_to_the_long_tail():
+    mean, low, high, _ = estimate_mean(skewed(20), resampling=STANDARD).interval()
+    assert high - mean > 1.15 * (mean - low)
 
 
-def test_the_seed_decides_and_another_seed_differs():
-    values = skewed()
-    assert bootstrap_mean(values, **BOOTSTRAP) == bootstrap_mean(values, **BOOTSTRAP)
-    other = bootstrap_mean(values, **(BOOTSTRAP | {"seed": 1}))
-    assert other.low != bootstrap_mean(values, **BOOTSTRAP).low
+values_of = st.lists(
+    st.sampled_from([-0.5, -0.1, -0.05, 0.0, 0.02, 0.1, 0.11, 0.3, 0.9]), min_size=7, max_size=14
+)
 
 
-def test_nan_is_left_out_and_not_counted():
-    values, groups = skewed(20), np.repeat([0, 1, 2, 3], 5)
-    holed = np.concatenate([values, [math.nan] * 3])
-    assert bootstrap_mean(holed, **BOOTSTRAP) == bootstrap_mean(values, **BOOTSTRAP)
-    # a group of nothing but NaN is no group
-    wide = np.concatenate([groups, [1, 7, 7]])
-    expected = bootstrap_mean(values, groups=groups, **BOOTSTRAP)
-    assert bootstrap_mean(holed, groups=wide, **BOOTSTRAP) == expected
-    assert expected.n == 20
+@few
+@given(values_of, st.sampled_from([0.8, 0.95]), st.sampled_from([-0.1, 0.0, 0.2]))
+def test_interval_and_p_always_agree(values, level, null):
+    found = estimate_mean(values, resampling=Resampling(399, level))
+    _, low, high, _ = found.interval()
+    outside = null < low - 1e-9 or null > high + 1e-9
+    inside = low + 1e-9 < null < high - 1e-9
+    if outside and found.smallest_p <= 1 - level:
+        assert found.p(null) <= 1 - level + 1e-12
+    if inside:
+        assert found.p(null) > 1 - level - 1e-12
 
 
-def test_too_few_cases_have_no_interval():
-    for values in ([], [math.nan]):
-        interval = bootstrap_mean(values, **BOOTSTRAP)
-        assert interval.n == 0
-        assert all(math.isnan(number) for number in interval[:3])
-    for values, groups in (([0.5], None), ([0.25, 0.75], ["a", "a"])):
-        interval = bootstrap_mean(values, groups=groups, **BOOTSTRAP)
-        assert interval.mean == 0.5
-        assert math.isnan(interval.low)
-        assert math.isnan(interval.high)
-        assert interval.n == len(values)
+@pytest.mark.parametrize(("n", "smallest"), [(3, 0.25), (5, 0.0625), (9, 2**-8), (30, 2 / 2000)])
+def test_so_few_units_have_no_smaller_p(n, smallest):
+    values = 5 + np.random.default_rng(0).normal(size=n) / 100
+    found = estimate_mean(values, resampling=STANDARD)
+    assert found.smallest_p == pytest.approx(smallest)
+    assert found.p() == pytest.approx(smallest)
+
+
+def test_one_and_two_units_have_no_interval():
+    for values, units in (([0.5], None), ([0.25, 0.75], ["a", "a"])):
+        found = estimate_mean(values, units=units, resampling=STANDARD)
+        assert found.mean == 0.5
+        assert math.isnan(found.interval().low)
+        assert math.isnan(found.p())
+        assert math.isnan(found.smallest_p)
+        assert found.n == 1
+    two = estimate_mean([0.25, 0.5], resampling=STANDARD)
+    assert math.isnan(two.interval().low)
+    assert two.p() >= 0.5
+    for nothing in ([], [math.nan]):
+        found = estimate_mean(nothing, resampling=STANDARD)
+        assert (found.n, found.seeds) == (0, 0)
+        assert math.isnan(found.mean)
 
 
 def test_equal_values_have_an_interval_of_no_width():
-    assert bootstrap_mean([0.5] * 4, **BOOTSTRAP) == Interval(0.5, 0.5, 0.5, 4)
+    assert estimate_mean([0.5] * 8, resampling=STANDARD).interval() == Interval(0.5, 0.5, 0.5, 8)
+    nothing = estimate_mean([0.0] * 8, resampling=STANDARD)
+    assert (nothing.interval(), nothing.p()) == (Interval(0, 0, 0, 8), 1.0)
 
 
-def test_a_statistic_is_asked_for_all_resamples_together():
-    """Not once for each, which would be too slow for hundreds of tables."""
-    asked = []
-
-    def ratio(sums):
-        asked.append(len(sums))
-        return sums[:, 0] / sums[:, 1]
-
-    rows = np.stack([skewed(400), np.ones(400)], axis=1)
-    bootstrap_statistic(rows, ratio, **BOOTSTRAP)
-    assert asked[0] == 1
-    assert sum(asked[1:]) == BOOTSTRAP["resamples"]
-    assert len(asked) <= 5
+def test_units_are_drawn_whole():
+    # Equal values within a unit: all is as with one value a unit, whatever its size.
+    means = skewed(30)
+    names = np.repeat([f"patient {i}" for i in range(30)], 8)
+    clustered = estimate_mean(np.repeat(means, 8), units=names, resampling=STANDARD)
+    alone = estimate_mean(means, resampling=STANDARD)
+    assert clustered.interval() == pytest.approx(alone.interval())
+    assert clustered.n == 30
+    apart = estimate_mean(np.repeat(means, 8), resampling=STANDARD).interval()
+    width = clustered.interval().high - clustered.interval().low
+    assert width > 2 * (apart.high - apart.low)
 
 
-def histograms(n=25):
+def test_units_of_unequal_size_have_the_variance_of_a_ratio():
     generator = np.random.default_rng(0)
+    units = generator.integers(0, 30, 200)
+    values = skewed(200) + generator.normal(0, 1, 30)[units]
+    found = estimate_mean(values, units=units, resampling=Resampling(9999))
+    sums, sizes = np.bincount(units, values), np.bincount(units)
+    residual = sums - sizes * values.mean()
+    error = math.sqrt(30 / 29 * (residual**2).sum()) / 200
+    mean, low, high, n = found.interval()
+    assert (mean, n) == (pytest.approx(values.mean()), 30)
+    assert high - low == pytest.approx(2 * stats.t.ppf(0.975, 29) * error, rel=0.12)
+
+
+def test_nan_is_left_out_and_not_counted():
+    values, units = skewed(20), np.repeat([0, 1, 2, 3], 5)
+    holed = np.concatenate([values, [math.nan] * 3])
+    expected = estimate_mean(values, units=units, resampling=STANDARD)
+    found = estimate_mean(holed, units=np.concatenate([units, [1, 7, 7]]), resampling=STANDARD)
+    assert found.interval(0.5) == expected.interval(0.5)
+    assert found.n == 4
+
+
+# Datasets -----------------------------------------------------------------------------------
+
+
+def test_datasets_weigh_the_same_and_are_drawn_apart():
+    one, other = skewed(50), 5 + skewed(10, seed=1)
+    strata = ["a"] * 50 + ["b"] * 10
+    units = [*range(50), *range(10)]
+    found = estimate_mean(
+        np.concatenate([one, other]), units=units, strata=strata, resampling=Resampling(20_000)
+    )
+    assert found.mean == pytest.approx((one.mean() + other.mean()) / 2)
+    assert found.n == 60
+    error = math.sqrt(one.var(ddof=1) / 50 + other.var(ddof=1) / 10) / 2
+    _, low, high, _ = found.interval()
+    assert 2 * 1.9 * error < high - low < 2 * 2.4 * error
+
+
+def test_a_dataset_of_one_unit_leaves_the_mean_and_is_named():
+    values, strata = [*skewed(20), 100.0, 90.0], ["a"] * 20 + ["b"] * 2
+    units = [*range(20), "slide", "slide"]
+    found = estimate_mean(values, units=list(map(str, units)), strata=strata, resampling=STANDARD)
+    alone = estimate_mean(values[:20], resampling=STANDARD)
+    assert found.left_out == ("b",)
+    assert found.interval() == alone.interval()
+    single = estimate_mean([1.0, 2.0], units=["s", "s"], strata=["b", "b"], resampling=STANDARD)
+    assert (single.mean, single.left_out) == (1.5, ())
+    assert math.isnan(single.p())
+
+
+# Seeds --------------------------------------------------------------------------------------
+
+
+def test_one_seed_and_equal_seeds_are_as_without():
+    values = skewed(40)
+    without = estimate_mean(values, resampling=STANDARD)
+    one = of_table(values[:, None])
+    same = of_table(np.repeat(values[:, None], 3, axis=1))
+    assert one.interval() == without.interval()
+    assert same.interval() == pytest.approx(without.interval())
+    assert (without.seeds, one.seeds, same.seeds) == (1, 1, 3)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_where_seeds_decide_the_interval_is_students_over_seeds(seeds):
+    values = crossed(50, seeds, of_unit=0.01, of_seed=1.0, rest=0.01)
+    found = of_table(values, Resampling(40_000))
+    expected = stats.ttest_1samp(values.mean(axis=0), 0)
+    low, high = expected.confidence_interval(0.95)
+    interval = found.interval()
+    assert interval[1:3] == pytest.approx((low, high), abs=0.06 * (high - low))
+    assert found.p() == pytest.approx(expected.pvalue, abs=0.02)
+
+
+def test_what_units_explain_is_not_counted_for_seeds():
+    # No effect of seeds: their means differ by what is left of few units alone.
+    widths = []
+    for draw in range(20):
+        values = crossed(200, 3, of_seed=0.0, rest=0.3, draw=draw)
+        both, units = of_table(values).interval(), of_table(values.mean(axis=1)[:, None]).interval()
+        widths.append((both.high - both.low) / (units.high - units.low))
+    assert np.median(widths) == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_estimate_is_the_mean_over_seeds_of_means_over_cases():
+    values = crossed(6, 3)
+    values[1, 2] = values[4] = math.nan
+    found = of_table(values)
+    assert found.mean == pytest.approx(np.nanmean(values, axis=0).mean())
+    assert (found.n, found.seeds) == (5, 3)
+
+
+# Statistics ---------------------------------------------------------------------------------
+
+
+def histograms(n=40, draw=0):
+    generator = np.random.default_rng(draw)
     result = []
     for _ in range(n):
         probability = generator.random(200)
@@ -157,254 +251,154 @@ def histograms(n=25):
     return np.stack(result)
 
 
-def test_pooled_calibration_error_equals_a_loop_over_resamples():
+def pooled(sums):
+    return ece_of(sums).mean(axis=-1)
+
+
+def test_pooled_calibration_error_and_its_spread():
     cases = histograms()
-    ours = bootstrap_statistic(cases, ece_of, resamples=5000, level=0.9, seed=0)
+    found = estimate_statistic(cases, pooled, resampling=STANDARD)
+    assert found.mean == pytest.approx(float(ece_of(cases.sum(axis=0))))
     generator = np.random.default_rng(1)
-    loop = [float(ece_of(cases[generator.integers(0, 25, 25)].sum(axis=0))) for _ in range(5000)]
-    assert ours.mean == pytest.approx(float(ece_of(cases.sum(axis=0))))
-    low, high = np.quantile(loop, [0.05, 0.95])
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.1 * np.std(loop))
-    assert ours.n == 25
+    loop = [float(ece_of(cases[generator.integers(0, 40, 40)].sum(axis=0))) for _ in range(2000)]
+    _, low, high, n = found.interval()
+    assert high - low == pytest.approx(2 * 2.02 * np.std(loop), rel=0.2)
+    assert n == 40
 
 
-def test_the_statistic_does_not_depend_on_the_order_of_cases():
-    cases = histograms()
-    turned = bootstrap_statistic(cases[::-1], ece_of, **BOOTSTRAP)
-    assert turned == bootstrap_statistic(cases, ece_of, **BOOTSTRAP)
+def test_a_statistic_of_seeds_is_the_mean_of_theirs():
+    cases = np.stack([histograms(15), histograms(15, 1)], axis=1).reshape(30, 15, 3)
+    unit, seed = np.indices((15, 2)).reshape(2, -1)
+    found = estimate_statistic(cases, pooled, units=unit, seeds=seed, resampling=STANDARD)
+    each = [float(ece_of(cases[seed == one].sum(axis=0))) for one in (0, 1)]
+    assert found.mean == pytest.approx(np.mean(each))
+    assert found.seeds == 2
 
 
-def test_undefined_resamples_are_left_out_of_the_interval():
-    # Two of three cases have no pixels: the resamples without the third have no error.
-    cases = np.zeros((3, 15, 3))
-    cases[2, 7] = 10, 5, 2
-    assert bootstrap_statistic(cases, ece_of, **BOOTSTRAP) == pytest.approx((0.3, 0.3, 0.3, 3))
-    nothing = bootstrap_statistic(np.zeros((3, 15, 3)), ece_of, **BOOTSTRAP)
-    assert math.isnan(nothing.low)
-    assert math.isnan(nothing.high)
+def test_a_mean_is_a_statistic_like_any_other():
+    values = skewed(25)
+    rows = np.stack([values, np.ones(25)], axis=1)
+
+    def ratio(sums):
+        return (sums[..., 0] / sums[..., 1]).mean(axis=-1)
+
+    found = estimate_statistic(rows, ratio, resampling=STANDARD)
+    assert found.interval() == pytest.approx(estimate_mean(values, resampling=STANDARD).interval())
 
 
-def test_paired_difference_is_that_of_the_differences():
-    a, b = skewed(30), skewed(30, seed=1)
-    result = paired_difference(a, b, **BOOTSTRAP)
-    assert (result.difference, result.low, result.high, result.n) == bootstrap_mean(
-        a - b, **BOOTSTRAP
-    )
-    turned = paired_difference(b, a, **BOOTSTRAP)
-    assert turned.difference == pytest.approx(-result.difference)
-    assert turned.p == pytest.approx(result.p)
+def test_a_statistic_that_hangs_on_one_unit_has_no_interval():
+    rows = np.zeros((6, 15, 3))
+    rows[2, 7] = 10, 5, 2
+    found = estimate_statistic(rows, pooled, resampling=STANDARD)
+    assert found.mean == pytest.approx(0.3)
+    assert math.isnan(found.interval().low)
+    assert math.isnan(found.p())
 
 
-@pytest.mark.parametrize("n", [5, 30, 80])
-def test_p_equals_that_of_scipy(n):
-    a = skewed(n)
-    b = a + np.random.default_rng(1).normal(0.2, 0.5, n)
-    expected = stats.wilcoxon(a, b).pvalue
-    assert paired_difference(a, b, **BOOTSTRAP).p == pytest.approx(expected)
-
-
-def test_p_by_counting_signs():
-    # Differences 1, 2, 3, 4, -5: of the 32 signs 20 have a rank sum as far from 7.5 (5 or 10).
-    a = np.array([1.0, 2.0, 3.0, 4.0, -5.0])
-    sums = [sum(r for r in range(1, 6) if sign >> r & 1) for sign in range(0, 64, 2)]
-    expected = np.mean([abs(s - 7.5) >= 2.5 for s in sums])
-    assert paired_difference(a, np.zeros(5), **BOOTSTRAP).p == pytest.approx(expected)
-
-
-def test_zero_differences_are_left_out_of_the_test_alone():
-    a = np.array([0.1, 0.2, 0.35, -0.05, 0.3, 0.45, 0.6, -0.15, 0.0, 0.0, 0.0])
-    result = paired_difference(a, np.zeros(11), **BOOTSTRAP)
-    assert result.p == pytest.approx(stats.wilcoxon(a, zero_method="wilcox").pvalue)
-    assert result.p != pytest.approx(stats.wilcoxon(a, zero_method="zsplit").pvalue)
-    assert result.difference == pytest.approx(a.mean())
-    assert result.n == 11
-
-
-def test_equal_pairs_have_p_1_and_too_few_have_none():
-    same = paired_difference([0.5, 0.6, 0.7], [0.5, 0.6, 0.7], **BOOTSTRAP)
-    assert same == (0, 0, 0, 1, 3)
-    single = paired_difference([0.5, math.nan], [0.25, 0.5], **BOOTSTRAP)
-    assert single.difference == 0.25
-    assert single.n == 1
-    assert math.isnan(single.p)
-    nothing = paired_difference([math.nan], [0.5], **BOOTSTRAP)
-    assert nothing.n == 0
-    assert math.isnan(nothing.p)
-
-
-def test_with_groups_the_test_is_on_the_means_of_groups():
-    a, groups = skewed(40) - 1.5, np.repeat(np.arange(10), 4)
-    result = paired_difference(a, np.zeros(40), groups=groups, **BOOTSTRAP)
-    assert result.p == pytest.approx(stats.wilcoxon(a.reshape(10, 4).mean(axis=1)).pvalue)
-    one_patient = paired_difference(a, np.zeros(40), groups=["x"] * 40, **BOOTSTRAP)
-    assert math.isnan(one_patient.p)
-    assert one_patient.n == 40
-
-
-# Seeds --------------------------------------------------------------------------------------
-
-
-def crossed(cases=80, seeds=12, of_case=1.0, of_seed=0.6, rest=0.8, draw=0):
-    """Values (cases, seeds): effects of cases and of seeds, and what is left."""
-    generator = np.random.default_rng(draw)
-    return (
-        generator.normal(0, of_case, (cases, 1))
-        + generator.normal(0, of_seed, (1, seeds))
-        + generator.normal(0, rest, (cases, seeds))
-    )
-
-
-def labels(values):
-    """Case and seed of each value of a table (cases, seeds) row by row."""
-    case, seed = np.indices(values.shape).reshape(2, -1)
-    return {"cases": case, "seeds": seed}
-
-
-def test_one_seed_is_as_without():
-    values, groups = skewed(40), np.random.default_rng(0).integers(0, 9, 40)
-    values[3] = math.nan
-    one = {"cases": [f"c{i}" for i in range(40)], "seeds": [3] * 40}
-    other = skewed(40, seed=1)
-    for drawn in ({}, {"groups": groups}):
-        expected = bootstrap_mean(values, **drawn, **BOOTSTRAP)
-        assert bootstrap_mean(values, **drawn, **one, **BOOTSTRAP) == expected
-        paired = paired_difference(values, other, **drawn, **BOOTSTRAP)
-        assert paired_difference(values, other, **drawn, **one, **BOOTSTRAP) == paired
-    pooled = bootstrap_statistic(histograms(40), ece_of, **BOOTSTRAP)
-    assert bootstrap_statistic(histograms(40), ece_of, **one, **BOOTSTRAP) == pooled
-
-
-def test_the_estimate_is_the_mean_over_cases_each_the_mean_of_its_seeds():
-    values = crossed(6, 3)
-    values[1, 2] = values[4] = math.nan  # one seed of a case, all of another
-    found = bootstrap_mean(values.ravel(), **labels(values), **BOOTSTRAP)
-    of_cases = np.nanmean(np.delete(values, 4, axis=0), axis=1)
-    assert found.mean == pytest.approx(of_cases.mean())
-    assert found.mean != pytest.approx(np.nanmean(values))
-    assert found.n == 5
-    groups = np.repeat(["a", "a", "a", "b", "b", "c"], 3)
-    grouped = bootstrap_mean(values.ravel(), groups=groups, **labels(values), **BOOTSTRAP)
-    assert (grouped.mean, grouped.n) == pytest.approx((of_cases.mean(), 5))
-
-
-def test_equal_seeds_are_as_one():
-    values = np.repeat(skewed(30)[:, None], 4, axis=1)
-    found = bootstrap_mean(values.ravel(), **labels(values), **BOOTSTRAP)
-    assert found == pytest.approx(bootstrap_mean(values[:, 0], **BOOTSTRAP))
-
-
-def test_the_variance_of_resamples_is_that_of_the_crossed_bootstrap():
-    """In closed form for given values: squared deviations of cases, of seeds and of the rest."""
-    values = crossed()
-    cases, seeds = values.shape
-    rows, columns, mean = values.mean(axis=1), values.mean(axis=0), values.mean()
-    rest = values - rows[:, None] - columns + mean
-    variance = (
-        ((rows - mean) ** 2).sum() / cases**2
-        + ((columns - mean) ** 2).sum() / seeds**2
-        + (rest**2).sum() / (cases * seeds) ** 2
-    )
-    found = bootstrap_mean(values.ravel(), **labels(values), resamples=20_000, level=0.95, seed=0)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * math.sqrt(variance), rel=0.03)
-    theory = 1.0 / cases + 0.6**2 * (1 - 1 / seeds) / seeds + 0.8**2 * 3 / (cases * seeds)
-    assert variance == pytest.approx(theory, rel=0.25)  # of one draw of 12 seeds
-    of_cases = bootstrap_mean(rows, **BOOTSTRAP)
-    assert found.high - found.low > 1.5 * (of_cases.high - of_cases.low)
-
-
-def test_seeds_and_groups_equal_a_loop_over_resamples():
-    values, generator = crossed(18, 4), np.random.default_rng(0)
-    groups = generator.integers(0, 6, 18)
-    ours = bootstrap_mean(
-        values.ravel(), groups=np.repeat(groups, 4), **labels(values), resamples=10_000, level=0.8,
-        seed=0,
-    )  # fmt: skip
-    means = []
-    for _ in range(10_000):
-        drawn = np.concatenate([np.flatnonzero(groups == g) for g in generator.integers(0, 6, 6)])
-        means.append(values[drawn][:, generator.integers(0, 4, 4)].mean())
-    low, high = np.quantile(means, [0.1, 0.9])
-    assert ours.mean == pytest.approx(values.mean())
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.1 * np.std(means))
-
-
-def test_a_statistic_of_seeds_equals_a_loop_over_resamples():
-    cases = np.stack([histograms(15), histograms(15)[::-1] * 0.9 + 3, histograms(15)[:, ::-1]], 1)
-    rows = cases.reshape(45, 15, 3)
-    where = labels(cases[..., 0, 0])
-    ours = bootstrap_statistic(rows, ece_of, **where, resamples=5000, level=0.8, seed=0)
-    assert ours.mean == pytest.approx(float(ece_of(rows.sum(axis=0))))
-    assert ours.n == 15
-    generator, loop = np.random.default_rng(1), []
-    for _ in range(5000):
-        drawn = cases[generator.integers(0, 15, 15)][:, generator.integers(0, 3, 3)]
-        loop.append(float(ece_of(drawn.sum(axis=(0, 1)))))
-    low, high = np.quantile(loop, [0.1, 0.9])
-    assert (ours.low, ours.high) == pytest.approx((low, high), abs=0.12 * np.std(loop))
-
-
-def test_the_interval_covers_the_truth_where_seeds_vary():
-    covered = {"crossed": 0, "cases alone": 0}
-    for draw in range(300):
-        values = crossed(30, 10, of_seed=0.5, draw=draw)
-        options = {"resamples": 300, "level": 0.9, "seed": draw}
-        both = bootstrap_mean(values.ravel(), **labels(values), **options)
-        alone = bootstrap_mean(values.mean(axis=1), **options)
-        covered["crossed"] += both.low <= 0 <= both.high
-        covered["cases alone"] += alone.low <= 0 <= alone.high
-    assert covered["crossed"] / 300 == pytest.approx(0.89, abs=0.05)
-    assert covered["cases alone"] / 300 < 0.8
+# What it does not depend on -----------------------------------------------------------------
 
 
 @settings(few, max_examples=15)
 @given(st.randoms(use_true_random=False), st.booleans())
-def test_the_order_of_rows_does_not_matter(random, grouped):
-    values = crossed(12, 3)  # unrounded, and groups of four: sums know their order
+def test_order_of_rows_and_names_of_units_do_not_matter(random, grouped):
+    values = crossed(12, 3)  # unrounded: sums know their order
     values[2, 1] = values[5, 0] = math.nan
-    where = labels(values) | ({"groups": labels(values)["cases"] // 4} if grouped else {})
-    options = {"resamples": 50, "level": 0.9, "seed": 0}
+    unit, seed = np.indices(values.shape).reshape(2, -1)
+    unit = unit // 4 if grouped else unit
     order = list(range(values.size))
     random.shuffle(order)
-    turned = {name: each[order] for name, each in where.items()}
-    found = bootstrap_mean(values.ravel()[order], **turned, **options)
-    assert found == bootstrap_mean(values.ravel(), **where, **options)
-    a, b = values.ravel(), crossed(12, 3, draw=1).ravel()
-    paired = paired_difference(a[order], b[order], **turned, **options)
-    assert paired == paired_difference(a, b, **where, **options)
+    few_draws = Resampling(99, 0.9)
+    expected = estimate_mean(values.ravel(), units=unit, seeds=seed, resampling=few_draws)
+    for names in (unit, 99 - unit, unit.astype(str)):
+        found = estimate_mean(
+            values.ravel()[order], units=names[order], seeds=seed[order], resampling=few_draws
+        )
+        assert np.array_equal(found.errors, expected.errors)
+        assert found.mean == expected.mean
 
 
-def test_the_test_is_on_means_over_seeds():
-    a, b = crossed(12, 4) + 0.4, crossed(12, 4, draw=1)
-    result = paired_difference(a.ravel(), b.ravel(), **labels(a), **BOOTSTRAP)
-    differences = (a - b).mean(axis=1)
-    assert result.p == pytest.approx(stats.wilcoxon(differences).pvalue)
-    assert result.difference == pytest.approx(differences.mean())
-    assert result.n == 12
-    groups = np.repeat(np.arange(6), 8)
-    grouped = paired_difference(a.ravel(), b.ravel(), groups=groups, **labels(a), **BOOTSTRAP)
-    of_groups = differences.reshape(6, 2).mean(axis=1)
-    assert grouped.p == pytest.approx(stats.wilcoxon(of_groups).pvalue)
+@few
+@given(values_of)
+def test_exchanging_the_sides_negates_to_the_last_bit(values):
+    a, b = np.array(values), skewed(len(values)) / 7
+    one = estimate_difference(a, b, resampling=Resampling(99))
+    other = estimate_difference(b, a, resampling=Resampling(99))
+    assert one.mean == -other.mean
+    assert one.p() == other.p()
+    assert one.interval().low == -other.interval().high
 
 
-def test_resamples_without_a_defined_row_are_left_out():
-    # The second seed scored one of two cases: drawn alone with the other case there is nothing.
-    found = bootstrap_mean(
-        [1.0, math.nan, 2.0, 2.0], cases=["a", "a", "b", "b"], seeds=[0, 1, 0, 1], **BOOTSTRAP
-    )
-    assert found == Interval(1.5, 1.0, 2.0, 2)
+def test_a_difference_is_the_mean_of_differences_and_leaves_out_half_pairs():
+    a, b = skewed(30), skewed(30, seed=1)
+    expected = estimate_mean(a - b, resampling=STANDARD)
+    found = estimate_difference(a, b, resampling=STANDARD)
+    assert found.interval() == pytest.approx(expected.interval(), abs=0.1 * a.std())
+    a[3], b[7] = math.nan, math.nan
+    assert estimate_difference(a, b, resampling=STANDARD).n == 28
 
 
-def test_labels_of_seeds_are_checked():
-    values = [0.1, 0.2, 0.3]
-    for alone in ({"seeds": [0, 1, 2]}, {"cases": [0, 1, 2]}):
-        with pytest.raises(ValueError, match="cases and seeds are given together"):
-            bootstrap_mean(values, **alone, **BOOTSTRAP)
-    with pytest.raises(ValueError, match="seeds must name 3 rows"):
-        bootstrap_mean(values, cases=[0, 1, 2], seeds=[0], **BOOTSTRAP)
-    with pytest.raises(ValueError, match="cases must name 3 rows"):
-        bootstrap_mean(values, cases=[0], seeds=[0, 0, 0], **BOOTSTRAP)
-    with pytest.raises(ValueError, match="one row for each seed"):
-        bootstrap_mean(values, cases=["a", "a", "b"], seeds=[0, 0, 0], **BOOTSTRAP)
+def test_the_seed_decides_and_another_seed_differs():
+    values = skewed()
+    one = estimate_mean(values, resampling=STANDARD).interval()
+    assert one == estimate_mean(values, resampling=STANDARD).interval()
+    assert one != estimate_mean(values, resampling=STANDARD._replace(seed=1)).interval()
+
+
+# What it promises ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("units", "seeds", "draw"),
+    [(9, 1, "exponential"), (20, 1, "normal"), (20, 3, "normal"), (9, 3, "exponential")],
+)
+def test_a_true_null_is_rejected_about_as_often_as_it_says(units, seeds, draw):
+    generator, rejected = np.random.default_rng(8), 0
+    for number in range(300):
+        effects = getattr(generator, draw)(size=(units, 1)) - (draw == "exponential")
+        values = effects + generator.normal(0, 0.4 * (seeds > 1), (1, seeds))
+        values = values + generator.normal(0, 0.8 * (seeds > 1), (units, seeds))
+        rejected += of_table(values, Resampling(199, 0.9, number)).p() <= 0.1
+    assert 0.04 <= rejected / 300 <= 0.16
+
+
+def test_four_of_five_studies_find_the_smallest_resolvable_difference():
+    generator, resampling = np.random.default_rng(0), Resampling(199, 0.9)
+    found = [estimate_mean(generator.normal(size=20), resampling=resampling) for _ in range(400)]
+    size = np.mean([each.resolvable() for each in found])
+    power = np.mean([each.p(-size) <= 0.1 for each in found])
+    assert power == pytest.approx(0.8, abs=0.06)
+    many = estimate_mean(generator.normal(size=400), resampling=Resampling(9999))
+    assert many.resolvable() == pytest.approx((1.96 + 0.84) / 20, rel=0.1)
+
+
+# Percentiles --------------------------------------------------------------------------------
+
+
+def test_percentile_interval_equals_that_of_scipy():
+    values = skewed()
+    ours = percentile_interval(values[:, None], lambda means: means[:, 0] ** 2,
+                               resampling=Resampling(20_000))  # fmt: skip
+    theirs = stats.bootstrap(
+        (values,), lambda x, axis: x.mean(axis=axis) ** 2, n_resamples=20_000, vectorized=True,
+        method="percentile", rng=np.random.default_rng(2),
+    ).confidence_interval  # fmt: skip
+    noise = 0.25 * values.std() / math.sqrt(60)
+    assert ours[:3] == pytest.approx((values.mean() ** 2, theirs.low, theirs.high), abs=noise)
+    units = np.repeat(np.arange(6), 10)
+    assert percentile_interval(values[:, None], lambda m: m[:, 0], units=units).n == 6
+
+
+def test_undefined_resamples_are_left_out_of_a_percentile_interval():
+    rows = np.array([[0.0, 0.0], [0.0, 0.0], [2.0, 1.0]])
+
+    def ratio(means):
+        return np.divide(*means.T, out=np.full(len(means), np.nan), where=means[:, 1] > 0)
+
+    assert percentile_interval(rows, ratio, resampling=STANDARD) == Interval(2.0, 2.0, 2.0, 3)
+    nothing = percentile_interval(rows[:2], ratio, resampling=STANDARD)
+    assert np.isnan(nothing[:3]).all()
+    assert percentile_interval(rows[:1], ratio).n == 1
+    assert percentile_interval(np.full((2, 1), np.nan), ratio).n == 0
 
 
 # Holm ---------------------------------------------------------------------------------------
@@ -449,21 +443,45 @@ def test_holm_does_not_depend_on_the_order(p, random):
     assert np.array_equal(holm(np.array(p)[order]), holm(p)[order])
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"resamples": 0}, {"level": 0.0}, {"level": 1.0}, {"level": 95.0}]
-)
+def test_what_can_be_decided_depends_on_the_family():
+    nine, fifty = 2.0**-8, 2 / 10_000
+    assert decidable([0.004] * 3, [nine, fifty, fifty], 0.05).tolist() == [True, True, True]
+    many = [nine] + [0.5] * 17  # 18 / 256 is above 0.05
+    assert decidable(many, [nine] + [fifty] * 17, 0.05).tolist() == [False] + [True] * 17
+    # After thirteen others have been rejected there is room for it.
+    after = [0.9] + [1e-4] * 13 + [0.5] * 4
+    assert decidable(after, [nine] + [fifty] * 17, 0.05)[0]
+    assert not decidable([math.nan], [math.nan], 0.05)[0]
+
+
+# The rest -----------------------------------------------------------------------------------
+
+
+def test_units_are_groups_or_the_cases_themselves():
+    assert units_of({("a", "1"): "p"}, "a", ["1", "2"]) == ["p", "2"]
+    assert units_of({("a", "1"): "p"}, "b", ["1"]) == ["1"]
+
+
+def test_rank_correlation_of_few_datasets_is_exact():
+    found = rank_correlation([1, 2, 3, 4, 5], [2, 4, 6, 8, 11])
+    assert found[:4] == pytest.approx((1.0, 1.0, 1.0, 2 / 120))
+
+
+@pytest.mark.parametrize("wrong", [Resampling(0), Resampling(level=0.0), Resampling(level=95.0)])
 def test_wrong_options_are_refused(wrong):
     with pytest.raises(ValueError, match="resamples must be at least 1 and level"):
-        bootstrap_mean([0.1, 0.2], **(BOOTSTRAP | wrong))
+        estimate_mean([0.1, 0.2], resampling=wrong)
 
 
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match="values must have shape"):
-        bootstrap_mean([[0.1, 0.2]], **BOOTSTRAP)
-    with pytest.raises(ValueError, match="groups must name 2 cases"):
-        bootstrap_mean([0.1, 0.2], groups=["a"], **BOOTSTRAP)
+        estimate_mean([[0.1, 0.2]])
+    with pytest.raises(ValueError, match="units must name 2 rows"):
+        estimate_mean([0.1, 0.2], units=["a"])
+    with pytest.raises(ValueError, match="seeds need units"):
+        estimate_mean([0.1, 0.2], seeds=[0, 1])
     with pytest.raises(ValueError, match="one shape"):
-        paired_difference([0.1, 0.2], [0.1], **BOOTSTRAP)
+        estimate_difference([0.1, 0.2], [0.1])
     with pytest.raises(ValueError, match=r"p-values must lie in \[0, 1\]"):
         holm([0.5, 1.5])
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.integrate import quad
 from scipy.ndimage import binary_dilation
-from scipy.stats import bernoulli
+from scipy.stats import bernoulli, mannwhitneyu
 
 from noise2mask.evaluation import calibration, reliability
-from noise2mask.evaluation.calibration import ace, brier, ece, mce, nll
+from noise2mask.evaluation.calibration import ace, brier, ece, error_auroc, mce, nll
 from noise2mask.evaluation.reliability import (
     boundary_band,
     ece_of,
@@ -319,3 +319,22 @@ def test_examples_run():
         assert result.attempted >= 1
         assert result.failed == 0
     assert doctest.testmod(calibration).attempted >= 2 * len(ALL)
+
+
+@pytest.mark.parametrize("levels", [3, 5, 1000])
+def test_area_of_uncertainty_against_error_is_the_rank_statistic(levels):
+    generator = np.random.default_rng(levels)
+    probability = generator.integers(0, levels, (30, 20)) / (levels - 1)
+    mask = generator.random((30, 20)) < 0.3 + 0.4 * probability
+    wrong, doubt = (probability > 0.5) != mask, np.minimum(probability, 1 - probability).round(9)
+    expected = mannwhitneyu(doubt[wrong], doubt[~wrong]).statistic / (wrong.sum() * (~wrong).sum())
+    assert error_auroc(probability, mask) == pytest.approx(expected)
+    assert error_auroc(probability.astype(np.float32), mask) == pytest.approx(expected, abs=1e-4)
+
+
+def test_area_of_uncertainty_against_error_where_there_is_none():
+    p, mask = np.array([0.9, 0.2, 0.4]), np.array([True, False, False])
+    assert math.isnan(error_auroc(p, mask))
+    assert math.isnan(error_auroc(p, ~mask))
+    assert error_auroc(np.full(4, 0.7), np.array([True, True, False, True])) == 0.5
+    assert error_auroc(np.array([0.99, 0.6]), np.array([False, True])) == 0.0

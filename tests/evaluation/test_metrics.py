@@ -12,14 +12,11 @@ from skimage import draw as shapes
 from skimage.metrics import hausdorff_distance
 from skimage.segmentation import find_boundaries
 
+from noise2mask import plugins
 from noise2mask.evaluation import metrics
 from noise2mask.evaluation.metrics import dice, hd95, iou, nsd
 
-ALL = {
-    name: metric
-    for name, metric in inspect.getmembers(metrics, inspect.isfunction)
-    if metric.__module__ == metrics.__name__ and not name.startswith("_")
-}
+ALL = {name: getattr(metrics, name) for name in plugins.names("metric")}
 DISTANCES = {"hd95"}  # in pixels, the larger the worse; every other metric is an overlap in [0, 1]
 OVERLAPS = sorted(ALL.keys() - DISTANCES)
 

@@ -11,17 +11,17 @@ from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import open_split
 from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.errors import UserError
-from noise2mask.evaluation import metrics
+from noise2mask.evaluation import ensembles, metrics
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.score import (
-    COLUMNS,
+    WholeImage,
     evaluate,
     evaluate_blind,
     score,
-    scores_of,
     whole_images,
 )
 from noise2mask.evaluation.tables import gather
-from noise2mask.files import write_bytes
+from noise2mask.files import write_bytes, write_text
 from noise2mask.study import paths
 from noise2mask.study.schema import Evaluation, Reading, Training
 
@@ -44,13 +44,14 @@ def test_perfect_draws_score_perfectly(study, prepared, tmp_path):
     write_draws(tmp_path / "draws.npz", draws, split.ids)
     evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
     found = table(tmp_path)
-    assert list(found.columns) == list(COLUMNS)
+    assert list(found.columns) == list(COLUMNS["metrics"])
     assert set(found.case) == set(split.ids)
     assert set(found.steps) == {2}
     assert set(found.draws) == {2}
     means = found.groupby("metric").value.mean()
     assert means[["dice", "iou", "nsd"]].tolist() == [1, 1, 1]
     assert means[["hd95", "ece", "brier", "ece_band"]].tolist() == [0, 0, 0, 0]
+    assert means[["spread", "grey", "ged", "diversity"]].tolist() == [0, 0, 0, 0]
     assert means["nll"] == pytest.approx(-np.log(1 - 1 / 4))  # clipped to 1 - 1/(2N), N = 2
 
 
@@ -112,13 +113,23 @@ def test_image_blind_predictions_do_not_look_at_the_image(study, prepared, tmp_p
     assert value == pytest.approx(((mean_mask - split.masks[0]) ** 2).mean(), rel=1e-6)
 
 
+def image_of(probability, mask):
+    """A case of one draw."""
+    p = np.asarray(probability, dtype=np.float32)
+    return WholeImage("case", p, p[None], np.asarray(mask))
+
+
 def test_every_option_of_a_metric_reaches_it():
     mask = np.zeros((16, 16), dtype=bool)
     mask[4:12, 4:12] = True
     probability = np.roll(mask, 2, axis=1).astype(np.float32)
     values = {
         tolerance: dict(
-            score(probability, mask, Evaluation(metrics={"nsd": {"tolerance": tolerance}}), 5)
+            score(
+                image_of(probability, mask),
+                Evaluation(metrics={"nsd": {"tolerance": tolerance}}),
+                5,
+            )
         )["nsd"]
         for tolerance in (0, 1, 2)
     }
@@ -127,7 +138,7 @@ def test_every_option_of_a_metric_reaches_it():
 
 def test_an_empty_band_has_no_calibration():
     empty = np.zeros((8, 8), dtype=bool)
-    values = dict(score(np.zeros((8, 8), dtype=np.float32), empty, Evaluation(), 5))
+    values = dict(score(image_of(np.zeros((8, 8)), empty), Evaluation(), 5))
     assert np.isnan(values["ece_band"])
     assert values["ece"] == 0
     assert values["dice"] == 1
@@ -150,7 +161,8 @@ def tiled(tmp_path):
 
 def test_tiles_are_scored_as_the_image_they_were(study, tiled, tmp_path):
     split = open_split(tiled, "test", purpose="evaluation")
-    images = [id for id, _, _ in whole_images(split, split.masks.astype(np.float32))]
+    draws = split.masks[:, None].astype(np.float32)
+    images = [image.id for image in whole_images(split, draws[:, 0], draws)]
     assert images == sorted({id.partition("_y")[0] for id in split.ids})
     assert len(split.ids) == 4 * len(images)
 
@@ -185,7 +197,10 @@ def test_dice_of_an_image_is_not_the_mean_of_its_tiles(study, tiled, tmp_path):
 def test_tiles_come_back_to_their_places(tiled):
     split = open_split(tiled, "test", purpose="evaluation")
     source_of = {one.id: one for one in phantoms.sources(family="nuclei", count=9, size=48)}
-    for id, probability, mask in whole_images(split, split.images[..., 0].astype(np.float32)):
+    squares = split.images[..., 0].astype(np.float32)
+    two = np.stack([squares, -squares], axis=1)
+    for id, probability, draws, mask in whole_images(split, squares, two):
+        np.testing.assert_array_equal(draws, [probability, -probability])
         image, truth = phantoms.load(source_of[id])
         np.testing.assert_array_equal(probability, resize_image(image, (32, 32))[..., 0])
         np.testing.assert_array_equal(mask, resize_mask(truth, (32, 32)))
@@ -226,6 +241,8 @@ def results(study, prepared, tmp_path):
         flips = generator.random((len(split.ids), 1, 16, 16)) < noise
         write_draws(folder / "draws.npz", flips ^ split.masks[:, None].astype(bool), split.ids)
         evaluate(study, "test", cell, sampler, folder / "draws.npz", prepared)
+        write_text(folder.parent / "run.json", "{}", record=True)
+        write_text(folder.parent / "history.jsonl", "", record=True)
     return tmp_path
 
 
@@ -235,7 +252,8 @@ def test_tables_of_a_study_that_is_half_done(study, results):
     assert "nuclei_phantom segdiff diffusion seed 0 ddim2" in missing
     summary = tables.summary
     assert list(summary.columns) == [
-        "dataset", "network", "mode", "sampler", "metric", "mean", "low", "high", "n",
+        "dataset", "network", "mode", "sampler", "steps", "start", "draws", "metric", "mean", "low",
+        "high", "n", "cases", "seeds",
     ]  # fmt: skip
     blind = summary[summary.network == "blind"]
     assert len(set(blind.sampler)) == 1  # the better one alone
@@ -248,8 +266,10 @@ def test_tables_of_a_study_that_is_half_done(study, results):
     cell = summary[(summary["mode"] == "diffusion") & (summary.metric == "dice")].iloc[0]
     values = scores[(scores["mode"] == "diffusion") & (scores.metric == "dice")].value
     assert cell["mean"] == pytest.approx(values.mean())
-    assert cell.low <= cell["mean"] <= cell.high
-    assert cell.n == len(values)
+    assert cell[["low", "high"]].isna().all()  # three units say too little of their spread
+    assert (cell.n, cell.cases, cell.seeds) == (len(values), len(values), 1)
+    assert (cell.steps, cell.draws) == (2, 2)
+    assert np.isnan(cell.start)
     assert {"ece_pooled", "ece_band_pooled"} <= set(summary.metric)
 
 
@@ -258,11 +278,14 @@ def test_comparisons_are_paired_and_corrected(study, results):
     compared = tables.comparisons.set_index("metric")
     assert compared.loc["dice", "difference"] > 0  # the diffusion cell has less noise
     assert compared.loc["dice", "difference"] == pytest.approx(
-        compared.loc["dice", "diffusion"] - compared.loc["dice", "feed_forward"]
+        compared.loc["dice", "first_mean"] - compared.loc["dice", "second_mean"]
     )
-    planned = compared.loc[["iou", "ece"]]
+    assert set(compared["first"]) == {"diffusion"}
+    assert set(compared["loss"]) == {"own"}
+    planned = compared.loc[["iou", "brier"]]
     assert (planned.p_holm >= planned.p).all()
-    assert compared.drop(["iou", "ece"]).p_holm.isna().all()
+    assert compared.drop(["iou", "brier"]).p_holm.isna().all()
+    assert {"ece_pooled", "ece_band_pooled"} <= set(compared.index)
 
 
 def test_pooled_calibration_error_is_that_of_all_pixels_together(study, results, prepared):
@@ -291,11 +314,13 @@ def test_a_study_without_any_result_has_empty_tables(study, tmp_path):
 
 
 FIVE = (0.1, 0.3, 0.5, 0.7, 0.9)
-OVERLAPS = Evaluation(metrics={"dice": {}, "iou": {}}, calibration={"brier": {}}, bins=5)
+OVERLAPS = Evaluation(
+    metrics={"dice": {}, "iou": {}}, calibration={"brier": {}}, ensemble={}, bins=5
+)
 
 
 def scored(probability, mask, thresholds):
-    values = score(np.asarray(probability, np.float32), np.asarray(mask), OVERLAPS, 1, thresholds)
+    values = score(image_of(probability, mask), OVERLAPS, 1, thresholds)
     return {name: value for name, value in values if not name.endswith("_band")}
 
 
@@ -349,7 +374,9 @@ def test_a_reading_with_thresholds_is_scored_at_them(study, prepared, tmp_path):
         assert dice[case] == pytest.approx(expected, abs=1e-8)
 
 
-def test_draws_can_be_scored_against_other_masks_of_the_same_cases(study, prepared, tmp_path):
+def test_draws_on_masks_with_a_quirk_are_scored_against_the_proper_ones_too(
+    study, prepared, tmp_path
+):
     dataset = study.datasets["lesion_phantom"]
     shares = study.shares.model_dump()
     grown = tmp_path / "grown"
@@ -359,14 +386,34 @@ def test_draws_can_be_scored_against_other_masks_of_the_same_cases(study, prepar
     write_draws(tmp_path / "draws.npz", draws, wide.ids)
     cell = CELL._replace(dataset="grown")
     evaluate(study, "test", cell, "ddim2", tmp_path / "draws.npz", grown)
-    own = scores_of(study, "ddim2", tmp_path / "draws.npz", grown)
-    pd.testing.assert_frame_equal(
-        own, table(tmp_path)[["case", "metric", "value"]].astype({"case": own.case.dtype}),
-        check_exact=False, check_dtype=False,
-    )  # fmt: skip
-    against = scores_of(study, "ddim2", tmp_path / "draws.npz", prepared)
+    nothing = pd.read_csv(tmp_path / "against_proper.csv")
+    assert nothing.empty
+    assert list(nothing.columns) == list(COLUMNS["against_proper"])
+    evaluate(study, "test", cell, "ddim2", tmp_path / "draws.npz", grown, prepared)
+    own = table(tmp_path)
+    assert (own[own.metric == "dice"].value == 1).all()
+    against = pd.read_csv(tmp_path / "against_proper.csv")
+    assert set(against.dataset) == {"grown"}
+    assert set(against.sampler) == {"ddim2"}
+    assert set(against.metric) == set(own.metric)
     truth = open_split(prepared, "test", purpose="evaluation").masks.astype(bool)
     dice = against[against.metric == "dice"].value.to_numpy()
     expected = [metrics.dice(w.astype(bool), t) for w, t in zip(wide.masks, truth, strict=True)]
     assert dice.tolist() == pytest.approx(expected)
     assert dice.max() < 1  # perfect against grown masks, and wrong for every true one
+
+
+def test_metrics_of_an_ensemble_are_those_of_its_draws(study, prepared, tmp_path):
+    split = open_split(prepared, "test", purpose="evaluation")
+    draws = np.random.default_rng(0).random((len(split.ids), 3, 16, 16)).astype(np.float32)
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+    values = table(tmp_path).set_index(["metric", "case"]).value
+    for row, case in enumerate(split.ids):
+        mask = split.masks[row].astype(bool)[None]
+        for name in ("spread", "grey", "ged", "diversity"):
+            expected = getattr(ensembles, name)(draws[row], mask)
+            assert values[name, case] == pytest.approx(expected, rel=1e-6)
+    write_draws(tmp_path / "draws.npz", draws[:, :1], split.ids)
+    evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+    assert set(table(tmp_path).metric) & {"spread", "grey", "ged", "diversity"} == {"grey", "ged"}

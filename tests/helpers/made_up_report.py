@@ -1,9 +1,9 @@
 """The report of a study that never ran, for the tests of text, figures and page."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pandas as pd
-from helpers.made_up_section import TABLES
+from helpers.made_up_section import SWEEPS, TABLES
 from helpers.made_up_tables import (
     QUICK,
     comparisons_table,
@@ -76,7 +76,7 @@ def scores() -> dict[str, pd.DataFrame]:
     """Tables of scores: three datasets, three networks, two modes."""
     return {
         "metrics": METRICS,
-        "summary": summary_table(METRICS).assign(steps=10, start=float("nan"), draws=5),
+        "summary": summary_table(METRICS),
         "comparisons": comparisons_table(METRICS),
         "history": history_table(),
         "reliability": reliability_table(),
@@ -85,8 +85,8 @@ def scores() -> dict[str, pd.DataFrame]:
 
 def analysis() -> dict[str, pd.DataFrame]:
     """Tables of an analysis, of other datasets."""
-    tables = {name: getattr(TABLES, name) for name in COLUMNS}
-    tables["summary"] = tables.pop("sweeps")
+    tables = {field.name: getattr(TABLES, field.name) for field in fields(TABLES)}
+    tables["summary"] = SWEEPS
     return {name: table for name, table in tables.items() if len(table)}
 
 

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from noise2mask.evaluation.labels import Labels
+from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.differences import PLANNED
+from noise2mask.evaluation.labels import Labels, metric_of
 from noise2mask.report.cases import Case, Prediction
 
 QUICK = ("lesion_phantom", "nuclei_phantom", "tissue_phantom")
@@ -71,7 +73,10 @@ def summary_table(metrics: pd.DataFrame) -> pd.DataFrame:
     grouped = metrics.groupby([*CELL, "metric"], sort=False).value
     table = grouped.agg(mean="mean", half="sem", n="count").reset_index()
     table["low"], table["high"] = (table["mean"] - sign * 1.96 * table["half"] for sign in (1, -1))
-    return table[[*CELL, "metric", "mean", "low", "high", "n"]]
+    pooled = table[table["metric"] == "ece"].assign(metric="ece_pooled")
+    table = pd.concat([table, pooled], ignore_index=True)
+    table = table.assign(steps=10, start=np.nan, draws=5, cases=table["n"], seeds=1)
+    return table[list(COLUMNS["summary"])]
 
 
 def comparisons_table(metrics: pd.DataFrame) -> pd.DataFrame:
@@ -82,17 +87,17 @@ def comparisons_table(metrics: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for place, (key, pair) in enumerate(pairs.groupby(level=[0, 1, 2], sort=False)):
         gap = (pair.diffusion - pair.feed_forward).dropna()
-        half = 1.96 * gap.sem()
-        p = 0.001 if abs(gap.mean()) > half else 0.2 + place % 5 / 10
-        planned = min(1.0, p * 2) if key[2] in ("iou", "ece") else np.nan
+        half, better = 1.96 * gap.sem(), metric_of(str(key[2])).better
+        sure, tested = abs(gap.mean()) > half, key[2] in PLANNED
+        p = 0.001 if sure else 0.2 + place % 5 / 10
+        word = "first better" if gap.mean() * better > 0 else "second better"
         rows.append(
-            (*key, pair.diffusion.mean(), pair.feed_forward.mean(), gap.mean(),
-             gap.mean() - half, gap.mean() + half, p, planned, len(gap))
+            ("own", *key[:2], "diffusion", "feed_forward", "ddim10 / one_pass", key[2],
+             pair.diffusion.mean(), pair.feed_forward.mean(), gap.mean(), gap.mean() - half,
+             gap.mean() + half, p, min(1.0, p * 2) if tested else np.nan, 1.5 * half, len(gap), 1,
+             (word if sure else "undecided") if tested else "")
         )  # fmt: skip
-    columns = [
-        *keys, "diffusion", "feed_forward", "difference", "low", "high", "p", "p_holm", "n",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(COLUMNS["comparisons"]))
 
 
 def history_table(datasets: tuple[str, ...] = QUICK) -> pd.DataFrame:

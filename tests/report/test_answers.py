@@ -6,6 +6,7 @@ from helpers.made_up_report import CLAIMS, analysis, made_up, scores
 from report.figures.test_differences import contrasts_table, quirks_table
 from report.figures.test_fingerprints import fingerprints_table
 
+from noise2mask.evaluation.labels import metric_of
 from noise2mask.report.answers import answers
 
 
@@ -15,9 +16,9 @@ def told(**tables):
 
 def test_the_papers_question_has_a_sentence_each_planned_metric():
     found = told(**scores())
-    assert list(found) == ["IoU", "ECE"]
+    assert list(found) == ["IoU", "Brier"]
     table = made_up().tables["comparisons"]
-    for title, metric in (("IoU", "iou"), ("ECE", "ece")):
+    for title, metric in (("IoU", "iou"), ("Brier", "brier")):
         rows = table[table.metric == metric]
         wins = (rows.verdict == "first better").sum()
         losses = (rows.verdict == "second better").sum()
@@ -26,7 +27,8 @@ def test_the_papers_question_has_a_sentence_each_planned_metric():
             f"{len(rows) - wins - losses} of 9 pairs of dataset and architecture; difference "
         )
         for value in (rows.difference.min(), rows.difference.max()):
-            assert f"{value:+.3f}".replace("-", "−") in found[title]
+            digits = metric_of(metric).digits
+            assert f"{value:+.{digits}f}".replace("-", "−") in found[title]
 
 
 def test_what_cannot_be_decided_is_not_undecided():

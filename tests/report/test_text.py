@@ -9,6 +9,7 @@ import pytest
 from helpers.made_up_report import CLAIMS, METRICS, STUDY, analysis, made_up, scores, without
 from helpers.made_up_tables import NETWORKS, QUICK, samplers
 
+from noise2mask.evaluation.labels import metric_of, number
 from noise2mask.report.figures.index import figures
 from noise2mask.report.text import readme_block, report_text
 
@@ -49,10 +50,10 @@ def test_the_text_is_well_formed():
 
 
 @pytest.mark.parametrize(
-    ("metric", "digits"), [("IoU", 2), ("ECE", 3), ("Dice", 2)], ids=["iou", "ece", "dice"]
+    ("metric", "digits"), [("iou", (3, 2)), ("brier", (4, 4)), ("ece_pooled", (3, 3))]
 )
 def test_the_main_table_holds_the_usual_sampler_of_every_training(metric, digits):
-    header, *rows = table_after(TEXT, f"**{metric}** (")
+    header, *rows = table_after(TEXT, f"**{metric_of(metric).title}** (")
     assert header[2:] == [f"{name} phantom (n = 12)" for name in ("lesion", "nuclei", "tissue")]
     keys = [(network, *cell) for network in NETWORKS for cell in samplers(network)]
     keys = [key for key in keys if key[2] != "calibration"]
@@ -64,9 +65,9 @@ def test_the_main_table_holds_the_usual_sampler_of_every_training(metric, digits
     )
     for key, row in zip(keys, rows, strict=True):
         for dataset, cell in zip(QUICK, row[2:], strict=True):
-            found = indexed.loc[(metric.lower(), *key, dataset)]
-            low, high = (f"{found[end]:.{digits}f}" for end in ("low", "high"))
-            assert cell.replace("*", "") == f"{found['mean']:.3f} [{low}, {high}]"
+            found = indexed.loc[(metric, *key, dataset)]
+            low, high = (f"{found[end]:.{digits[1]}f}" for end in ("low", "high"))
+            assert cell.replace("*", "") == f"{found['mean']:.{digits[0]}f} [{low}, {high}]"
 
 
 def test_bold_is_what_a_paired_test_allows():
@@ -78,24 +79,27 @@ def test_bold_is_what_a_paired_test_allows():
     }
     found = set()
     titles = {"EnsemDiff": "ensemdiff", "SegDiff": "segdiff", "MedSegDiff": "medsegdiff"}
-    for metric in ("IoU", "ECE", "Dice"):
-        _, *rows = table_after(TEXT, f"**{metric}** (")
+    for metric in ("iou", "brier", "ece_pooled"):
+        _, *rows = table_after(TEXT, f"**{metric_of(metric).title}** (")
         for row in rows:
             for dataset, cell in zip(QUICK, row[2:], strict=True):
                 if cell.startswith("**"):
                     mode = row[1].replace("-", "_")
-                    found.add((dataset, titles[row[0]], mode, metric.lower()))
+                    found.add((dataset, titles[row[0]], mode, metric))
     assert found == wins
     assert wins
 
 
 def test_further_samplers_are_folded_away():
     folded = TEXT[TEXT.index("<details>") : TEXT.index("</details>")]
-    assert "IoU / ECE / Dice" in folded
+    assert "IoU / Brier / ECE pooled over pixels" in folded
     _, row = table_after(folded, "<summary>")
     assert row[:2] == ["MedSegDiff", "feed-forward (calibration)"]
     means = REPORT.tables["summary"].set_index(["dataset", "sampler", "metric"])["mean"]
-    expected = [f"{means[QUICK[0], 'calibration', name]:.3f}" for name in ("iou", "ece", "dice")]
+    expected = [
+        number(means[QUICK[0], "calibration", name], metric_of(name).digits)
+        for name in ("iou", "brier", "ece_pooled")
+    ]
     assert row[2] == " / ".join(expected)
     summary = scores()["summary"]
     usual = {**scores(), "summary": summary[summary.sampler != "calibration"]}
@@ -182,7 +186,7 @@ def test_stand_ins_are_told_in_the_head_and_in_every_table():
     assert text.splitlines()[2].startswith(
         "**Phantoms: computer-made pictures in place of ISIC16.**"
     )
-    for metric in ("IoU", "ECE", "Dice"):
+    for metric in ("IoU", "Brier", "ECE pooled over pixels"):
         header, *_ = table_after(text, f"**{metric}** (")
         assert header[2] == "lesion phantom (for ISIC16), n = 12"
 

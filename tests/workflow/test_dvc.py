@@ -132,7 +132,8 @@ def first(tmp_path_factory) -> Versioned:
     project = Versioned.made(tmp_path_factory.mktemp("dvc") / "first")
     text = project.dvc("repro")
     assert jobs_in(text) == {
-        "prepare": 1, "blind": 1, "train": 2, "sample": 2, "evaluate": 2, "report": 1,
+        "prepare": 1, "ready": 1, "blind": 1, "train": 2, "sample": 2, "evaluate": 2,
+        "report": 1, "page": 1,
     }  # fmt: skip
     project.commit("one")
     return project
@@ -152,7 +153,7 @@ def second(first) -> Versioned:
     shutil.rmtree(profile)
     assert "Using profiles cluster and" in text
     # One field retrains exactly the cells that it touches.
-    assert jobs_in(text) == {"train": 1, "sample": 1, "evaluate": 1, "report": 1}
+    assert jobs_in(text) == {"train": 1, "sample": 1, "evaluate": 1, "report": 1, "page": 1}
     assert first.run_of("feed_forward") == before["feed_forward"]
     assert first.run_of("diffusion")["settings"]["training"]["learning_rate"] == 0.002
     first.commit("two")
@@ -223,7 +224,7 @@ def test_an_experiment_beside_runs_the_code_of_its_copy(second):
         text = second.dvc("exp", "run", "--temp", "-n", "told")
     finally:
         second.git("checkout", "-q", "src")
-    assert jobs_in(text) == {"report": 1}
+    assert jobs_in(text) == {"report": 1, "page": 1}
     told = second.git("for-each-ref", "--format=%(objectname)", "refs/exps/*/*/told").strip()
     assert told
     code = "import dvc.api, sys; print(dvc.api.read(sys.argv[1], rev=sys.argv[2]))"
@@ -248,7 +249,7 @@ def test_a_partial_checkout_is_noticed(second, tmp_path):
         os.utime(path, (0, 0))
     assert copy.run_of("diffusion")["settings"]["training"]["learning_rate"] == 0.001
     assert copy.planned() == {}
-    assert copy.would_run() == {"train": 1, "sample": 1, "evaluate": 1, "report": 1}
+    assert copy.would_run() == {"train": 1, "sample": 1, "evaluate": 1, "report": 1, "page": 1}
     assert not (copy.folder / ".snakemake/set_aside").exists()
 
 
@@ -263,7 +264,7 @@ def test_results_without_records_are_made_again_and_kept_until_then(second, tmp_
     for file in _records_of(copy, f"results/mini/{CELL}/diffusion"):
         file.unlink()
     # Snakemake alone would report the old checkpoint under the new settings.
-    assert copy.planned() == {"report": 1}
+    assert copy.planned() == {"report": 1, "page": 1}
 
     process = subprocess.Popen(
         [sys.executable, "-m", "dvc", "repro"], cwd=copy.folder, env=copy.environment(),
@@ -300,7 +301,7 @@ def test_what_a_study_drops_is_pruned_and_a_plain_run_can_be_recorded(second, tm
     (copy.folder / "params.yaml").write_text("# of somebody else\nstudy: quick\ndata: ''\n")
     text = copy.noise2mask("reproduce", "--commit")
     assert (copy.folder / "params.yaml").read_text().startswith("# of somebody else\nstudy: mini")
-    assert jobs_in(text) == {"report": 1}
+    assert jobs_in(text) == {"report": 1, "page": 1}
     assert f"removed results/mini/{CELL}/feed_forward (6 files)" in text
     assert not (copy.folder / f"results/mini/{CELL}/feed_forward").exists()
     assert not list(_records_of(copy, f"results/mini/{CELL}/feed_forward"))

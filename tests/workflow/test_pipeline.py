@@ -67,7 +67,8 @@ def test_a_report_that_came_with_a_clone_is_no_reason_to_do_nothing(done, tmp_pa
     clone = Project(tmp_path)
     shutil.copytree(done.folder / "build", tmp_path / "build")
     assert clone.planned() == {
-        "prepare": 1, "blind": 1, "train": 6, "sample": 7, "evaluate": 7, "report": 1,
+        "prepare": 1, "ready": 1, "blind": 1, "train": 6, "sample": 7, "evaluate": 7,
+        "report": 1, "page": 1,
     }  # fmt: skip
 
 
@@ -77,8 +78,8 @@ def test_a_dataset_can_be_done_before_the_others(tmp_path):
     status, text = project.snakemake("-n", "dataset_lesion_phantom", study="test")
     assert status == 0, text
     assert jobs_in(text) == {
-        "prepare": 1, "train": 8, "sample": 7, "evaluate": 7, "fingerprint": 1, "measure": 1,
-        "dataset_lesion_phantom": 1,
+        "prepare": 4, "ready": 1, "train": 8, "sample": 7, "evaluate": 7, "fingerprint": 1,
+        "measure": 1, "dataset_lesion_phantom": 1,
     }  # fmt: skip
 
 
@@ -107,12 +108,12 @@ def test_a_comment_reruns_nothing(restored):
 
 def test_an_edited_network_reruns_its_own_cells_only(restored):
     edit(restored, "networks/segdiff.py", "0.2", "0.25")
-    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1, "page": 1}
 
 
 def test_an_edited_metric_scores_again_and_trains_nothing(restored):
     edit(restored, "evaluation/metrics.py", "(way, 95)", "(way, 96)")
-    assert restored.planned() == {"evaluate": 7, "blind": 1, "report": 1}
+    assert restored.planned() == {"evaluate": 7, "blind": 1, "report": 1, "page": 1}
 
 
 def test_a_new_sampler_never_retrains(restored):
@@ -120,14 +121,14 @@ def test_a_new_sampler_never_retrains(restored):
     study["samplers"]["ddpm3"] = {"sampler": "ddpm", "steps": 3, "draws": 2}
     study["modes"]["diffusion"]["samplers"].append("ddpm3")
     restored.write("mini", study)
-    assert restored.planned() == {"sample": 3, "evaluate": 3, "report": 1}
+    assert restored.planned() == {"sample": 3, "evaluate": 3, "report": 1, "page": 1}
 
 
 def test_one_changed_field_retrains_the_cells_that_it_touches(restored):
     study = restored.read("mini")
     study["overrides"] = [{"networks": ["segdiff"], "training": {"learning_rate": 0.002}}]
     restored.write("mini", study)
-    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1}
+    assert restored.planned() == {"train": 2, "sample": 2, "evaluate": 2, "report": 1, "page": 1}
 
 
 NETWORK = """
@@ -294,15 +295,15 @@ def test_a_typo_stops_at_parse_time_in_one_message(restored):
     assert "Traceback" not in text
 
 
-CLUSTER = ("--profile", "profiles/slurm")
+CLUSTERS = ("slurm", "kubernetes", "cluster-generic")
 
 
 @pytest.mark.parametrize(
     ("study", "profile"),
     [
         *((study, ()) for study in ("test", "quick", "real", "gpu", "paper", "ablation")),
-        ("quick", CLUSTER),
-        ("paper", CLUSTER),
+        *(("quick", ("--profile", f"profiles/{name}")) for name in CLUSTERS),
+        ("paper", ("--profile", "profiles/slurm")),
     ],
 )
 def test_every_study_dry_runs_here_and_on_a_cluster(done, study, profile):

@@ -25,6 +25,7 @@ from noise2mask.study.plan import (
     needs_measurement,
     priced_trainings,
     priced_baselines,
+    proper_masks,
     baseline_trainings,
     run_settings,
     samplers_of,
@@ -241,6 +242,15 @@ def drawn_for(wildcards, split):
 
 
 SPLIT_OF = {Path(file).stem: split for split, file in paths.DRAWS.items()}
+
+
+def proper_cases(wildcards):
+    """The prepared test cases with proper masks of a dataset whose masks have a quirk."""
+    proper = proper_masks(STUDY).get(wildcards.dataset)
+    if proper is None:
+        return []
+    files = ("manifest.json", "test.images.npy", "test.masks.npy")
+    return [str(paths.prepared(NAME, proper) / file) for file in files]
 
 
 def named(names):

@@ -6,9 +6,11 @@ rule evaluate:
         f"{TRAINING}/{{sampler}}/draws.npz",
         rules.prepare.output.manifest,
         rules.prepare.output.test,
+        proper_cases,
     output:
         f"{TRAINING}/{{sampler}}/metrics.csv",
         f"{TRAINING}/{{sampler}}/reliability.csv",
+        f"{TRAINING}/{{sampler}}/{paths.AGAINST_PROPER}",
     log:
         f"{JOB}.{{sampler}}.evaluate.log",
     benchmark:
@@ -27,6 +29,7 @@ rule evaluate:
                 SCORING,
                 fusion_of(STUDY, wildcards.sampler),
                 thresholds_of(STUDY, wildcards.sampler),
+                proper_masks(STUDY).get(wildcards.dataset),
             ]
         ),
     shell:

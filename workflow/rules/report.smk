@@ -15,6 +15,7 @@ rule report:
         scored("metrics.csv"),
         scored("draws.npz"),
         scored("reliability.csv"),
+        scored(paths.AGAINST_PROPER),
         expand(rules.blind.output, dataset=scored_datasets(STUDY)),
         analysed(),
         costs(),

@@ -7,37 +7,28 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from noise2mask.analysis.claims import (
-    paper_losses,
-    paper_noise,
-    paper_scores,
-    predictions,
-    predictions_losses,
-)
-from noise2mask.analysis.claims.verdicts import Finding, Resampling, table, untested
+from noise2mask.analysis.claims.evidence import Evidence, claims_found, predictions_found
+from noise2mask.analysis.claims.verdicts import finding_table
 from noise2mask.analysis.draw_count import by_draws
 from noise2mask.analysis.information import tables as summaries
 from noise2mask.analysis.information.curves import MEASURED
 from noise2mask.analysis.information.humps import GIVEN
 from noise2mask.analysis.oracles.oracles import COLUMNS as ORACLE_COLUMNS
-from noise2mask.evaluation import contrasts, quirks
-from noise2mask.evaluation.columns import COLUMNS, AnalysisTables
-from noise2mask.evaluation.labels import labels_of
+from noise2mask.evaluation.bootstrap import CaseGroups
+from noise2mask.evaluation.columns import COLUMNS, AnalysisTables, empty
+from noise2mask.evaluation.differences import Pair, quirk_table
 from noise2mask.evaluation.pareto import cost_table, cost_to_reach, pareto_table
-from noise2mask.evaluation.resampling import CaseGroups
-from noise2mask.evaluation.score import scores_of
-from noise2mask.evaluation.tables import PLANNED, Tables, groups_of, read_table, resampling_of
+from noise2mask.evaluation.tables import Tables, compared, groups_of, read_table, resampling_of
 from noise2mask.files import checked, said_by_run
 from noise2mask.study.grid import grid_table
 from noise2mask.study.paths import (
-    DRAWS,
+    AGAINST_PROPER,
     FINGERPRINT_TABLES,
     RESULTS,
     baseline_cost_file,
     cost_file,
     described_folder,
     measured_file,
-    prepared,
     training_folder,
 )
 from noise2mask.study.plan import (
@@ -49,16 +40,13 @@ from noise2mask.study.plan import (
     measured_modes,
     priced_baselines,
     priced_trainings,
+    proper_masks,
     quirky_datasets,
-    run_settings,
     samplers_of,
     steps_ratios,
     trainings_of,
 )
-from noise2mask.study.schema import Hypotheses, Study, Training
-
-NAMES = ("dice", "iou", "ece", "brier")
-"""Metrics of sweeps and contrasts."""
+from noise2mask.study.schema import Study
 
 
 class Sources(NamedTuple):
@@ -68,16 +56,14 @@ class Sources(NamedTuple):
         groups: of each (dataset, case), of single cases and of whole images.
         measured: losses of all modes on test cases, see ``analysis.curves``; `error` is that of the
             estimate as the network gives it, `clipped` that within the levels of x_0.
-        described: the tables of :mod:`noise2mask.analysis.fingerprints.fingerprint` by dataset.
-        metrics: scores of single cases.
-        against: of predictions learnt on other masks, see ``analysis.quirks``.
+        described: the tables of a dataset's fingerprint by dataset.
+        against: scores of predictions learnt on other masks against the proper ones.
         missing: a line for each result that is not there.
     """
 
     groups: CaseGroups
     measured: pd.DataFrame
     described: Mapping[str, Mapping[str, pd.DataFrame]]
-    metrics: pd.DataFrame
     against: pd.DataFrame
     missing: list[str]
 
@@ -86,7 +72,7 @@ class Sources(NamedTuple):
         return self.measured.assign(error=self.measured["clipped"])
 
     def gathered(self, table: str, columns: tuple[str, ...]) -> pd.DataFrame:
-        """A table of :mod:`noise2mask.analysis.fingerprints.fingerprint`, all datasets together."""
+        """A table of fingerprints, all datasets together."""
         found = [
             tables[table].assign(dataset=dataset) for dataset, tables in self.described.items()
         ]
@@ -108,8 +94,8 @@ def analyse(
         root: folder that holds ``results`` and ``data``.
         scores: the tables of its scores.
     """
-    sources = _sources(study, name, root, scores.metrics)
-    makers = _makers(study, sources) | {
+    sources = _sources(study, name, root)
+    makers = _makers(study, sources, scores) | {
         "draws": lambda: _draws(study, scores),
         "references": lambda: _references(study, name, root),
     }
@@ -117,15 +103,32 @@ def analyse(
     tables = replace(
         AnalysisTables.empty(), **{each: makers[each]() for each in wanted if each in makers}
     )
-    if study.hypotheses is not None:
-        found = findings(study, sources, tables)
-        tables = replace(tables, hypotheses=table(found))
+    evidence = evidence_of(study, sources, scores, tables)
+    if "hypotheses" in wanted:
+        tables = replace(tables, hypotheses=finding_table(predictions_found(evidence)))
     if "claims" in wanted and len(scores.metrics):
-        found_claims = _claims(study, sources, tables, scores.comparisons)
-        tables = replace(tables, claims=paper_scores.table(found_claims))
+        tables = replace(tables, claims=finding_table(claims_found(evidence)))
     if study.costs:
         tables = replace(tables, **_priced(study, name, root, scores.summary, sources.missing))
     return tables, sources.missing
+
+
+def evidence_of(study: Study, sources: Sources, scores: Tables, tables: AnalysisTables) -> Evidence:
+    """What claims and predictions are decided on; datasets with a quirk prove nothing anew."""
+    quirky = quirky_datasets(study)
+    return Evidence(
+        study=study,
+        metrics=scores.metrics[~scores.metrics["dataset"].isin(quirky)],
+        histograms=scores.histograms[~scores.histograms["dataset"].isin(quirky)],
+        summary=scores.summary,
+        comparisons=scores.comparisons,
+        history=scores.history,
+        analysis=tables,
+        measured=sources.measured,
+        oracles=sources.oracles(),
+        groups=sources.groups,
+        resampling=resampling_of(study),
+    )
 
 
 def _draws(study: Study, scores: Tables) -> pd.DataFrame:
@@ -168,9 +171,12 @@ def _priced(
     return {"costs": costs, "pareto": pareto, "cost_to_reach": cost_to_reach(pareto)}
 
 
-def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFrame]]:
-    """What makes each table but that of the hypotheses."""
-    options = resampling_of(study)
+def _makers(
+    study: Study, sources: Sources, scores: Tables
+) -> dict[str, Callable[[], pd.DataFrame]]:
+    """What makes each table but those of claims."""
+    resampling = resampling_of(study)
+    options = resampling._asdict()
     groups, pair = sources.groups, study.analysis.pair
     modes = pair.model_dump() if pair else {"with_image": "", "without_image": ""}
     given = {name for name, entry in study.modes.items() if entry.mode in GIVEN}
@@ -178,8 +184,8 @@ def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFra
         network: summaries.Shorter(study.analysis.shorter[network], ratio)
         for network, ratio in steps_ratios(study).items()
     }
-    starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
     levels = {mode: entry.levels for mode, entry in study.modes.items()}
+    contrasts = [Pair(*names) for names in study.contrasts]
     return {
         "losses": lambda: summaries.loss_table(sources.measured, groups, **options),
         "structure": lambda: summaries.structure_table(
@@ -195,102 +201,14 @@ def _makers(study: Study, sources: Sources) -> dict[str, Callable[[], pd.DataFra
         "image_oracles": lambda: sources.gathered("readability", COLUMNS["image_oracles"]),
         "fingerprints": lambda: sources.gathered("figures", COLUMNS["fingerprints"]),
         "grid": lambda: grid_table(levels),
-        "sweeps": lambda: contrasts.sweep_table(
-            sources.metrics, groups, names=NAMES, starts=starts, **options
-        ),
-        "contrasts": lambda: contrasts.contrast_table(
-            sources.metrics, study.contrasts, groups, names=NAMES, planned=PLANNED, **options
-        ),
-        "quirks": lambda: quirks.quirk_table(
-            sources.metrics, study.quirks, groups, against=sources.against, names=NAMES, **options
+        "contrasts": lambda: compared(study, scores.metrics, scores.histograms, groups, contrasts),
+        "quirks": lambda: quirk_table(
+            scores.metrics, study.quirks, groups, against=sources.against, resampling=resampling
         ),
     }
 
 
-def findings(study: Study, sources: Sources, tables: AnalysisTables) -> list[Finding]:
-    """P1 to P7, each tested or with the reason why not."""
-    named = study.hypotheses or Hypotheses()
-    metrics, groups = sources.metrics, sources.groups
-    options = resampling_of(study)
-    resampling = Resampling(**options)
-    tests: dict[str, Callable[..., Finding]] = {
-        "p1": lambda **modes: predictions_losses.p1_hump(
-            sources.measured, sources.oracles(), groups, **modes, resampling=resampling
-        ),
-        "p2": lambda **modes: predictions_losses.p2_timesteps(
-            sources.measured, groups, **modes, resampling=resampling
-        ),
-        "p3": lambda **modes: predictions.p3_ranking(
-            tables.information, tables.sweeps, **modes, resampling=resampling
-        ),
-        "p4": lambda **modes: predictions.p4_schedule(
-            metrics, tables.fingerprints, groups, **modes, resampling=resampling
-        ),
-        "p5": lambda **modes: predictions.p5_target(
-            metrics, groups, **modes, resampling=resampling
-        ),
-        "p6": lambda **modes: predictions.p6_ensemble(
-            metrics, groups, **modes, resampling=resampling
-        ),
-        "p7": lambda **modes: predictions.p7_recycling(
-            metrics, tables.fingerprints, groups, **modes, resampling=resampling
-        ),
-    }
-    found = []
-    for key, test in tests.items():
-        modes = getattr(named, key)
-        if modes is None:
-            description = str(type(named).model_fields[key].description)
-            claim = f"{description[0].upper()}{description[1:]}."
-            found.append(untested(key.upper(), claim, "", "this study does not name its modes"))
-        else:
-            found.append(test(**modes.model_dump()))
-    return found
-
-
-def _claims(
-    study: Study, sources: Sources, tables: AnalysisTables, comparisons: pd.DataFrame
-) -> list[paper_scores.Claim]:
-    """The claims of the paper, each tested or with the reason why not."""
-    metrics, groups, pair = sources.metrics, sources.groups, study.analysis.pair
-    metrics = metrics[~metrics["dataset"].isin(quirky_datasets(study))]
-    setting = paper_scores.Setting(
-        labels_of(study),
-        {key: entry.stands_for for key, entry in study.datasets.items() if entry.stands_for},
-        study.resolution,
-    )
-    resampling = Resampling(**resampling_of(study))
-    curves, modes = (tables.losses, tables.structure), pair.model_dump() if pair else None
-    return [
-        *(
-            paper_scores.c1_same_architecture(
-                metrics, comparisons, groups, setting, metric=metric, resampling=resampling
-            )
-            for metric in PLANNED
-        ),
-        paper_scores.c2_references(metrics, groups, setting, resampling=resampling),
-        paper_losses.c3_images(*curves, setting, mode=_on_eps(study, "image_diffusion")),
-        paper_losses.c3_masks(*curves, setting, mode=_on_eps(study, "diffusion")),
-        paper_noise.c4_gradual(tables.image_oracles, tables.oracles, setting),
-        paper_noise.c5_fingerprints(tables.fingerprints, setting),
-        paper_noise.c6_idle_timesteps(
-            sources.clipped(), groups, setting, pair=modes, resampling=resampling
-        ),
-    ]
-
-
-def _on_eps(study: Study, mode: str) -> str | None:
-    """The first measured mode of this kind that is trained on eps."""
-    for training in trainings_of(study):
-        measured = (
-            training.mode in study.analysis.measured and study.modes[training.mode].mode == mode
-        )
-        if measured and run_settings(study, training).diffusion.target == "eps":
-            return training.mode
-    return None
-
-
-def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sources:
+def _sources(study: Study, name: str, root: Path) -> Sources:
     missing: list[str] = []
     described = {}
     for dataset in described_datasets(study):
@@ -311,23 +229,16 @@ def _sources(study: Study, name: str, root: Path, metrics: pd.DataFrame) -> Sour
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
     together = pd.concat(measured[1:] or measured, ignore_index=True)
     groups, against = groups_of(study, name, root), _against_proper(study, name, root)
-    return Sources(groups, together, described, metrics, against, missing)
+    return Sources(groups, together, described, against, missing)
 
 
 def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:
     """Predictions on datasets whose masks have a quirk, scored against the proper masks."""
-    pairs = {
-        other: proper
-        for quirk in study.quirks.values()
-        for proper, other in quirk.datasets.items()
-        if study.datasets[proper].masks != study.datasets[other].masks
-    }
-    found = [pd.DataFrame(columns=[*Training._fields, "sampler", "case", "metric", "value"])]
+    found = [empty("against_proper")]
+    quirky = proper_masks(study)
     for training in trainings_of(study):
-        for sampler in samplers_of(study, training) if training.dataset in pairs else ():
-            draws = training_folder(root / RESULTS, name, training) / sampler / DRAWS["test"]
-            data = root / prepared(name, pairs[training.dataset])
-            if draws.exists() and data.exists():
-                scores = scores_of(study, sampler, draws, data)
-                found.append(scores.assign(**training._asdict(), sampler=sampler))
+        for sampler in samplers_of(study, training) if training.dataset in quirky else ():
+            folder = training_folder(root / RESULTS, name, training) / sampler
+            if (folder / AGAINST_PROPER).exists():
+                found.append(read_table(checked(folder / AGAINST_PROPER)))
     return pd.concat(found[1:] or found, ignore_index=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from noise2mask.evaluation.columns import DRAWS
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import names_in, trained
 from noise2mask.evaluation.reliability import Floats, ece_of, reliability_histogram
 
@@ -82,7 +82,7 @@ def by_draws(
 
     Returns:
         A row for each sampler and region, by N; only of (dataset, network, mode) with several N.
-        IoU does not depend on the region.
+        IoU, the spread between draws and the grey share of one do not depend on the region.
     """
     table = trained(summary)
     table = table[table["sampler"].isin(list(draws))]
@@ -105,9 +105,9 @@ def by_draws(
                     scores.reindex([metric])[["mean", "low", "high"]].iloc[0]
                     for metric in (f"ece{ending}_pooled", f"ece{ending}")
                 )
-                others = scores["mean"].reindex([f"brier{ending}", "iou"])
+                others = scores["mean"].reindex([f"brier{ending}", "iou", "spread", "grey"])
                 rows.append((*where, name, draws[name], region, *pooled, *mean, *others, floor))
-    return pd.DataFrame(rows, columns=list(DRAWS))
+    return pd.DataFrame(rows, columns=list(COLUMNS["draws"]))
 
 
 def _bin_matrix(levels: Floats, bins: int) -> Floats:

@@ -203,9 +203,12 @@ def evaluate(study: Study, training: Training, paths: Paths, *, sampler: str) ->
             --mode diffusion --seed 0 --sampler ddim10
     """
     from noise2mask.evaluation.score import evaluate as score
+    from noise2mask.study.plan import proper_masks
 
-    draws = paths.draws(training, sampler)
-    score(study, paths.study, training, sampler, draws, paths.prepared(training.dataset))
+    draws, data = paths.draws(training, sampler), paths.prepared(training.dataset)
+    other = proper_masks(study).get(training.dataset)
+    proper = paths.prepared(other) if other else None
+    score(study, paths.study, training, sampler, draws, data, proper)
 
 
 def blind(study: Study, paths: Paths, *, dataset: str) -> None:
@@ -276,12 +279,45 @@ def cost(study: Study, paths: Paths) -> None:
     measure_costs(study, paths.study, paths.root, paths.costs(), device)
 
 
-def fingerprint(study: Study, paths: Paths, *, dataset: str) -> None:
-    """Describe the masks of a dataset: geometry, and what can be read of them under noise.
+def fingerprint(
+    folder: Path | None = None,
+    study: Study | None = None,
+    paths: Paths | None = None,
+    *,
+    dataset: str | None = None,
+    output: Path | None = None,
+    resolution: int = 128,
+    set: tuple[str, ...] = (),
+    atlas: Path | None = None,
+) -> None:
+    r"""Describe masks: geometry, and what can be read of them under noise.
+
+    Of a folder of your own, whose files are masks or that holds images/ and masks/, or of a dataset
+    of a study. Nothing is trained.
+
+    Args:
+        folder: of masks, in place of a study.
+        output: folder for the tables and the figure of your masks; default: only print.
+        resolution: that your masks are resized to; that of the atlas where they are compared.
+        set: option of the kind `folder` for your masks, KEY=VALUE; may be repeated.
+        atlas: folder of a report with fingerprints at that resolution, e.g. reports/atlas.
 
     Example:
         noise2mask fingerprint --study quick --dataset lesion_phantom
+        noise2mask fingerprint ~/masks --output ~/fingerprint --atlas reports/atlas
     """
+    if (folder is None) == (study is None):
+        raise UserError(
+            "give a folder of masks, or --study and --dataset; got "
+            f"{'neither' if folder is None else 'both'}."
+        )
+    if folder is not None:
+        if dataset is not None:
+            raise UserError("--dataset is of a study; a folder of masks is one dataset.")
+        _fingerprint_folder(folder, output, resolution, set, atlas)
+        return
+    if study is None or paths is None or dataset is None:
+        raise UserError("--dataset is missing: name one of the study's datasets.")
     from noise2mask.analysis.fingerprints.fingerprint import write_fingerprint
 
     write_fingerprint(
@@ -292,6 +328,36 @@ def fingerprint(study: Study, paths: Paths, *, dataset: str) -> None:
         resamples=study.evaluation.resamples,
         level=study.evaluation.level,
     )
+
+
+def _fingerprint_folder(
+    folder: Path,
+    output: Path | None,
+    resolution: int,
+    settings: tuple[str, ...],
+    atlas: Path | None,
+) -> None:
+    from noise2mask.analysis.fingerprints import mask_set
+    from noise2mask.report.figures import style
+    from noise2mask.report.figures.fingerprints import atlas as atlas_figure
+    from noise2mask.report.figures.index import Drawn
+    from noise2mask.workflow.data_commands import by_name
+
+    if resolution < 8:
+        raise UserError(f"--resolution {resolution}: masks need 8 pixels a side at least.")
+    if not folder.expanduser().is_dir():
+        raise UserError(f"{folder} is no folder; give one that holds masks.")
+    chosen = by_name(f"{folder.expanduser().absolute()}", settings)
+    found = mask_set.describe(mask_set.read_mask_set(chosen.options, resolution))
+    tables = mask_set.beside_atlas(chosen.name, found, atlas)
+    apart = mask_set.nearest(chosen.name, tables["oracles"]) if atlas else None
+    print(mask_set.summary(chosen.name, found, apart, resolution))
+    if output is not None:
+        out = output.expanduser()
+        mask_set.write_tables(found, out)
+        drawn = atlas_figure(tables["oracles"], tables["fingerprints"])
+        if drawn is not None:
+            style.save(drawn.figure if isinstance(drawn, Drawn) else drawn, out / "fingerprint")
 
 
 def measure(study: Study, measured: Measured, paths: Paths) -> None:

@@ -1,4 +1,4 @@
-"""Calibration of P(foreground): every public function here is one metric.
+"""Calibration of P(foreground): every function with a title is one metric.
 
 Each takes the probabilities and the boolean reference, of one shape, whichever (all pixels of a
 case, those of a band, those of many cases) and returns a float; NaN if there are no pixels.
@@ -9,10 +9,13 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
+from scipy.stats import rankdata
 
+from noise2mask.evaluation.metrics import metric
 from noise2mask.evaluation.reliability import ece_of, mce_of, pixels_of, reliability_histogram
 
 
+@metric(title="ECE per case", pooled="ECE pooled over pixels", better=-1)
 def ece(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -43,6 +46,7 @@ def ece(
     return float(ece_of(reliability_histogram(probability, mask, bins=bins)))
 
 
+@metric(title="ACE", better=-1)
 def ace(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -83,6 +87,7 @@ def ace(
     return float(np.abs(np.diff(at_cuts)).sum() / p.size)
 
 
+@metric(title="MCE", better=-1)
 def mce(
     probability: ArrayLike,
     mask: ArrayLike,
@@ -111,6 +116,7 @@ def mce(
     return float(mce_of(reliability_histogram(probability, mask, bins=bins)))
 
 
+@metric(title="Brier", better=-1, digits=4, interval_digits=4)
 def brier(probability: ArrayLike, mask: ArrayLike) -> float:
     """Brier score, the mean of (p - y)^2 over pixels, y = 1 in the foreground.
 
@@ -134,6 +140,7 @@ def brier(probability: ArrayLike, mask: ArrayLike) -> float:
     return float(np.mean((p - foreground) ** 2))
 
 
+@metric(title="NLL", better=-1, unit="nats")
 def nll(probability: ArrayLike, mask: ArrayLike, *, draws: int) -> float:
     """Negative log-likelihood per pixel in nats, p clipped to [1/(2N), 1 - 1/(2N)] for N draws.
 
@@ -165,3 +172,32 @@ def nll(probability: ArrayLike, mask: ArrayLike, *, draws: int) -> float:
         return float("nan")
     p = np.clip(p, 1 / (2 * draws), 1 - 1 / (2 * draws))
     return float(-np.mean(np.log(np.where(foreground, p, 1 - p))))
+
+
+@metric(title="AUROC of error", better=1)
+def error_auroc(probability: ArrayLike, mask: ArrayLike) -> float:
+    """How well uncertainty finds errors: the area under the ROC curve, 0.5 by chance.
+
+    A pixel is an error where p > 0.5 and the reference differ, and as uncertain as p (1 - p). The
+    area is the probability that an error is more uncertain than a pixel that is right, ties half.
+    Without an error, or with nothing else, there is none, nor of an empty array: NaN.
+
+    Raises:
+        ValueError: shapes differ, the mask is not boolean, or p is outside [0, 1].
+
+    References:
+        Hanley, McNeil, Radiology 143, 1982 (the area as a rank sum).
+
+    Examples:
+        >>> import numpy as np
+        >>> error_auroc(np.array([0.9, 0.6, 0.1]), np.array([True, False, False]))
+        1.0
+    """
+    p, foreground = pixels_of(probability, mask)
+    wrong = (p > 0.5) != foreground
+    errors, right = int(wrong.sum()), int((~wrong).sum())
+    if not errors or not right:
+        return float("nan")
+    # Rounded, so that p and 1 - p of a float32 are equally uncertain.
+    ranks = rankdata(np.round(p * (1 - p), 7))
+    return float((ranks[wrong].sum() - errors * (errors + 1) / 2) / (errors * right))

@@ -1,63 +1,130 @@
-"""The tables of a study's analysis and their columns."""
+"""The tables of a study: the columns of every CSV, and which of them are text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import pandas as pd
 
-from noise2mask.evaluation.pareto import PARETO, REACHED, Cost
 
-DRAWS = (
-    "dataset", "network", "mode", "sampler", "draws", "region", "ece_pooled", "ece_pooled_low",
-    "ece_pooled_high", "ece", "ece_low", "ece_high", "brier", "iou", "floor",
-)  # fmt: skip
-"""Columns of the table `draws`."""
+class Cost(NamedTuple):
+    """A row of ``costs.csv``: what a network in one mode with one sampler costs.
+
+    A mask is the fused result of all N draws of one case. An empty cell is not known.
+
+    Attributes:
+        network: name of the network or reference.
+        mode: name of the mode.
+        sampler: name of the sampler or reading.
+        steps: evaluations of the network in one draw.
+        draws: N, of all trainings together.
+        trainings: how many trained networks take part, 1 but for a deep ensemble.
+        parameters: learnt numbers of all that take part.
+        macs_encoding: multiply-adds of what depends on the image alone, of one network.
+        macs_evaluation: multiply-adds of one evaluation without the encoding.
+        encodings_per_mask: times that an image (or a view of it) is encoded.
+        evaluations_per_mask: evaluations of a network.
+        macs_per_mask: multiply-adds.
+        seconds_per_training_step: median, of the mode; the same for all its samplers.
+        cases_at_once: cases drawn together where seconds, memory and energy were measured.
+        seconds_per_mask: median.
+        peak_memory_mb: most memory held while drawing, weights included, 10^6 bytes.
+        energy_per_mask_j: of the whole processor (with its memory) or GPU, idle parts included.
+        device: name of the processor or GPU.
+        threads: of torch.
+    """
+
+    network: str
+    mode: str
+    sampler: str
+    steps: int
+    draws: int
+    trainings: int
+    parameters: int
+    macs_encoding: int
+    macs_evaluation: int
+    encodings_per_mask: int
+    evaluations_per_mask: int
+    macs_per_mask: int
+    seconds_per_training_step: float | None
+    cases_at_once: int
+    seconds_per_mask: float
+    peak_memory_mb: float | None
+    energy_per_mask_j: float | None
+    device: str
+    threads: int
+
+
+_DIFFERENCE = "difference low high p p_holm resolvable n seeds verdict*"
+_COMPARISON = f"""loss* dataset* network* first* second* sampler* metric* first_mean second_mean
+    {_DIFFERENCE}"""
+_VERDICT = """name* statement* verdict* objective* value low high p n seeds scope* numbers*
+    remark*"""
+
+# A star marks text: a case may be called 001 or NA.
+_TABLES: Mapping[str, str] = {
+    # Of one training and sampler
+    "metrics": "study* dataset* network* mode* seed sampler* steps* draws case* metric* value",
+    "against_proper": "dataset* network* mode* seed sampler* case* metric* value",
+    # Of the scores of a study; the histograms of single cases have sums in place of means
+    "summary": """dataset* network* mode* sampler* steps start draws metric* mean low high n cases
+        seeds""",
+    "comparisons": _COMPARISON,
+    "history": "dataset* network* mode* seed step name* value",
+    "reliability": "dataset* network* mode* sampler* region* bin count confidence frequency",
+    "datasets": "name* title* stands_for* licence* train val test test_images digest*",
+    # Of its analysis
+    "losses": "dataset* network* mode* target* t log_snr loss low high n",
+    "structure": """dataset* network* mode* target* t_at_hump log_snr_at_hump hump_low hump_high
+        depth low high verdict* n""",
+    "information": """dataset* network* estimate* bits low high bits_per_pixel q10 q50 q90
+        fit n""",
+    "integrand": "dataset* network* estimate* log_snr density",
+    "oracles": "dataset* oracle* t log_snr width mse_width dice iou mse_x0 mse_eps floor",
+    "image_oracles": "dataset* subject* t log_snr width explained low high",
+    "fingerprints": "dataset* figure* mean low high n",
+    "grid": "mode* factor* level*",
+    "contrasts": _COMPARISON,
+    "hypotheses": _VERDICT,
+    "quirks": f"""quirk* title* dataset* network* mode* sampler* metric* proper published
+        against_proper {_DIFFERENCE}""",
+    "claims": _VERDICT,
+    "draws": """dataset* network* mode* sampler* draws region* ece_pooled ece_pooled_low
+        ece_pooled_high ece ece_low ece_high brier iou spread grey floor""",
+    "references": "dataset* network* note*",
+    "costs": " ".join(
+        f"{name}{'*' if kind is str else ''}" for name, kind in Cost.__annotations__.items()
+    ),
+    "pareto": """dataset* network* mode* sampler* steps draws dice low high ece macs_per_mask
+        seconds_per_mask front""",
+    "cost_to_reach": "dataset* level network* mode* sampler* dice seconds_per_mask macs_per_mask",
+}
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "losses": (
-        "dataset", "network", "mode", "target", "t", "log_snr", "loss", "low", "high", "n",
-    ),
-    "structure": (
-        "dataset", "network", "mode", "target", "t_at_hump", "log_snr_at_hump", "hump_low",
-        "hump_high", "depth", "low", "high", "verdict", "n",
-    ),
-    "information": (
-        "dataset", "network", "estimate", "bits", "low", "high", "bits_per_pixel", "q10", "q50",
-        "q90", "fit", "n",
-    ),
-    "integrand": ("dataset", "network", "estimate", "log_snr", "density"),
-    "oracles": (
-        "dataset", "oracle", "t", "log_snr", "width", "mse_width", "dice", "iou", "mse_x0",
-        "mse_eps", "floor",
-    ),
-    "image_oracles": (
-        "dataset", "subject", "t", "log_snr", "width", "explained", "low", "high",
-    ),
-    "fingerprints": ("dataset", "figure", "mean", "low", "high", "n"),
-    "grid": ("mode", "factor", "level"),
-    "sweeps": (
-        "dataset", "network", "mode", "sampler", "steps", "start", "draws", "metric", "mean",
-        "low", "high", "n",
-    ),
-    "contrasts": (
-        "dataset", "network", "first", "second", "sampler", "metric", "first_mean",
-        "second_mean", "difference", "low", "high", "p", "p_holm", "n",
-    ),
-    "hypotheses": (
-        "name", "claim", "statistic", "value", "low", "high", "n", "verdict", "detail",
-    ),
-    "quirks": (
-        "quirk", "title", "dataset", "network", "mode", "sampler", "metric", "proper", "published",
-        "difference", "low", "high", "p", "n", "against_proper",
-    ),
-    "claims": ("claim", "statement", "verdict", "numbers", "remark"),
-    "draws": DRAWS,
-    "references": ("dataset", "network", "note"),
-    "costs": Cost._fields,
-    "pareto": PARETO,
-    "cost_to_reach": REACHED,
-}  # fmt: skip
+    name: tuple(column.removesuffix("*") for column in columns.split())
+    for name, columns in _TABLES.items()
+}
 """Columns of each table, in the order of its CSV file."""
+
+DIFFERENCE = tuple(column.removesuffix("*") for column in _DIFFERENCE.split())
+"""Columns of every paired difference: its interval, p-values, the smallest difference that four of
+five such studies would find, independent units, seeds of trainings, verdict."""
+
+TEXT: Mapping[str, frozenset[str]] = {
+    name: frozenset(column.removesuffix("*") for column in columns.split() if column[-1] == "*")
+    for name, columns in _TABLES.items()
+}
+"""Columns of each table that stay text, whatever they look like."""
+
+ANYWHERE = frozenset().union(*TEXT.values()) - frozenset(
+    column for name, columns in COLUMNS.items() for column in columns if column not in TEXT[name]
+)
+"""Columns that are text wherever they occur, for tables of single stages."""
+
+
+def empty(name: str) -> pd.DataFrame:
+    """A table without a row."""
+    return pd.DataFrame(columns=list(COLUMNS[name]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +140,6 @@ class AnalysisTables:
         image_oracles: share of variance that a filter recovers from noisy masks and images.
         fingerprints: figures of each dataset, in long form.
         grid: the level of each factor in each training of an ablation.
-        sweeps: scores of every sampler of every mode.
         contrasts: planned comparisons of two modes, first minus second.
         hypotheses: claims written down before the runs, with verdicts.
         quirks: what published codes do to their own numbers, published minus proper.
@@ -93,7 +159,6 @@ class AnalysisTables:
     image_oracles: pd.DataFrame
     fingerprints: pd.DataFrame
     grid: pd.DataFrame
-    sweeps: pd.DataFrame
     contrasts: pd.DataFrame
     hypotheses: pd.DataFrame
     quirks: pd.DataFrame
@@ -107,4 +172,4 @@ class AnalysisTables:
     @classmethod
     def empty(cls) -> "AnalysisTables":
         """Every table without a row."""
-        return cls(**{name: pd.DataFrame(columns=list(COLUMNS[name])) for name in COLUMNS})
+        return cls(**{field.name: empty(field.name) for field in fields(cls)})

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
 
+from noise2mask import plugins
+from noise2mask.evaluation.metrics import Metric as Metric
 from noise2mask.study.plan import draws_of
 from noise2mask.study.schema import Study
 
@@ -29,30 +32,10 @@ MODES = {
 }
 
 
-class Metric(NamedTuple):
-    """How a metric is shown; `better` is 1 if higher is better, -1 if lower, 0 if not known."""
-
-    title: str
-    better: int = 0
-    unit: str = ""
-    digits: int = 3
-    interval_digits: int = 3
-
-
-METRICS = {
-    "iou": Metric("IoU", 1, interval_digits=2),
-    "dice": Metric("Dice", 1, interval_digits=2),
-    "nsd": Metric("NSD", 1, interval_digits=2),
-    "hd95": Metric("HD95", -1, "px", digits=1, interval_digits=1),
-    "ece": Metric("ECE", -1),
-    "ace": Metric("ACE", -1),
-    "mce": Metric("MCE", -1),
-    "brier": Metric("Brier", -1),
-    "nll": Metric("NLL", -1, "nats"),
-}
-HEADLINE = ("iou", "ece", "dice")
-"""Metrics of main tables and figures, in the order of the paper, which reports IoU and ECE."""
-_SUFFIXES = {"_pooled": "pooled", "_band": "band"}
+HEADLINE = ("iou", "brier", "ece_pooled", "dice", "ece")
+"""Metrics of main tables and figures: overlap, a proper score, calibration."""
+_KINDS = ("metric", "calibration", "ensemble")
+_BAND, _POOLED = "_band", "_pooled"
 
 
 class Row(NamedTuple):
@@ -128,16 +111,35 @@ def headed(title: str, note: str) -> str:
     return f"{title}, {note}" if title.endswith(")") else f"{title} ({note})"
 
 
+class Measure(NamedTuple):
+    """What the name of a metric in a table says.
+
+    Attributes:
+        stem: the function behind it.
+        region: of the pixels: ``all``, or ``band`` about the boundary of the reference.
+        pooled: over the pixels of all cases together, and not a mean of cases.
+    """
+
+    stem: str
+    region: str = "all"
+    pooled: bool = False
+
+
+def measure_of(name: str) -> Measure:
+    """The parts of a name like ``ece``, ``ece_band``, ``ece_pooled`` or ``ece_band_pooled``."""
+    stem = name.removesuffix(_POOLED)
+    region = "band" if stem.endswith(_BAND) else "all"
+    return Measure(stem.removesuffix(_BAND), region, name.endswith(_POOLED))
+
+
+@cache
 def metric_of(name: str) -> Metric:
     """How a metric is shown; one that is not known goes by its name."""
-    stem = name
-    parts: list[str] = []
-    for suffix, word in _SUFFIXES.items():
-        if stem.endswith(suffix):
-            stem = stem.removesuffix(suffix)
-            parts.insert(0, word)
-    metric = METRICS.get(stem, Metric(stem))
-    return metric._replace(title=", ".join([metric.title, *parts]))
+    measure = measure_of(name)
+    kind = next((each for each in _KINDS if measure.stem in plugins.names(each)), None)
+    shown = Metric(**plugins.declared(kind, measure.stem)) if kind else Metric(measure.stem)
+    title = (shown.pooled or f"{shown.title}, pooled") if measure.pooled else shown.title
+    return shown._replace(title=f"{title}, band" if measure.region == "band" else title)
 
 
 def trained(table: pd.DataFrame) -> pd.DataFrame:

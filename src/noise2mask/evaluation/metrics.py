@@ -1,10 +1,11 @@
-"""Metrics of a binary segmentation: every public function here is one metric.
+"""Metrics of a binary segmentation: every function with a title is one metric.
 
 Each takes the predicted and the reference mask as boolean arrays of one shape (H, W) and returns
 a float. Undefined values are NaN, never a number made up for them; whoever averages counts them.
 """
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,52 @@ from scipy.ndimage import binary_erosion, distance_transform_edt
 
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.float64]
+Function = TypeVar("Function", bound=Callable[..., float])
 
 
+class Metric(NamedTuple):
+    """How a metric is shown: its decorator's arguments, read from the source by labels.
+
+    Attributes:
+        title: its name in tables and figures.
+        better: 1 if higher is better, -1 if lower, 0 if neither is.
+        unit: of its values, where they have one.
+        digits: decimals of a mean.
+        interval_digits: decimals of the ends of an interval.
+        pooled: title of the same over the pixels of all cases together, where that is made too.
+        draws: of a metric of an ensemble, the least number of draws that it is defined for.
+    """
+
+    title: str
+    better: int = 0
+    unit: str = ""
+    digits: int = 3
+    interval_digits: int = 3
+    pooled: str = ""
+    draws: int = 1
+
+
+def metric(
+    *,
+    title: str,
+    better: int,
+    unit: str = "",
+    digits: int = 3,
+    interval_digits: int = 3,
+    pooled: str = "",
+    draws: int = 1,
+) -> Callable[[Function], Function]:
+    """Mark a function as a metric; the arguments, literals, are those of :class:`Metric`."""
+    shown = Metric(title, better, unit, digits, interval_digits, pooled, draws)
+
+    def marked(function: Function) -> Function:
+        function.metric = shown  # type: ignore[attr-defined]
+        return function
+
+    return marked
+
+
+@metric(title="Dice", better=1, interval_digits=2)
 def dice(prediction: Mask, mask: Mask) -> float:
     """Dice coefficient 2 |A and B| / (|A| + |B|), in [0, 1].
 
@@ -39,6 +84,7 @@ def dice(prediction: Mask, mask: Mask) -> float:
     return 2 * int((prediction & mask).sum()) / total
 
 
+@metric(title="IoU", better=1, interval_digits=2)
 def iou(prediction: Mask, mask: Mask) -> float:
     """Intersection over union |A and B| / |A or B| (Jaccard index), in [0, 1].
 
@@ -63,6 +109,7 @@ def iou(prediction: Mask, mask: Mask) -> float:
     return int((prediction & mask).sum()) / union
 
 
+@metric(title="NSD", better=1, interval_digits=2)
 def nsd(
     prediction: Mask,
     mask: Mask,
@@ -106,6 +153,7 @@ def nsd(
     return float((distances <= tolerance).mean())
 
 
+@metric(title="HD95", better=-1, unit="px", digits=1, interval_digits=1)
 def hd95(prediction: Mask, mask: Mask) -> float:
     """Hausdorff distance with the 95th percentile for the maximum, in pixels.
 

@@ -1,71 +1,17 @@
 """What quality costs: measured costs joined with scores, the front of both, the price of a Dice."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.columns import Cost as Cost
+
 KEY = ["network", "mode", "sampler"]
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 """Dice whose price is told."""
-
-PARETO = (
-    "dataset", *KEY, "steps", "draws", "dice", "low", "high", "ece", "macs_per_mask",
-    "seconds_per_mask", "front",
-)  # fmt: skip
-"""Columns of the table `pareto`."""
-REACHED = ("dataset", "level", *KEY, "dice", "seconds_per_mask", "macs_per_mask")
-"""Columns of the table `cost_to_reach`."""
-
-
-class Cost(NamedTuple):
-    """A row of ``costs.csv``: what a network in one mode with one sampler costs.
-
-    A mask is the fused result of all N draws of one case. An empty cell is not known.
-
-    Attributes:
-        network: name of the network or reference.
-        mode: name of the mode.
-        sampler: name of the sampler or reading.
-        steps: evaluations of the network in one draw.
-        draws: N, of all trainings together.
-        trainings: how many trained networks take part, 1 but for a deep ensemble.
-        parameters: learnt numbers of all that take part.
-        macs_encoding: multiply-adds of what depends on the image alone, of one network.
-        macs_evaluation: multiply-adds of one evaluation without the encoding.
-        encodings_per_mask: times that an image (or a view of it) is encoded.
-        evaluations_per_mask: evaluations of a network.
-        macs_per_mask: multiply-adds.
-        seconds_per_training_step: median, of the mode; the same for all its samplers.
-        cases_at_once: cases drawn together where seconds, memory and energy were measured.
-        seconds_per_mask: median.
-        peak_memory_mb: most memory held while drawing, weights included, 10^6 bytes.
-        energy_per_mask_j: of the whole processor (with its memory) or GPU, idle parts included.
-        device: name of the processor or GPU.
-        threads: of torch.
-    """
-
-    network: str
-    mode: str
-    sampler: str
-    steps: int
-    draws: int
-    trainings: int
-    parameters: int
-    macs_encoding: int
-    macs_evaluation: int
-    encodings_per_mask: int
-    evaluations_per_mask: int
-    macs_per_mask: int
-    seconds_per_training_step: float | None
-    cases_at_once: int
-    seconds_per_mask: float
-    peak_memory_mb: float | None
-    energy_per_mask_j: float | None
-    device: str
-    threads: int
 
 
 def cost_table(rows: Sequence[Cost]) -> pd.DataFrame:
@@ -120,7 +66,7 @@ def pareto_table(costs: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     front = pd.Series(data=False, index=table.index)
     for _, panel in table.groupby("dataset", sort=False):
         front[panel.index] = on_front(panel["seconds_per_mask"], panel["dice"])
-    return table.assign(front=front)[list(PARETO)]
+    return table.assign(front=front)[list(COLUMNS["pareto"])]
 
 
 def cost_to_reach(pareto: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
@@ -134,13 +80,13 @@ def cost_to_reach(pareto: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.
         Columns dataset, level, network, mode, sampler, dice, seconds_per_mask, macs_per_mask;
         empty cells behind a level that nothing reaches.
     """
-    rows = []
+    rows, columns = [], list(COLUMNS["cost_to_reach"])
     for dataset, panel in pareto.groupby("dataset", sort=False):
         cheapest = panel.sort_values(
             ["seconds_per_mask", "dice"], ascending=[True, False], kind="stable"
         )
         for level in levels:
-            reached = cheapest.loc[cheapest["dice"] >= level, list(REACHED[2:])]
-            found = reached.iloc[0].to_list() if len(reached) else [None] * len(REACHED[2:])
+            reached = cheapest.loc[cheapest["dice"] >= level, columns[2:]]
+            found = reached.iloc[0].to_list() if len(reached) else [None] * len(columns[2:])
             rows.append([dataset, level, *found])
-    return pd.DataFrame(rows, columns=list(REACHED))
+    return pd.DataFrame(rows, columns=columns)

@@ -1,12 +1,14 @@
 """Scoring the draws of one training, and the best that can be said without looking at the image.
 
-What is scored is the raw image: where it was cut into tiles, their probabilities and masks are put
-together again first, and ``case`` in the tables is the id of the image.
+What is scored is the raw image: where it was cut into tiles, their draws and masks are put together
+again first, and ``case`` in the tables is the id of the image.
 """
 
+import inspect
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,26 +17,39 @@ import pandas as pd
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.data.tiles import Place, joined
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
-from noise2mask.sampling.draws import open_draws
+from noise2mask.sampling.draws import Draws, open_draws
+from noise2mask.study.paths import AGAINST_PROPER
 from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
 from noise2mask.study.schema import Evaluation, Study, Training
 
-COLUMNS = (
-    "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case", "metric",
-    "value",
-)  # fmt: skip
-
 Probabilities = npt.NDArray[np.float32]
-WholeImage = tuple[str, Probabilities, npt.NDArray[np.bool_]]
-"""Id of a raw image, its probabilities and its mask."""
+
+
+class WholeImage(NamedTuple):
+    """A raw image's test case: its id, P(foreground) (H, W), draws (N, H, W), mask (H, W)."""
+
+    id: str
+    probability: Probabilities
+    draws: Draws
+    mask: npt.NDArray[np.bool_]
 
 
 def evaluate(
-    study: Study, name: str, training: Training, sampler: str, draws: Path, data: Path
+    study: Study,
+    name: str,
+    training: Training,
+    sampler: str,
+    draws: Path,
+    data: Path,
+    proper: Path | None = None,
 ) -> None:
-    """Score the draws of a training; write ``metrics.csv`` and ``reliability.csv`` beside them.
+    """Score the draws of a training.
+
+    Writes beside them ``metrics.csv``, ``reliability.csv`` and ``against_proper.csv``, the latter
+    without a row unless the reference masks of the dataset have a quirk.
 
     Args:
         study: the study.
@@ -43,12 +58,12 @@ def evaluate(
         sampler: which sampler.
         draws: the ``draws.npz`` of the training.
         data: folder of the prepared dataset.
+        proper: of a dataset whose masks have a quirk, folder of the one with proper masks.
 
     Raises:
         UserError: the draws are damaged or not those of the prepared test cases.
     """
     split = open_split(data, "test", purpose="evaluation")
-    probabilities = _fused(draws, split, fusion_of(study, sampler))
     reference = training.network in study.baselines
     where: dict[str, str | int] = {
         **training._asdict(),
@@ -56,28 +71,15 @@ def evaluate(
         "steps": 1 if reference else sampler_behind(study, sampler).steps,
         "draws": draws_of(study, sampler),
     }
+    images = list(_fused(draws, split, fusion_of(study, sampler)))
     thresholds = thresholds_of(study, sampler)
-    _write(study, name, where, probabilities, split, draws.parent, thresholds)
-
-
-def scores_of(study: Study, sampler: str, draws: Path, data: Path) -> pd.DataFrame:
-    """Scores of draws, against the masks of any prepared dataset that has their test cases.
-
-    Args:
-        study: the study.
-        sampler: the sampler or reading that made them.
-        draws: the ``draws.npz``.
-        data: folder of the prepared dataset.
-
-    Returns:
-        Columns case, metric, value.
-
-    Raises:
-        UserError: as :func:`evaluate`.
-    """
-    split = open_split(data, "test", purpose="evaluation")
-    probabilities = _fused(draws, split, fusion_of(study, sampler))
-    return _scores(study, list(whole_images(split, probabilities)), thresholds_of(study, sampler))
+    _write(study, name, where, images, draws.parent, thresholds)
+    against = pd.DataFrame(columns=list(COLUMNS["against_proper"]))
+    if proper is not None:
+        masks = open_split(proper, "test", purpose="evaluation")
+        scores = _scores(study, list(_fused(draws, masks, fusion_of(study, sampler))), thresholds)
+        against = scores.assign(**training._asdict(), sampler=sampler)[list(against.columns)]
+    _save(against, draws.parent / AGAINST_PROPER)
 
 
 def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path) -> None:
@@ -92,37 +94,43 @@ def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path)
             "sampler": prediction, "steps": 0, "draws": 1,
         }  # fmt: skip
         probabilities = np.broadcast_to(probability, split.masks.shape)
-        _write(study, name, where, probabilities, split, out / prediction)
+        images = list(whole_images(split, probabilities, probabilities[:, None]))
+        _write(study, name, where, images, out / prediction)
 
 
-def _fused(path: Path, split: Split, fusion: str) -> Probabilities:
-    """P(foreground) of each test case, made of its draws, (cases, H, W)."""
-    fuse = plugins.member("fusion", fusion)
-    return np.stack([fuse(case) for case in open_draws(path, split)]).astype(np.float32)
+def _fused(path: Path, split: Split, fusion: str) -> Iterator[WholeImage]:
+    """Whole images with P(foreground) made of the draws of each case."""
+    fuse, drawn = plugins.member("fusion", fusion), open_draws(path, split)
+    probabilities = np.stack([fuse(case) for case in drawn]).astype(np.float32)
+    return whole_images(split, probabilities, drawn)
 
 
 def _write(
     study: Study,
     name: str,
     where: dict[str, str | int],
-    probabilities: Probabilities,
-    split: Split,
+    images: Sequence[WholeImage],
     out: Path,
     thresholds: Sequence[float] | None = None,
 ) -> None:
-    images = list(whole_images(split, probabilities))
     scores = _scores(study, images, thresholds).assign(study=name, **where)
-    table = scores[list(COLUMNS)]
-    write_text(out / "metrics.csv", table.to_csv(index=False, float_format="%.9g"), record=True)
+    _save(scores[list(COLUMNS["metrics"])], out / "metrics.csv")
     histograms = pd.concat(
         [
-            _histogram(case, region, probability[pixels], mask[pixels], study.evaluation.bins)
-            for case, probability, mask in images
-            for region, pixels in _regions(mask, study.evaluation.band)
+            _histogram(
+                image.id, region, image.probability[pixels], image.mask[pixels],
+                study.evaluation.bins,
+            )
+            for image in images
+            for region, pixels in _regions(image.mask, study.evaluation.band)
         ]
-    )
-    text = histograms.to_csv(index=False, float_format="%.9g")
-    write_text(out / "reliability.csv", text, record=True)
+    )  # fmt: skip
+    _save(histograms, out / "reliability.csv")
+
+
+def _save(table: pd.DataFrame, path: Path) -> None:
+    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+    write_text(path, text, record=True)
 
 
 def _scores(
@@ -132,29 +140,33 @@ def _scores(
     # A sigmoid has no number of draws; it is clipped as finely as the draws it is compared with.
     draws = most_draws(study)
     rows = [
-        (case, metric, value)
-        for case, probability, mask in images
-        for metric, value in score(probability, mask, study.evaluation, draws, thresholds)
+        (image.id, metric, value)
+        for image in images
+        for metric, value in score(image, study.evaluation, draws, thresholds)
     ]
     return pd.DataFrame(rows, columns=["case", "metric", "value"])
 
 
-def whole_images(split: Split, probabilities: Probabilities) -> Iterator[WholeImage]:
+def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> Iterator[WholeImage]:
     """Put the tiles of each raw image together; an image that was not cut stays as it is.
 
     Args:
         split: prepared cases of val or test; where the tiles of an image overlap, the later one
             counts.
         probabilities: P(foreground) of each case, (cases, H, W).
+        draws: of each case, (cases, N, H, W); the tiles of an image are drawn independently, so its
+            k-th draw is made of theirs.
 
     Yields:
-        Id of the raw image, its probabilities and its mask, both of the size of the image at its
-        tiles' resolution, without what was padded; in the order of the images' first cases.
+        Arrays of the size of the image at its tiles' resolution, without what was padded; in the
+        order of the images' first cases.
     """
     tile = split.manifest.options.get("tile")
     if tile is None:
-        for id, probability, mask in zip(split.ids, probabilities, split.masks, strict=True):
-            yield id, probability, mask.astype(bool)
+        for id, probability, drawn, mask in zip(
+            split.ids, probabilities, draws, split.masks, strict=True
+        ):
+            yield WholeImage(id, probability, drawn, mask.astype(bool))
         return
     case_of = {case.id: case for case in split.manifest.cases}
     numbers: dict[str, list[int]] = {}
@@ -164,12 +176,12 @@ def whole_images(split: Split, probabilities: Probabilities) -> Iterator[WholeIm
         cases = [case_of[split.ids[number]] for number in own]
         places = [Place(case.top, case.left, case.height, case.width) for case in cases]
         whole = partial(joined, numbers=own, places=places, side=tile)
-        yield image, whole(probabilities), whole(split.masks).astype(bool)
+        drawn = np.stack([whole(draws[:, k]) for k in range(draws.shape[1])])
+        yield WholeImage(image, whole(probabilities), drawn, whole(split.masks).astype(bool))
 
 
 def score(
-    probability: npt.NDArray[np.float32],
-    mask: npt.NDArray[np.bool_],
+    image: WholeImage,
     evaluation: Evaluation,
     draws: int,
     thresholds: Sequence[float] | None = None,
@@ -177,8 +189,7 @@ def score(
     """Every metric of one case.
 
     Args:
-        probability: P(foreground), (H, W).
-        mask: the reference, (H, W).
+        image: P(foreground), draws and reference.
         evaluation: names and options of the metrics.
         draws: N in the clipping of likelihoods.
         thresholds: None, or several on P over its maximum: a metric of masks is then its mean over
@@ -189,6 +200,7 @@ def score(
         Name and value; a calibration metric once over all pixels and once, as ``<name>_band``,
         over the band about the reference boundary.
     """
+    probability, mask = image.probability, image.mask
     predictions = [probability > evaluation.threshold]
     if thresholds is not None:
         top = probability.max()
@@ -199,9 +211,14 @@ def score(
         yield name, float(np.mean([metric(each, mask, **options) for each in predictions]))
     for region, pixels in _regions(mask, evaluation.band):
         for name, options in evaluation.calibration.items():
-            given = {"draws": draws, **options} if name == "nll" else options
-            value = plugins.member("calibration", name)(probability[pixels], mask[pixels], **given)
+            metric = plugins.member("calibration", name)
+            counts = "draws" in inspect.signature(metric).parameters
+            given = {"draws": draws, **options} if counts else options
+            value = metric(probability[pixels], mask[pixels], **given)
             yield (name if region == "all" else f"{name}_{region}"), value
+    for name, options in evaluation.ensemble.items():
+        if len(image.draws) >= plugins.declared("ensemble", name).get("draws", 1):
+            yield name, plugins.member("ensemble", name)(image.draws, mask[None], **options)
 
 
 def _regions(mask: npt.NDArray[np.bool_], band: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

@@ -1,66 +1,67 @@
-"""The tables of a study, gathered from its cells.
+"""The tables of a study, gathered from its trainings.
 
 Every number of the report is in one of these, and each is a CSV in ``reports/<study>/``.
 """
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypedDict
+from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from noise2mask.data.prepared import read_manifest
-from noise2mask.evaluation.bootstrap import (
-    Interval,
-    bootstrap_mean,
-    bootstrap_statistic,
-    holm,
-    paired_difference,
-)
+from noise2mask.evaluation.bootstrap import CaseGroups, Resampling, estimate_mean
+from noise2mask.evaluation.columns import ANYWHERE, COLUMNS, TEXT, empty
+from noise2mask.evaluation.differences import Pair, comparison_table, step_count
 from noise2mask.evaluation.labels import trained
-from noise2mask.evaluation.reliability import ece_of, reliability_curve
-from noise2mask.evaluation.score import COLUMNS
+from noise2mask.evaluation.pooled import POOLED, SUMS, histograms_of
+from noise2mask.evaluation.reliability import reliability_curve
 from noise2mask.files import checked, write_text
 from noise2mask.study.paths import BLIND, RESULTS, blind_folder, prepared, training_folder
 from noise2mask.study.plan import (
     baseline_trainings,
+    compared_modes,
     quirky_datasets,
     samplers_of,
     scored_datasets,
     trainings_of,
 )
-from noise2mask.study.schema import Study, Training
-
-PLANNED = ("iou", "ece")
-"""Metrics of the planned comparisons, one family for Holm's correction."""
+from noise2mask.study.schema import Study
 
 _CELL = ["dataset", "network", "mode", "sampler"]
-_SUMS = ["count", "confidence_sum", "foreground_sum"]
-_TEXT = (
-    "study", "dataset", "network", "mode", "sampler", "case", "metric", "region", "name", "split",
-    "oracle", "subject", "figure", "factor", "level", "device",
-    "quirk", "title", "note",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The tables of a study; the columns are those of the CSV files."""
+    """The tables of the scores of a study; the columns are those of the CSV files.
+
+    Attributes:
+        metrics: scores of single cases.
+        summary: their means.
+        comparisons: planned comparisons of modes trained by diffusion and feed-forward.
+        history: of the trainings.
+        reliability: reliability curves.
+        histograms: what these are made of, of single cases and seeds; it has no file.
+    """
 
     metrics: pd.DataFrame
     summary: pd.DataFrame
     comparisons: pd.DataFrame
     history: pd.DataFrame
     reliability: pd.DataFrame
+    histograms: pd.DataFrame
 
     def save(self, folder: Path) -> None:
         """Write each table to ``<folder>/<name>.csv``."""
-        for field in fields(self):
-            save_table(getattr(self, field.name), folder / f"{field.name}.csv")
+        for name in SAVED:
+            save_table(getattr(self, name), folder / f"{name}.csv")
+
+
+SAVED = ("metrics", "summary", "comparisons", "history", "reliability")
+"""Tables that have a file."""
 
 
 def save_table(table: pd.DataFrame, path: Path, *, record: bool = False) -> None:
@@ -75,15 +76,23 @@ def save_table(table: pd.DataFrame, path: Path, *, record: bool = False) -> None
     write_text(path, text, record=record)
 
 
-def read_table(source: Path | IO[bytes]) -> pd.DataFrame:
+def read_table(source: Path | IO[bytes], name: str = "") -> pd.DataFrame:
     """A table from its CSV file; names stay text, whatever they look like.
+
+    Args:
+        source: the file.
+        name: of the table; that of the file when absent.
 
     Raises:
         ValueError: it is no CSV file.
     """
+    called = name or (source.stem if isinstance(source, Path) else "")
     # A case may be called 001 or NA; a number that does not exist is an empty cell.
     return pd.read_csv(
-        source, dtype=dict.fromkeys(_TEXT, str), keep_default_na=False, na_values=[""]
+        source,
+        dtype=dict.fromkeys(TEXT.get(called, ANYWHERE), str),
+        keep_default_na=False,
+        na_values=[""],
     )
 
 
@@ -112,7 +121,7 @@ def headline(study: Study, summary: pd.DataFrame, metrics: Sequence[str]) -> dic
 
 
 def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
-    """All tables of a study from what its cells have left below `root`, and what is missing.
+    """All tables of a study from what its trainings have left below `root`, and what is missing.
 
     Args:
         study: the study.
@@ -136,21 +145,54 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
         if own and own[0] != "blind" and not (folder / "draws.npz").exists():
             missing.append(f"{label} draws, of which no case can be shown")
     if not found:
-        found = [(pd.DataFrame(columns=list(COLUMNS)), pd.DataFrame(columns=[*_CELL, "region"]))]
-    metrics = pd.concat([table for table, _ in found])
-    histograms = pd.concat([table for _, table in found])
+        nothing = pd.DataFrame(columns=[*_CELL, "seed", "case", "region", "bin", *SUMS])
+        found = [(empty("metrics"), nothing)]
+    metrics = pd.concat([table for table, _ in found]).reset_index(drop=True)
+    histograms = pd.concat([table for _, table in found]).reset_index(drop=True)
     groups = groups_of(study, name, root, scored=set(metrics.dataset))
+    resampling = resampling_of(study)
     best = _best_blind(metrics)
     shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
     histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
+    starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
+    comparisons = compared(
+        study, shown, histograms, groups, [Pair(*modes) for modes in compared_modes(study)]
+    )
     tables = Tables(
-        metrics.reset_index(drop=True),
-        _summary(shown, histograms, groups, study),
-        _comparisons(shown[~shown.dataset.isin(quirky_datasets(study))], groups, study),
+        metrics,
+        summary_table(shown, histograms, groups, starts=starts, resampling=resampling),
+        comparisons,
         _history(study, name, root),
         _reliability(histograms),
+        histograms,
     )
     return tables, missing
+
+
+def compared(
+    study: Study,
+    metrics: pd.DataFrame,
+    histograms: pd.DataFrame,
+    groups: CaseGroups,
+    pairs: Sequence[Pair],
+) -> pd.DataFrame:
+    """Planned comparisons of modes; datasets with a quirk hold the cases of another once more.
+
+    Args:
+        study: the study.
+        metrics: the table of that name.
+        histograms: the table of that name.
+        groups: of cases.
+        pairs: of modes.
+    """
+    quirky = quirky_datasets(study)
+    return comparison_table(
+        metrics[~metrics["dataset"].isin(quirky)],
+        histograms[~histograms["dataset"].isin(quirky)],
+        pairs,
+        groups,
+        resampling=resampling_of(study),
+    )
 
 
 def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
@@ -200,115 +242,54 @@ def _is_in(table: pd.DataFrame, best: dict[str, str]) -> pd.Series:
     return table.sampler == table.dataset.map(best)
 
 
-def _summary(
+def summary_table(
     metrics: pd.DataFrame,
     histograms: pd.DataFrame,
-    groups: dict[tuple[str, str], str],
-    study: Study,
+    groups: CaseGroups,
+    *,
+    starts: dict[str, int],
+    resampling: Resampling,
 ) -> pd.DataFrame:
-    """Mean over cases (each the mean of its seeds) with interval, per cell and metric."""
+    """Mean over cases of every metric with its interval, per training and sampler.
+
+    Means are over seeds too where there are several; `n` counts independent units.
+
+    Args:
+        metrics: the table of that name.
+        histograms: of single cases; errors of all pixels together stand beside the means of cases.
+        groups: of each (dataset, case); a case without an entry is its own.
+        starts: of samplers that denoise from a timestep below the last, that timestep.
+        resampling: how intervals are drawn.
+
+    Raises:
+        ValueError: steps that are no number.
+    """
     rows = []
-    for key, cell in metrics.groupby([*_CELL, "metric"], sort=False):
-        interval = bootstrap_mean(
-            cell.value, groups=_of(cell, groups), **_trainings(cell), **resampling_of(study)
-        )
-        rows.append((*key, *interval))
-    rows += list(_pooled(histograms, groups, study))
-    table = pd.DataFrame(rows, columns=[*_CELL, "metric", *Interval._fields])
-    table["order"] = table.groupby(_CELL, sort=False).ngroup()  # pooled rows beside their cell
-    return table.sort_values("order", kind="stable").drop(columns="order").reset_index(drop=True)
-
-
-def _pooled(
-    histograms: pd.DataFrame, groups: dict[tuple[str, str], str], study: Study
-) -> Iterator[tuple[str | float | int, ...]]:
-    """ECE over the pixels of all cases together, which is not the mean of the cases' ECE."""
-    for key, cell in histograms.groupby([*_CELL, "region"], sort=False):
-        where, region = key[:-1], str(key[-1])
-        summed = cell.groupby(["case", "seed", "bin"], sort=False)[_SUMS].sum()
-        of_case = summed.groupby(["case", "seed"], sort=False).head(1).reset_index()
-        arrays = summed.to_numpy(dtype=np.float64).reshape(len(of_case), -1, len(_SUMS))
-        interval = bootstrap_statistic(
-            arrays,
-            ece_of,
-            groups=[groups.get((str(where[0]), name), name) for name in of_case["case"]],
-            **_trainings(of_case),
-            **resampling_of(study),
-        )
-        metric = "ece_pooled" if region == "all" else f"ece_{region}_pooled"
-        yield (*map(str, where), metric, *interval)
-
-
-class _Trainings(TypedDict, total=False):
-    cases: list[str]
-    seeds: list[int]
-
-
-def _trainings(rows: pd.DataFrame) -> _Trainings:
-    """Keywords of the bootstrap over seeds as well, where there are several."""
-    if rows["seed"].nunique() < 2:
-        return {}
-    return {"cases": rows["case"].tolist(), "seeds": rows["seed"].tolist()}
-
-
-class Resampling(TypedDict):
-    """Keywords of the bootstrap in :mod:`noise2mask.evaluation.bootstrap`."""
-
-    resamples: int
-    level: float
-    seed: int
+    pooled, nothing = dict(list(histograms.groupby(_CELL, sort=False))), histograms[:0]
+    for key, cell in metrics.groupby([*_CELL, "steps", "draws"], sort=False):
+        *where, steps, draws = key
+        first = (*where, step_count(str(steps)), starts.get(str(where[3]), np.nan), draws)
+        for metric, values in cell.groupby("metric", sort=False):
+            defined = values[values["value"].notna()]
+            units = [groups.get((str(where[0]), case), case) for case in values["case"]]
+            found = estimate_mean(
+                values["value"], units=units, seeds=list(values["seed"]), resampling=resampling
+            )
+            counts = defined["case"].nunique(), defined["seed"].nunique()
+            rows.append((*first, metric, *found.interval(), *counts))
+        histogram = pooled.get(tuple(where), nothing)
+        for metric, region in POOLED.items():
+            of_region = histogram[histogram["region"] == region]
+            if len(of_region):
+                interval = histograms_of(of_region).estimate(groups, resampling).interval()
+                counts = of_region["case"].nunique(), of_region["seed"].nunique()
+                rows.append((*first, metric, *interval, *counts))
+    return pd.DataFrame(rows, columns=list(COLUMNS["summary"]))
 
 
 def resampling_of(study: Study) -> Resampling:
     """How the intervals of a study are drawn."""
-    return {
-        "resamples": study.evaluation.resamples,
-        "level": study.evaluation.level,
-        "seed": 0,
-    }
-
-
-def _of(cell: pd.DataFrame, groups: dict[tuple[str, str], str]) -> list[str]:
-    return [
-        groups.get((dataset, case), case)
-        for dataset, case in zip(cell.dataset, cell.case, strict=True)
-    ]
-
-
-def _comparisons(
-    metrics: pd.DataFrame, groups: dict[tuple[str, str], str], study: Study
-) -> pd.DataFrame:
-    """Diffusion against feed-forward, paired by case, for every architecture and dataset."""
-    columns = [
-        "dataset", "network", "metric", "diffusion", "feed_forward", "difference", "low", "high",
-        "p", "n",
-    ]  # fmt: skip
-    rows = []
-    first = {name: mode.samplers[0] for name, mode in study.modes.items() if mode.samplers}
-    chosen = metrics[metrics.sampler == metrics["mode"].map(first)]
-    compared = chosen[chosen["mode"].isin(["diffusion", "feed_forward"])]
-    if len(set(compared.groupby("mode")["seed"].agg(frozenset))) > 1:
-        chosen = chosen.assign(seed=0)  # no seeds to pair by: the means of each
-    keys = ["dataset", "network", "metric", "case", "seed"]
-    values = chosen.groupby([*keys, "mode"], sort=False).value.mean().unstack("mode")
-    if {"diffusion", "feed_forward"} <= set(values.columns):
-        both = values.dropna(subset=["diffusion", "feed_forward"], how="all").reset_index()
-        for key, pair in both.groupby(keys[:3], sort=False):
-            found = paired_difference(
-                pair.diffusion,
-                pair.feed_forward,
-                groups=_of(pair, groups),
-                **_trainings(pair),
-                **resampling_of(study),
-            )
-            means = pair.groupby("case")[["diffusion", "feed_forward"]].mean().mean()
-            rows.append((*key, means.diffusion, means.feed_forward, *found))
-    table = pd.DataFrame(rows, columns=columns)
-    planned = table.metric.isin(PLANNED)
-    adjusted: npt.NDArray[np.float64] = np.full(len(table), np.nan)
-    adjusted[planned] = holm(table.p[planned].to_numpy(dtype=np.float64))
-    table.insert(columns.index("n"), "p_holm", adjusted)
-    return table
+    return Resampling(study.evaluation.resamples, study.evaluation.level)
 
 
 def _history(study: Study, name: str, root: Path) -> pd.DataFrame:
@@ -321,16 +302,15 @@ def _history(study: Study, name: str, root: Path) -> pd.DataFrame:
             entry = json.loads(line)
             step = entry.pop("step")
             rows += [(*cell, step, key, value) for key, value in entry.items()]
-    return pd.DataFrame(rows, columns=[*Training._fields, "step", "name", "value"])
+    return pd.DataFrame(rows, columns=list(COLUMNS["history"]))
 
 
 def _reliability(histograms: pd.DataFrame) -> pd.DataFrame:
     """Reliability curves pooled over cases and seeds."""
-    columns = [*_CELL, "region", "bin", "count", "confidence", "frequency"]
     rows = []
     for key, cell in histograms.groupby([*_CELL, "region"], sort=False):
-        sums = cell.groupby("bin")[_SUMS].sum()
+        sums = cell.groupby("bin")[list(SUMS)].sum()
         curve = reliability_curve(sums.to_numpy(dtype=np.float64))
         values = zip(sums.index, curve.count, curve.confidence, curve.frequency, strict=True)
         rows += [(*key, *each) for each in values]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(COLUMNS["reliability"]))

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from noise2mask.data.prepared import Manifest
-from noise2mask.evaluation.bootstrap import bootstrap_mean
+from noise2mask.evaluation.bootstrap import estimate_mean
 from noise2mask.evaluation.tables import read_table, resampling_of
 from noise2mask.files import checked
 from noise2mask.inference.model import Model
@@ -66,7 +66,9 @@ def _summary(
     rows = []
     for metric, cell in metrics.groupby("metric", sort=False):
         groups = [group_of.get(str(case), str(case)) for case in cell["case"]]
-        found = bootstrap_mean(cell["value"], groups=groups, **resampling_of(study))
+        found = estimate_mean(
+            cell["value"], units=groups, resampling=resampling_of(study)
+        ).interval()
         rows.append({"sampler": sampler, "metric": str(metric), **found._asdict()})
     return [{key: _number(value) for key, value in row.items()} for row in rows]
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from noise2mask.analysis.fingerprints.likeness import correlations
+from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.differences import planned
 from noise2mask.evaluation.labels import metric_of, names_in, number
-from noise2mask.evaluation.ranks import FEW
 from noise2mask.report.context import Report, Topic
 from noise2mask.report.tables import doubts, ranged, spread
 

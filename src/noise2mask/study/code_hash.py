@@ -340,7 +340,9 @@ def evaluation_entries(evaluation: Evaluation, fusion: str) -> tuple[str, ...]:
 def metric_entries(evaluation: Evaluation) -> dict[str, str]:
     """The function behind each metric."""
     return {name: plugins.entry("metric", name) for name in evaluation.metrics} | {
-        name: plugins.entry("calibration", name) for name in evaluation.calibration
+        name: plugins.entry(kind, name)
+        for kind in ("calibration", "ensemble")
+        for name in getattr(evaluation, kind)
     }
 
 

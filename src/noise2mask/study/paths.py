@@ -17,6 +17,8 @@ PICTURES = "pictures.npz"
 """Beside a measured table: one case at every noise level, as the networks of a pair read it."""
 DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
+AGAINST_PROPER = "against_proper.csv"
+"""Scores against the masks without a quirk, in the folder of a sampler."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
 FINGERPRINT_TABLES = ("cases", "curves", "figures", "geometry", "readability")
 """Tables in a dataset's fingerprint."""

@@ -63,6 +63,29 @@ def quirky_datasets(study: Study) -> frozenset[str]:
     return frozenset(other for pair in pairs for other in pair.values())
 
 
+def proper_masks(study: Study) -> dict[str, str]:
+    """Datasets whose reference masks have a quirk, and the dataset with the proper masks."""
+    return {
+        other: proper
+        for quirk in study.quirks.values()
+        for proper, other in quirk.datasets.items()
+        if study.datasets[proper].masks != study.datasets[other].masks
+    }
+
+
+def compared_modes(study: Study) -> tuple[tuple[str, str, str], ...]:
+    """The planned comparisons of diffusion and feed-forward: both modes, and whose loss they have.
+
+    Without a word of the study the modes `diffusion` and `feed_forward`, where both are scored.
+    """
+    own = study.comparisons.own
+    if own is None:
+        own = ("diffusion", "feed_forward")
+        if not all(name in study.modes and study.modes[name].samplers for name in own):
+            return ()
+    return ((*own, "own"), *((*pair, "matched") for pair in study.comparisons.matched))
+
+
 def described_datasets(study: Study) -> tuple[str, ...]:
     """Datasets whose masks get a fingerprint: all that are not there for some modes only."""
     if not study.analysis.oracles:
@@ -221,17 +244,13 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("information", "integrand"): analysis.pair is not None,
         ("oracles", "image_oracles", "fingerprints"): bool(analysis.oracles),
         ("grid",): varied,
-        ("sweeps",): varied or bool(study.contrasts) or study.hypotheses is not None,
         ("contrasts",): bool(study.contrasts),
         ("hypotheses",): study.hypotheses is not None,
         ("quirks",): bool(study.quirks),
         ("draws",): bool(draws_compared(study)),
         ("references",): bool(study.baselines),
         ("costs", "pareto", "cost_to_reach"): study.costs,
-        ("claims",): all(
-            name in study.modes and study.modes[name].samplers
-            for name in ("feed_forward", "diffusion")
-        ),
+        ("claims",): bool(compared_modes(study)),
     }
     return tuple(name for names, there in made.items() if there for name in names)
 

@@ -409,12 +409,16 @@ class Evaluation(Settings):
     calibration: Annotated[
         dict[Annotated[str, Plugin("calibration")], Options],
         Field(description="metrics of probabilities: their options"),
-    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}}
+    ] = {"ece": {}, "ace": {}, "mce": {}, "brier": {}, "nll": {}, "error_auroc": {}}
+    ensemble: Annotated[
+        dict[Annotated[str, Plugin("ensemble")], Options],
+        Field(description="metrics of the draws together: their options"),
+    ] = {"spread": {}, "grey": {}, "ged": {}, "diversity": {}}
     band: Annotated[
         int, Field(ge=1, le=4096, description="pixels about the boundary, scored apart")
     ] = 5
     bins: Annotated[int, Field(ge=2, le=1000, description="of reliability diagrams")] = 15
-    resamples: Annotated[int, Field(ge=100, le=1_000_000, description="of the bootstrap")] = 2000
+    resamples: Annotated[int, Field(ge=100, le=1_000_000, description="of the bootstrap")] = 9999
     level: Annotated[float, Field(gt=0, lt=1, description="of intervals")] = 0.95
 
 
@@ -487,97 +491,6 @@ class Comparisons(Settings):
         tuple[Annotated[tuple[str, str], Ref("modes")], ...],
         Field(description="pairs of modes with one loss for both"),
     ] = ()
-
-
-class Hump(Settings):
-    """P1: trained humps sit where the oracle puts them."""
-
-    modes: Annotated[Names, Ref("modes"), Field(min_length=1, description="one for each coding")]
-
-
-class Timesteps(Settings):
-    """P2: over log SNR the number of timesteps does not matter."""
-
-    first: OfMode
-    second: Annotated[str, Ref("modes"), Field(description="the same with another T")]
-
-
-class Ranking(Settings):
-    """P3: the image's information ranks datasets as feed-forward Dice does."""
-
-    feed_forward: OfMode
-
-
-class Harder(Settings):
-    """P4: a harder schedule raises IoU and needs few steps; larger objects want a smaller b."""
-
-    scales: Annotated[
-        dict[Annotated[str, Ref("modes")], float],
-        Field(min_length=2, description="mode: its b; one is 1"),
-    ]
-    samplers: Annotated[
-        Names,
-        Ref("samplers", "readings"),
-        Field(min_length=1, description="from pure noise, of different steps"),
-    ]
-
-
-class Gap(Settings):
-    """P5: x_0 with Dice and cross-entropy removes most of the gap to feed-forward."""
-
-    feed_forward: OfMode
-    diffusion: OfMode
-    improved: OfMode
-
-
-class Ensemble(Settings):
-    """P6: a feed-forward ensemble matches or beats diffusion of as many draws."""
-
-    ensemble: OfMode
-    diffusion: OfMode
-    samplers: Annotated[
-        tuple[str, str] | None,
-        Ref("samplers", "readings"),
-        Field(description="of the ensemble and of diffusion; the first of each mode when absent"),
-    ] = None
-
-
-class Recycled(Settings):
-    """P7: training on the model's own prediction gains most where masks survive longest."""
-
-    recycled: OfMode
-    diffusion: OfMode
-
-
-class Hypotheses(Settings):
-    """The hypotheses that a study can test, each with the modes it is tested on."""
-
-    p1: Annotated[
-        Hump | None, Field(description="trained humps sit where the oracle puts them")
-    ] = None
-    p2: Annotated[
-        Timesteps | None, Field(description="over log SNR the number of timesteps does not matter")
-    ] = None
-    p3: Annotated[
-        Ranking | None,
-        Field(description="the image's information ranks datasets as feed-forward Dice does"),
-    ] = None
-    p4: Annotated[
-        Harder | None, Field(description="a harder schedule raises IoU and needs few steps")
-    ] = None
-    p5: Annotated[
-        Gap | None,
-        Field(
-            description="x_0 with Dice and cross-entropy removes most of the gap to feed-forward"
-        ),
-    ] = None
-    p6: Annotated[
-        Ensemble | None, Field(description="a feed-forward ensemble matches or beats diffusion")
-    ] = None
-    p7: Annotated[
-        Recycled | None,
-        Field(description="training on own predictions gains most where masks survive longest"),
-    ] = None
 
 
 # Where it runs, and what is shown ---------------------------------------------------------------
@@ -663,7 +576,8 @@ class Study(Settings):
         Field(description="planned comparisons of two modes"),
     ] = ()
     hypotheses: Annotated[
-        Hypotheses | None, Field(description="claims written down before the runs")
+        dict[Annotated[Name, Plugin("prediction")], Options] | None,
+        Field(description="predictions written before the runs: their options, modes mostly"),
     ] = None
     pictures: Pictures = Pictures()
     overrides: Annotated[

@@ -7,7 +7,7 @@ from noise2mask.analysis.fingerprints.fingerprint import crossing, fingerprint, 
 from noise2mask.analysis.fingerprints.geometry import FIGURES
 from noise2mask.analysis.oracles.oracles import all_foreground
 from noise2mask.diffusion import schedule
-from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
+from noise2mask.evaluation.bootstrap import Interval, Resampling, percentile_interval
 
 AXIS = schedule.linear(1000).log_snr.numpy()
 FAST = {"spacing": 1.0, "resamples": 200}
@@ -132,7 +132,10 @@ def test_groups_widen_the_intervals():
     together = fingerprint(masks, names(12), AXIS, groups=groups, **FAST).figures
     one, other = (figures.loc["foreground"] for figures in (alone, together))
     assert other["high"] - other["low"] > 1.2 * (one["high"] - one["low"])
-    floor = bootstrap_mean(all_foreground(masks), groups=groups, resamples=200, level=0.95, seed=0)
+    floor = percentile_interval(
+        all_foreground(masks)[:, None], lambda means: means[:, 0], units=groups,
+        resampling=Resampling(200),
+    )  # fmt: skip
     assert together.loc["floor"].tolist() == pytest.approx(list(floor))
 
 

@@ -15,7 +15,7 @@ from noise2mask.analysis.fingerprints.likeness import (
     ordered,
     wide,
 )
-from noise2mask.evaluation.ranks import rank_correlation
+from noise2mask.evaluation.bootstrap import Resampling, rank_correlation
 
 GRID = np.linspace(-10, 4, 29)
 
@@ -152,7 +152,7 @@ def test_intervals_cover_as_often_as_they_say():
     covered = []
     for seed in range(40):
         pair = generator.multivariate_normal([0, 0], [[1, 0.6], [0.6, 1]], size=30)
-        found = rank_correlation(*pair.T, resamples=300, seed=seed)
+        found = rank_correlation(*pair.T, resampling=Resampling(300, seed=seed))
         covered.append(found.low <= 6 / np.pi * np.arcsin(0.3) <= found.high)
     assert np.mean(covered) >= 0.85
 

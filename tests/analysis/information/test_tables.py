@@ -19,9 +19,8 @@ from noise2mask.analysis.information.tables import (
 )
 from noise2mask.analysis.oracles.exact import binary_entropy, mmse
 from noise2mask.analysis.oracles.oracles import COLUMNS as ORACLE_COLUMNS
-from noise2mask.evaluation.bootstrap import bootstrap_mean, holm, paired_difference
+from noise2mask.evaluation.bootstrap import Resampling, estimate_mean
 from noise2mask.evaluation.columns import COLUMNS
-from noise2mask.evaluation.contrasts import contrast_table, step_count, sweep_table
 
 FEW = {"resamples": 200, "level": 0.9, "seed": 3}
 LOG_SNR = np.arange(5.0, -12.1, -0.5)
@@ -121,10 +120,10 @@ def test_loss_table_is_mean_and_interval_of_each_target(gap):
         rows = table[table.target == target]
         expected = 2.5 * x_0 / 64 * factor
         np.testing.assert_allclose(rows.loss, expected)
-        one = bootstrap_mean(factors, groups=names, **FEW)
+        one = estimate_mean(factors, units=names, resampling=Resampling(**FEW)).interval()
         np.testing.assert_allclose(rows.low, one.low / 2.5 * expected)
         np.testing.assert_allclose(rows.high, one.high / 2.5 * expected)
-        assert set(rows.n) == {6}
+        assert set(rows.n) == {5}  # independent units
     assert table.t.iloc[3] == 30
 
 
@@ -290,133 +289,3 @@ def test_nothing_measured_gives_empty_tables():
     ):
         assert table.empty
         assert list(table.columns) == list(COLUMNS[name])
-
-
-# Sweeps and contrasts ------------------------------------------------------------------------
-
-
-def scores_table(values, *, metric="iou", dataset="d", network="net", seed=0, steps=10, draws=5):
-    """From (mode, sampler) to the values of the cases."""
-    rows = []
-    for (mode, sampler), column in values.items():
-        where = ("study", dataset, network, mode, seed, sampler, steps, draws)
-        rows += [
-            (*where, f"c{number}", metric, value) for number, value in enumerate(column)
-        ]  # fmt: skip
-    columns = [
-        "study", "dataset", "network", "mode", "seed", "sampler", "steps", "draws", "case",
-        "metric", "value",
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns)
-
-
-def test_step_count():
-    assert [step_count(each) for each in (10, "10", "ddim25")] == [10, 10, 25]
-    with pytest.raises(ValueError, match="ddimN"):
-        step_count("many")
-
-
-def test_sweep_table_averages_seeds_and_knows_starts():
-    one = scores_table({("a", "ddim10"): [0.2, 0.4, 0.9]}, steps="ddim10")
-    two = scores_table({("a", "ddim10"): [0.4, 0.4, 0.7]}, steps="ddim10", seed=1)
-    late = scores_table({("a", "late"): [0.1, 0.2]}, steps=4, draws=1)
-    blind = scores_table({("none", "mean_mask"): [0.1, 0.2]}, network="blind")
-    other = scores_table({("a", "ddim10"): [3.0]}, metric="hd95")
-    groups = {("d", "c0"): "g", ("d", "c1"): "g"}
-    table = sweep_table(
-        pd.concat([one, two, late, blind, other]), groups, names=["iou"], starts={"late": 300},
-        **FEW,
-    )  # fmt: skip
-    assert list(table.columns) == list(COLUMNS["sweeps"])
-    full, part = table.iloc[0], table.iloc[1]
-    assert len(table) == 2
-    assert (full.sampler, full.steps, full.draws, full.n) == ("ddim10", 10, 5, 3)
-    assert math.isnan(full.start)
-    assert (part.sampler, part.steps, part.start) == ("late", 4, 300)
-    expected = bootstrap_mean(
-        [0.2, 0.4, 0.9, 0.4, 0.4, 0.7],
-        groups=["g", "g", "c2"] * 2,
-        cases=["c0", "c1", "c2"] * 2,
-        seeds=[0, 0, 0, 1, 1, 1],
-        **FEW,
-    )
-    assert expected.mean == pytest.approx((0.3 + 0.4 + 0.8) / 3)
-    assert (full["mean"], full.low, full.high) == pytest.approx(expected[:3])
-
-
-def test_contrasts_are_paired_per_shared_sampler_and_corrected_in_one_family():
-    generator = np.random.default_rng(1)
-    tables = []
-    for metric in ("iou", "ece", "dice"):
-        for mode, shift in (("a", 0.05), ("b", 0.0), ("c", -0.02)):
-            values = generator.normal(0.5 + shift, 0.05, 12)
-            samplers = {"a": ("s1", "s2"), "b": ("s2", "s1"), "c": ("s3", "s4")}[mode]
-            tables += [scores_table({(mode, name): values}, metric=metric) for name in samplers]
-    metrics = pd.concat(tables)
-    pairs = [("a", "b"), ("a", "c"), ("a", "absent")]
-    names = ["iou", "ece", "dice"]
-    table = contrast_table(metrics, pairs, {}, names=names, planned=["iou", "ece"], **FEW)
-    assert list(table.columns) == list(COLUMNS["contrasts"])
-    assert table.groupby(["first", "second"])["sampler"].unique().map(list).to_dict() == {
-        ("a", "b"): ["s1", "s2"],
-        ("a", "c"): ["s1 / s3"],
-    }
-    planned = table.metric.isin(["iou", "ece"])
-    assert planned.sum() == 6
-    np.testing.assert_allclose(table.p_holm[planned], holm(table.p[planned]))
-    assert table.p_holm[~planned].isna().all()
-    row = table[(table.second == "c") & (table.metric == "dice")].iloc[0]
-    one, other = (
-        metrics[(metrics["mode"] == m) & (metrics.metric == "dice") & (metrics.sampler == s)].value
-        for m, s in (("a", "s1"), ("c", "s3"))
-    )
-    expected = paired_difference(one, other, **FEW)
-    assert (row.difference, row.low, row.high, row.p, row.n) == pytest.approx(tuple(expected))
-    assert row.first_mean - row.second_mean == pytest.approx(row.difference)
-
-
-def test_contrasts_pair_trainings_of_one_seed_and_draw_seeds_too():
-    luck = {0: 0.0, 1: 0.3}  # of a seed, whatever the mode
-    gains = {0: 0.02, 1: 0.10}
-    tables = [
-        scores_table({(mode, "s"): base + luck[seed] + extra}, seed=seed)
-        for mode, better in (("a", True), ("b", False))
-        for seed, base in ((0, np.array([0.1, 0.2, 0.4])), (1, np.array([0.2, 0.1, 0.3])))
-        for extra in [gains[seed] * better]
-    ]
-    row = contrast_table(pd.concat(tables), [("a", "b")], {}, names=["iou"], planned=[], **FEW)
-    (row,) = row.itertuples()
-    assert (row.difference, row.n) == (pytest.approx(0.06), 3)
-    assert (row.low, row.high) == pytest.approx((0.02, 0.10))  # of the seeds; cases do not differ
-
-
-def test_modes_of_other_seeds_are_compared_by_their_means():
-    members = [scores_table({("a", "s"): [0.2 * seed] * 2}, seed=seed) for seed in (1, 2, 3)]
-    alone = scores_table({("b", "s"): [0.1, 0.1]})
-    table = contrast_table(
-        pd.concat([*members, alone]), [("a", "b")], {}, names=["iou"], planned=[], **FEW
-    )
-    assert (table["difference"][0], table["n"][0]) == (pytest.approx(0.3), 2)
-
-
-def test_contrasts_leave_out_cases_that_one_of_them_lacks():
-    metrics = pd.concat(
-        [
-            scores_table({("a", "s"): [0.1, np.nan, 0.5, 0.9]}),
-            scores_table({("b", "s"): [0.2, 0.3, 0.1]}),
-        ]
-    )
-    row = contrast_table(metrics, [("a", "b")], {}, names=["iou"], planned=[], **FEW).iloc[0]
-    assert row.n == 2
-    assert (row.first_mean, row.second_mean) == pytest.approx((0.3, 0.15))
-    assert math.isnan(row.p_holm)
-
-
-def test_no_scores_give_empty_tables():
-    nothing = scores_table({})
-    sweeps = sweep_table(nothing, {}, names=["iou"])
-    contrasts = contrast_table(nothing, [("a", "b")], {}, names=["iou"], planned=["iou"])
-    assert sweeps.empty
-    assert contrasts.empty
-    assert list(sweeps.columns) == list(COLUMNS["sweeps"])
-    assert list(contrasts.columns) == list(COLUMNS["contrasts"])

@@ -71,12 +71,12 @@ def test_the_order_of_rows_means_nothing():
 def test_a_constant_shift_is_found(metric, gap, verdict):
     found = compare(report(SCORES), report(shifted(SCORES, gap, metric)), ["iou", "ece", "hd95"])
     one = of(found, metric)
-    assert (one.verdict, one.difference.n) == (verdict, 20)
-    assert one.difference[:3] == pytest.approx((gap, gap, gap))
+    assert (one.verdict, one.paired, one.difference.n) == (verdict, 20, 20)
+    assert one.difference.interval()[:3] == pytest.approx((gap, gap, gap))
     assert one.after - one.before == pytest.approx(gap)
     assert found.differing == [one]
     assert found.worse == (verdict == "worse")
-    look = {"iou": "IoU", "ece": "ECE", "hd95": "HD95"}[metric]
+    look = {"iou": "IoU", "ece": "ECE per case", "hd95": "HD95"}[metric]
     expected = f"1 of 7 results changed beyond chance: {look} {verdict} in 1; 6 identical."
     assert as_text(found).splitlines()[0] == expected
 
@@ -96,7 +96,7 @@ def test_only_pairing_finds_a_small_gain_on_cases_of_all_kinds():
     found = compare(report(before), report(shifted(before, 0.01 + noise(1, scale=0.004))))
     assert of(found).verdict == "better"
     standard_error = spread.std() * np.sqrt(2 / 20)
-    assert standard_error > 5 * of(found).difference.difference
+    assert standard_error > 5 * of(found).difference.mean
 
 
 def test_a_metric_of_no_known_direction_is_higher_or_lower():
@@ -117,9 +117,9 @@ def test_holm_is_over_what_differs():
             after = shifted(after, noise(place), cell=Result(DATA, network, mode, sampler))
     found = compare(report(SCORES), report(after))
     one = of(found, cell=third)
-    assert one.difference.low > 0
-    assert one.difference.p < 0.05 < one.p_holm
-    assert one.p_holm == pytest.approx(5 * one.difference.p)
+    assert one.difference.interval().low > 0
+    assert one.difference.p() < 0.05 < one.p_holm
+    assert one.p_holm == pytest.approx(5 * one.difference.p())
     assert one.verdict == "undecided"
     assert "adjusted over the 5 comparisons that differ" in " ".join(as_text(found).split())
 
@@ -137,9 +137,11 @@ def test_exchanging_the_reports_negates_all(gaps):
     small = SMALL[where(SMALL, "iou")]
     one, two = report(small), report(shifted(small, gaps))
     there, back = of(compare(one, two)), of(compare(two, one))
-    negated = (-back.difference.difference, -back.difference.high, -back.difference.low)
-    np.testing.assert_array_equal(there.difference[:3], negated)
-    np.testing.assert_array_equal(there.difference[3:], back.difference[3:])
+    assert (there.difference is None) == (back.difference is None)
+    if there.difference is not None:
+        mean, low, high, n = back.difference.interval()
+        np.testing.assert_array_equal(there.difference.interval(), (-mean, -high, -low, n))
+        assert there.difference.p() == pytest.approx(back.difference.p(), nan_ok=True)
     np.testing.assert_array_equal((there.before, there.after), (back.after, back.before))
     opposite = {"better": "worse", "worse": "better"}
     assert back.verdict == opposite.get(there.verdict, there.verdict)
@@ -152,27 +154,29 @@ def test_groups_stay_together_and_interval_settings_are_those_of_the_second(reco
     plain = compare(report(SCORES), report(after, record))
     known = changed(record, datasets={DATA: {"groups": groups}})
     found = compare(report(SCORES), report(after, known))
-    widths = [of(one).difference.high - of(one).difference.low for one in (plain, found)]
-    assert widths[1] > 1.4 * widths[0]
+    one, whole = (of(each).difference for each in (plain, found))
+    assert (one.n, whole.n) == (20, 4)
+    assert whole.smallest_p == 1 / 8
     known = changed(known, settings={"evaluation": {"resamples": 300, "level": 0.9}})
     found = compare(report(SCORES, record), report(after, known))
     assert (plain.resamples, found.resamples, found.level) == (200, 300, 0.9)
     text = " ".join(as_text(found).split())
-    assert "90 % bootstrap interval over patients or slides" in text
+    assert "90 % interval over patients or slides" in text
     assert "(300 resamples)" in text
     both = compare(report(SCORES, known), report(after, record))
-    assert of(both).difference.p == of(found).difference.p  # groups of the first are used too
+    assert of(both).difference.n == of(found).difference.n == 4  # groups of the first are used too
 
 
-def test_a_score_is_the_mean_of_its_seeds():
+def test_trainings_are_paired_by_their_seed():
     gaps = noise(0) + 0.02
     second = SCORES.assign(seed=1)
     before = pd.concat([SCORES, second])
     after = pd.concat([shifted(SCORES, gaps), shifted(second, -gaps + 0.04)])
     one = of(compare(report(before), report(after)))
-    assert one.difference[:3] == pytest.approx((0.02, 0.02, 0.02))
-    more = of(compare(report(SCORES), report(before)))
-    assert (more.verdict, more.difference.difference) == ("within chance", 0.0)
+    assert one.difference.interval()[:3] == pytest.approx((0.02, 0.02, 0.02))
+    assert one.difference.seeds == 2
+    more = of(compare(report(SCORES), report(before)))  # other seeds: means over them
+    assert (more.verdict, more.difference.mean, more.difference.seeds) == ("within chance", 0.0, 1)
 
 
 def test_undefined_and_absent_cases_are_not_paired():
@@ -183,7 +187,7 @@ def test_undefined_and_absent_cases_are_not_paired():
     after = after[after.case != "case019"]
     found = compare(report(before), report(after))
     one = of(found)
-    assert (one.difference.n, one.cases) == (16, 20)
+    assert (one.paired, one.cases) == (16, 20)
     assert one.before == pytest.approx(before.loc[values[3:19], "value"].mean())
     assert found.other_cases == ((DATA, ("", ""), 19, 1, 0),)
     text = as_text(found)
@@ -204,10 +208,9 @@ def test_nothing_in_common_is_not_taken_for_no_difference():
 def test_two_cases_are_too_few():
     small = SCORES[SCORES.case.isin(["case000", "case001"])]
     found = compare(report(small), report(shifted(small, 0.1)))
-    assert of(found).verdict == "undecided"
-    assert of(
-        compare(report(small[small.case == "case000"]), report(shifted(small, 0.1)))
-    ).verdict == ("undecided")
+    assert of(found).verdict == "cannot be decided with 2"
+    one = compare(report(small[small.case == "case000"]), report(shifted(small, 0.1)))
+    assert of(one).verdict == "cannot be decided with 1"
 
 
 def test_what_one_report_lacks_is_listed():
@@ -215,7 +218,7 @@ def test_what_one_report_lacks_is_listed():
     found = compare(report(before), report(SCORES[SCORES.metric != "mce"]))
     assert found.only_a == ()
     assert len(found.only_b) == 3
-    assert len(found.compared) == 4 * 3
+    assert len(found.compared) == 4 * 4
     text = " ".join(as_text(found).split())
     assert f"Only in B: {DATA}/medsegdiff/feed_forward/one_pass; " in text
     assert "Metrics only in A: mce." in text
@@ -236,7 +239,7 @@ def test_metrics_are_those_asked_for_once_and_in_that_order():
     found = compare(report(SCORES), report(SCORES), ["nll", "dice", "nll"])
     assert found.metrics == ("nll", "dice")
     assert [one.score.metric for one in found.compared[:3]] == ["nll", "dice", "nll"]
-    assert compare(report(SCORES), report(SCORES)).metrics == ("iou", "ece", "dice")
+    assert compare(report(SCORES), report(SCORES)).metrics == ("iou", "brier", "dice", "ece")
 
 
 def table_in(markdown, column):

@@ -53,7 +53,7 @@ def legend_of(figure):
 def test_comparison_fills_what_is_beyond_chance_and_points_to_diffusion():
     figure = differences.comparison(COMPARISONS, LABELS)
     assert legend_of(figure) == ["beyond chance (Holm)", "undecided", "95 % interval, n = 12"]
-    for axis, metric in zip(panels(figure), ("iou", "ece"), strict=True):
+    for axis, metric in zip(panels(figure), ("iou", "brier"), strict=True):
         table = COMPARISONS[COMPARISONS.metric == metric].reset_index(drop=True)
         found = {line.get_ydata()[0]: line for line in dots(axis)}
         assert len(found) == 9
@@ -62,9 +62,9 @@ def test_comparison_fills_what_is_beyond_chance_and_points_to_diffusion():
             assert (found[place].get_markerfacecolor() == "white") == (row.p_holm >= 0.05)
         low, high = axis.get_xlim()
         assert low == pytest.approx(-high)
-        assert axis.xaxis_inverted() == (metric == "ece")
+        assert axis.xaxis_inverted() == (metric == "brier")
         assert axis.get_title(loc="right") == "favours diffusion →"
-        assert ("reversed" in axis.get_xlabel()) == (metric == "ece")
+        assert ("reversed" in axis.get_xlabel()) == (metric == "brier")
         colours = [patch.get_facecolor()[:3] for patch in axis.patches]
         assert len(set(colours)) == 2  # a side each, in the colours of the modes
     assert set(KNOWN) >= {"feed_forward", "diffusion"}
@@ -156,7 +156,9 @@ def test_undefined_differences_leave_no_mark():
 
 
 def quirks_table():
-    return upgraded({"quirks": made()})["quirks"]
+    table = made(groups={})
+    words = np.where(table["difference"] > 0, "first better", "second better")
+    return table.assign(verdict=np.where(table["metric"] == "dice", words, ""), p_holm=0.01)
 
 
 def test_the_figure_of_quirks_shows_every_row_in_points():

@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 from analysis.test_draw_count import DRAWS, tables
 
-from noise2mask.analysis.draw_count import DRAWS as COLUMNS
 from noise2mask.analysis.draw_count import by_draws
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.labels import Labels
 from noise2mask.report.figures.draw_count import draws
 
@@ -81,4 +81,4 @@ def test_several_modes_are_told_apart():
 
 
 def test_without_scores_there_is_no_figure():
-    assert draws(pd.DataFrame(columns=list(COLUMNS))) is None
+    assert draws(pd.DataFrame(columns=list(COLUMNS["draws"]))) is None

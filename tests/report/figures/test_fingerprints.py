@@ -8,8 +8,8 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from noise2mask.analysis.fingerprints.likeness import dice_curves, ordered, wide
+from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.labels import Labels
-from noise2mask.evaluation.ranks import FEW
 from noise2mask.report.figures import fingerprints as atlas_figures
 from noise2mask.report.figures import label_placement
 from noise2mask.report.figures.index import Drawn

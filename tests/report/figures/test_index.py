@@ -35,11 +35,11 @@ def test_every_figure_has_section_caption_and_what_to_look_at():
 
 def test_a_figure_is_drawn_from_the_tables_that_its_parameters_name():
     assert [one.name for one in SHOWN] == [
-        "comparison", "results_iou", "results_ece", "results_dice", "reliability_all",
-        "reliability_band", "examples", "training",
+        "comparison", "results_iou", "results_brier", "results_ece_pooled", "results_dice",
+        "results_ece", "reliability_all", "reliability_band", "examples", "training",
     ]  # fmt: skip
     assert SHOWN[1].caption.startswith("IoU: mean over test cases with 95 % interval")
-    assert "the band about the reference boundary" in SHOWN[5].caption
+    assert "the band about the reference boundary" in SHOWN[7].caption
     assert "{" not in "".join(one.caption for one in SHOWN)
     without = {name: table for name, table in scores().items() if name != "reliability"}
     names = [one.name for one in figures(made_up(**without, cases=()))]

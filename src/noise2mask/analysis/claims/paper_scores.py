@@ -1,268 +1,276 @@
-"""What becomes of the claims of the paper: a sentence, a verdict and the numbers for each.
+"""The claims of the paper on scores, C1 and C2.
 
-The paper is *Analysing Diffusion Segmentation for Medical Images* (arXiv 2403.14440). Its claims on
-scores, C1 and C2, are here; those on noise, C3 to C6, in
-:mod:`noise2mask.analysis.claims.paper_noise`. The rule for an interval is that of
-:mod:`noise2mask.analysis.claims.verdicts`: confirmed if it lies wholly inside the region of the
-claim, refuted if wholly outside, undecided otherwise. Each docstring gives the region. A verdict is
-one on this study at its scale, which the remark tells.
+The paper is *Analysing Diffusion Segmentation for Medical Images* (arXiv 2403.14440). Rules and
+terms are those of :mod:`noise2mask.analysis.claims.verdicts`; each docstring gives the region. A
+verdict is one on this study at its scale, which the remark tells. Scored is the first sampler of a
+mode.
 
-`groups` are by (dataset, case). Scored is the first sampler of a mode in the table; intervals are
-over cases and, where a study has several, over seeds.
+C1 compares the same architecture trained in two ways. Published, these differ in the loss too, so
+it is told twice: with the loss that each has of its own, and with one loss for both.
 """
-
-import math
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import pandas as pd
 
+from noise2mask.analysis.claims.evidence import Evidence, networks_of
 from noise2mask.analysis.claims.verdicts import (
-    STANDARD,
+    NOTHING,
+    Outcome,
     Part,
-    Resampling,
-    Verdict,
     across,
-    decided,
-    mean_of_datasets,
-    over_datasets,
-    together,
+    claim,
+    interval_text,
 )
 from noise2mask.analysis.fingerprints.fingerprint import halves
-from noise2mask.evaluation.bootstrap import Interval
-from noise2mask.evaluation.columns import COLUMNS
-from noise2mask.evaluation.differences import by_case, first_sampler, gain, planned, verdict
-from noise2mask.evaluation.labels import Labels, metric_of, names_in, number
-from noise2mask.evaluation.resampling import CaseGroups
+from noise2mask.evaluation.bootstrap import Resampling
+from noise2mask.evaluation.differences import (
+    FIRST,
+    SECOND,
+    Pair,
+    by_case,
+    first_sampler,
+    gain,
+)
+from noise2mask.evaluation.labels import metric_of, names_in
 from noise2mask.study.plan import REFERENCE
 
-E1, E2 = "feed_forward", "diffusion"
-"""Names of the modes whose trainings are those of the paper."""
+PROPER = ("brier", "nll")
+"""Proper scores of P(foreground), on which calibration is decided."""
 
 
-class Claim(NamedTuple):
-    """One claim and what became of it: a row of the table `claims`."""
+@claim(
+    name="C1a",
+    statement="Trained by diffusion instead of feed-forward, each with its own loss, one and the "
+    "same architecture is better in IoU.",
+    objective="IoU",
+    needs=("own loss",),
+)
+def c1a(evidence: Evidence) -> Outcome:
+    """C1 in overlap, as published. Region: a mean difference in IoU above 0.
 
-    claim: str
-    statement: str
-    verdict: Verdict
-    numbers: str
-    remark: str
-
-
-class Setting(NamedTuple):
-    """What a study is, for its remarks.
-
-    Attributes:
-        labels: names to be shown.
-        stands_for: of datasets that replace one of the paper, which.
-        resolution: side of a case in pixels.
+    The difference is that of cases and seeds, architectures of a case averaged, datasets weighing
+    the same. A verdict for a way of training that saw more images is none.
     """
-
-    labels: Labels
-    stands_for: Mapping[str, str]
-    resolution: int
-
-    def scale(self, datasets: Iterable[str], cases: int = 0) -> str:
-        """Datasets, stand-ins among them, cases and resolution in words."""
-        names = sorted(set(datasets))
-        replaced = sum(name in self.stands_for for name in names)
-        counted = f"{cases} test cases, " if cases else ""
-        plural = "s" * (len(names) != 1)
-        stand_ins = f" ({replaced} standing in for the paper's)" if replaced else ""
-        return f"{len(names)} dataset{plural}{stand_ins}, {counted}{self.resolution} px"
+    return _overlap(evidence, "own")
 
 
-def table(claims: Iterable[Claim]) -> pd.DataFrame:
-    """The table `claims`."""
-    return pd.DataFrame(list(claims), columns=list(COLUMNS["claims"]))
+@claim(
+    name="C1a-matched",
+    statement="Trained by diffusion instead of feed-forward, both with the same loss, one and the "
+    "same architecture is better in IoU.",
+    objective="IoU",
+    needs=("matched loss",),
+    rule="after the losses were found to decide",
+)
+def c1a_matched(evidence: Evidence) -> Outcome:
+    """C1 in overlap with one loss for both. Region and rule: those of :func:`c1a`."""
+    return _overlap(evidence, "matched")
 
 
-def untested(claim: str, statement: str, reason: str) -> Claim:
-    """A claim that the study has not the data for."""
-    return Claim(claim, statement, "not tested", "", reason)
+@claim(
+    name="C1b",
+    statement="Trained by diffusion instead of feed-forward, each with its own loss, one and the "
+    "same architecture gives better calibrated probabilities.",
+    objective="Brier score and NLL",
+    needs=("own loss",),
+    rule="after ECE per case and pooled were found to have opposite signs",
+)
+def c1b(evidence: Evidence) -> Outcome:
+    """C1 in calibration, as published.
 
-
-def shared(verdicts: Iterable[Verdict]) -> Verdict:
-    """The verdict of all datasets, undecided where they differ; without any: not tested."""
-    found = set(verdicts)
-    if not found:
-        return "not tested"
-    return found.pop() if len(found) == 1 else "undecided"
-
-
-def counted(verdicts: Iterable[Verdict], of: str) -> str:
-    """How often each verdict was reached, e.g. ``confirmed in 2, undecided in 1 of 3 datasets``."""
-    found = list(verdicts)
-    words = (f"{word} in {found.count(word)}" for word in dict.fromkeys(sorted(found)))
-    return f"{', '.join(words)} of {len(found)} {of}{'s' * (len(found) != 1)}"
-
-
-def interval_text(interval: Interval, digits: int, *, sign: bool = False) -> str:
-    """An estimate with its interval, e.g. ``+0.012 [-0.003, 0.027]``."""
-    mean, low, high = (number(value, digits) for value in interval[:3])
-    plus = "+" if sign and interval.mean > 0 else ""
-    return f"{plus}{mean}" + ("" if "–" in (low, high) else f" [{low}, {high}]")
-
-
-def interval_of(row: pd.Series, value: str) -> Interval:
-    """The value of a row of a table with its interval."""
-    return Interval(float(row[value]), float(row["low"]), float(row["high"]), int(row.get("n", 0)))
-
-
-def apart(first: Interval, second: Interval) -> Interval:
-    """First minus second, between the ends of the two: too wide rather than too narrow."""
-    return Interval(
-        first.mean - second.mean, first.low - second.high, first.high - second.low, first.n
-    )
-
-
-def c1_same_architecture(
-    metrics: pd.DataFrame,
-    comparisons: pd.DataFrame,
-    groups: CaseGroups,
-    setting: Setting,
-    *,
-    metric: str,
-    resampling: Resampling = STANDARD,
-) -> Claim:
-    """C1: the same architecture is better if it is trained by diffusion; IoU (C1a) or ECE (C1b).
-
-    The statistic is the mean difference over the pairs of dataset and architecture, datasets
-    weighing the same. Its interval is from a bootstrap over cases and seeds, all architectures of a
-    case together. Confirmed: the interval lies on the side of diffusion, and more pairs are better
-    with diffusion than with feed-forward beyond chance (adjusted p of the planned comparisons).
-    Refuted: both hold for feed-forward. Undecided otherwise.
-
-    Args:
-        metrics: the table of that name.
-        comparisons: the table of that name.
-        groups: of cases.
-        setting: of the study.
-        metric: iou or ece.
-        resampling: of the bootstrap.
+    Decided on the proper scores that the study has, Brier and NLL; each must be better, their
+    intervals hold at once (Bonferroni). ECE per case and pooled over pixels stand beside it with
+    intervals: they are no proper scores, and their signs may differ.
     """
-    look = metric_of(metric)
-    name = {"iou": "C1a", "ece": "C1b"}[metric]
-    statement = (
-        "Trained by diffusion instead of feed-forward, one and the same architecture is better"
-        f"{', above all,' * (metric == 'ece')} in {look.title}."
-    )
-    family = planned(comparisons)
-    words = [verdict(row) for _, row in family[family["metric"] == metric].iterrows()]
-    values = gain(metrics, metric, E2, E1)
-    if values.empty or not words:
-        return untested(name, statement, f"no {look.title} of both {E2} and {E1} on the same cases")
-    found = over_datasets(values.to_frame(), mean_of_datasets, groups, resampling)
-    better, worse = (words.count(f"{mode} better") for mode in ("diffusion", "feed-forward"))
-    gains = over_datasets(values.to_frame() * look.better, mean_of_datasets, groups, resampling)
-    decision = decided(gains, low=0)
-    if {"confirmed": better > worse, "refuted": worse > better}.get(decision) is False:
-        decision = "undecided"
-    direction = "higher" if look.better > 0 else "lower"
-    numbers = (
-        f"Diffusion better in {better} of {len(words)} pairs of dataset and architecture, worse in "
-        f"{worse} (beyond chance after Holm); mean difference in {look.title} "
-        f"{interval_text(found, 3, sign=True)}, {direction} is better."
-    )
-    used = metrics[metrics["mode"].isin([E1, E2])]
-    return Claim(name, statement, decision, numbers, _scored(used, values, setting))
+    return _calibration(evidence, "own")
 
 
-def c2_references(
-    metrics: pd.DataFrame,
-    groups: CaseGroups,
-    setting: Setting,
-    *,
-    resampling: Resampling = STANDARD,
-) -> Claim:
-    """C2: the references beat all networks of the paper, trained in either way, in Dice and IoU.
+@claim(
+    name="C1b-matched",
+    statement="Trained by diffusion instead of feed-forward, both with the same loss, one and the "
+    "same architecture gives better calibrated probabilities.",
+    objective="Brier score and NLL",
+    needs=("matched loss",),
+    rule="after the losses were found to decide",
+)
+def c1b_matched(evidence: Evidence) -> Outcome:
+    """C1 in calibration with one loss for both. Region and rule: those of :func:`c1b`."""
+    return _calibration(evidence, "matched")
 
-    The statistic, for each reference and metric, is its score less that of the training which is
-    the best on the dataset, paired by case. Region: above 0, see ``findings.across``; all must
-    hold, and their intervals hold all at once (Bonferroni). The best of several trainings, chosen
-    on the cases it is scored on, looks too good. That cannot confirm the claim, but might refute
-    it: so a refutation must hold as well where the best is chosen on one half of the groups and
-    compared on the other.
 
-    Args:
-        metrics: the table of that name.
-        groups: of cases.
-        setting: of the study.
-        resampling: of the bootstrap.
+@claim(
+    name="C2",
+    statement="nnU-Net and SegFormer beat all these networks in absolute terms.",
+    objective="Dice and IoU",
+    needs=("baselines",),
+    conditions=("own budget",),
+)
+def c2(evidence: Evidence) -> Outcome:
+    """C2: the baselines beat all networks of the paper, trained in either way, in Dice and IoU.
+
+    The statistic, for each baseline and metric, is its score less that of the training which is the
+    best on the dataset, paired by case. Region: above 0, see ``verdicts.across``; all must hold,
+    and their intervals hold all at once (Bonferroni). The best of several trainings, chosen on the
+    cases it is scored on, looks too good. That cannot confirm the claim, but might refute it: so a
+    refutation must hold as well where the best is chosen on one half of the units and compared on
+    the other.
     """
-    statement = "nnU-Net and SegFormer beat all these networks in absolute terms."
-    references = sorted(names_in(metrics[metrics["mode"] == REFERENCE], "network"))
-    if not references:
-        return untested("C2", statement, "this study has no scores of references")
-    parts: list[Part] = []
-    single = resampling.simultaneous(2 * len(references))
+    metrics = evidence.metrics
+    scored = metrics[metrics["mode"] == REFERENCE]
+    baselines = sorted(names_in(scored, "network"))
+    modes = [mode for pair in evidence.pairs("own") for mode in pair[:2]]
+    if not baselines or not modes:
+        return Outcome(reason="this study has no scores of baselines beside those of the networks")
+    parts, single = [], evidence.resampling.simultaneous(2 * len(baselines))
+    keys: set[tuple[str, str]] = set()
+    count = 0
     for metric in ("dice", "iou"):
-        trainings = _trainings(metrics, metric)
+        trainings = pd.concat(
+            [
+                by_case(metrics, metric, mode, first_sampler(metrics, mode)).unstack("network")
+                for mode in modes
+            ],
+            axis=1,
+            keys=modes,
+        )
+        count = trainings.shape[1]
         scores = by_case(metrics, metric, REFERENCE, first_sampler(metrics, REFERENCE))
-        for reference in references:
-            own = scores.xs(reference, level="network")
-            label = f"{setting.labels.network(reference)}, {metric_of(metric).title}"
-            parts.append(_beats(label, own, trainings, groups, single))
+        for baseline in baselines:
+            own = scores.xs(baseline, level="network")
+            label = f"{evidence.labels.network(baseline)}, {metric_of(metric).title}"
+            part, used = _beats(label, own, trainings, evidence, single)
+            parts.append(part)
+            keys |= used
+    if not keys:
+        return Outcome(reason="no case was scored for a baseline and for the networks")
     told = [
         f"{part.label} {interval_text(part.interval, 3, sign=True)} ({part.verdict})"
         for part in parts
         if part.verdict != "not tested"
     ]
-    if not told:
-        return untested("C2", statement, "no case was scored for a reference and for the networks")
-    both = trainings.index.intersection(scores.droplevel("network").index)
-    cases = both.to_frame()[["dataset", "case"]].drop_duplicates()
     remark = (
-        f"{setting.scale(cases['dataset'], len(cases))}; the best of "
-        f"{trainings.shape[1]} trainings is chosen on the test cases themselves, which favours it; "
-        "the references have the training budget of this study, not that of their authors."
+        f"{evidence.scale((key[0] for key in keys), evidence.units(keys))}; the best of {count} "
+        "trainings is chosen on the test cases themselves, which favours it"
     )
-    numbers = f"Reference minus the best training of each dataset: {'; '.join(told)}."
-    return Claim("C2", statement, together(parts), numbers, remark)
+    return Outcome(
+        [part for part in parts if part.verdict != "not tested"],
+        f"Baseline minus the best training of each dataset: {'; '.join(told)}.",
+        remark,
+        networks_of(scored),
+    )
 
 
-def _scored(used: pd.DataFrame, values: "pd.Series[float]", setting: Setting) -> str:
-    """The scale of scores in words."""
-    seeds = used["seed"].nunique()
-    drawn = []
-    for mode, title in ((E1, "feed-forward"), (E2, "diffusion")):
-        rows = used[(used["mode"] == mode) & (used["sampler"] == first_sampler(used, mode))]
-        drawn.append(f"{title} with N = {', '.join(map(str, sorted(set(rows['draws']))))}")
-    cases = values.index.to_frame()[["dataset", "case"]].drop_duplicates()
-    spread = "and the interval does not tell how others would differ"
-    if seeds > 1:
-        spread = "the interval is over cases and seeds"
+def _overlap(evidence: Evidence, loss: str) -> Outcome:
+    pairs = evidence.pairs(loss)
+    part = _gain(evidence, pairs, "iou", evidence.resampling)
+    if part.verdict == "not tested":
+        return Outcome(reason="no IoU of both modes on the same cases")
+    counts = _pairs_told(evidence, pairs, "iou")
+    return _compared(evidence, pairs, [part], f"{counts} {_told(part, 'iou')}")
+
+
+def _calibration(evidence: Evidence, loss: str) -> Outcome:
+    pairs = evidence.pairs(loss)
+    scores = [name for name in PROPER if name in set(evidence.metrics["metric"])]
+    single = evidence.resampling.simultaneous(len(scores))
+    parts = [_gain(evidence, pairs, metric, single) for metric in scores]
+    parts = [part for part in parts if part.verdict != "not tested"]
+    if not parts:
+        return Outcome(reason="no proper score of both modes on the same cases")
+    told = [_told(part, metric) for part, metric in zip(parts, scores, strict=True)]
+    shown = [_gain(evidence, pairs, "ece", evidence.resampling)]
+    told += [f"Beside it {_told(part, 'ece')}" for part in shown if part.verdict != "not tested"]
+    told += [evidence.pooled_gain(pair) for pair in pairs]
+    return _compared(evidence, pairs, parts, " ".join(filter(None, told)))
+
+
+def _gain(evidence: Evidence, pairs: list[Pair], metric: str, resampling: Resampling) -> Part:
+    """By how much diffusion is better, the mean over pairs of modes."""
+    better = metric_of(metric).better
+    found = [gain(evidence.metrics, metric, pair.first, pair.second) for pair in pairs]
+    values = pd.concat([each * better for each in found]).groupby(["dataset", "case", "seed"])
+    return across(
+        metric_of(metric).title,
+        values.mean().to_frame("gain"),
+        evidence.groups,
+        resampling,
+        low=0,
+    )
+
+
+def _told(part: Part, metric: str) -> str:
+    """A part as a difference, diffusion minus feed-forward, in words."""
+    shown = metric_of(metric)
+    interval = part.interval
+    if shown.better < 0:
+        mean, low, high, _ = interval
+        interval = interval._replace(mean=-mean, low=-high, high=-low)
+    way = "higher" if shown.better > 0 else "lower"
+    note = f"; gain in {part.note}" if part.note else ""
     return (
-        f"{setting.scale(cases['dataset'], len(cases))}; {' and '.join(drawn)}; "
-        f"seeds: {seeds}, {spread}."
+        f"{shown.title}: {interval_text(interval, 4, sign=True)}, {way} is better, "
+        f"p = {part.p:.2g}, n = {interval.n}{note}."
     )
 
 
-def _trainings(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Scores of the paper's trainings: a row a (dataset, case, seed), a column each."""
-    found = [
-        by_case(metrics, metric, mode, first_sampler(metrics, mode)).unstack("network")
-        for mode in (E1, E2)
-    ]
-    return pd.concat(found, axis=1, keys=[E1, E2])
+def _pairs_told(evidence: Evidence, pairs: list[Pair], metric: str) -> str:
+    """In how many pairs of dataset and architecture either is better beyond chance."""
+    rows = evidence.comparisons
+    mine = rows["metric"].eq(metric) & rows["verdict"].ne("")
+    mine &= rows["loss"].eq(pairs[0].loss)
+    words = rows.loc[mine, "verdict"].tolist()
+    if not words:
+        return ""
+    return (
+        f"Diffusion better in {words.count(FIRST)} of {len(words)} pairs of dataset and "
+        f"architecture, worse in {words.count(SECOND)} (beyond chance after Holm)."
+    )
+
+
+def _compared(evidence: Evidence, pairs: list[Pair], parts: list[Part], numbers: str) -> Outcome:
+    """The outcome of a comparison of two ways of training, and under which conditions it holds."""
+    modes = list(dict.fromkeys(mode for pair in pairs for mode in pair[:2]))
+    used = evidence.metrics[evidence.metrics["mode"].isin(modes)]
+    seen = {mode: evidence.images_seen(mode) for mode in modes}
+    more, fewer = False, False
+    for pair in pairs:
+        first, second = seen[pair.first], seen[pair.second]
+        more |= any(first[key] > second[key] for key in first.keys() & second.keys())
+        fewer |= any(first[key] < second[key] for key in first.keys() & second.keys())
+    judged = []
+    for part in parts:
+        favoured = {"confirmed": more, "refuted": fewer}.get(part.verdict, False)
+        judged.append(part._replace(verdict="undecided") if favoured else part)
+    budget = ", ".join(
+        f"{evidence.labels.mode(mode)} {', '.join(map(str, sorted(set(counts.values()))))}"
+        for mode, counts in seen.items()
+    )
+    equal = not (more or fewer)
+    unfair = "" if equal else ", so a verdict for the one that saw more is withheld"
+    datasets = {str(name) for name in used["dataset"]}
+    drawn = "; ".join(evidence.drawn(mode) for mode in modes)
+    units = max(part.interval.n for part in parts)
+    remark = (
+        f"{evidence.scale(datasets, units)}; {drawn}; images seen in training "
+        f"{'equal, ' if equal else ''}{budget}{unfair}"
+    )
+    return Outcome(judged, numbers, remark, networks_of(used))
 
 
 def _beats(
     label: str,
     own: "pd.Series[float]",
     trainings: pd.DataFrame,
-    groups: CaseGroups,
+    evidence: Evidence,
     resampling: Resampling,
-) -> Part:
-    """The part of :func:`c2_references` on one reference and metric.
+) -> tuple[Part, set[tuple[str, str]]]:
+    """The part of :func:`c2` on one baseline and metric, and the cases that it stands on.
 
     Args:
         label: of the part.
-        own: scores of the reference by (dataset, case, seed).
-        trainings: see :func:`_trainings`.
-        groups: of cases.
-        resampling: of the bootstrap.
+        own: scores of the baseline by (dataset, case, seed).
+        trainings: scores of the paper's trainings: a row a (dataset, case, seed), a column each.
+        evidence: for the units of cases.
+        resampling: how errors are drawn.
     """
     shown, halved = [], []
     for dataset, rows in own.dropna().groupby(level="dataset"):
@@ -271,25 +279,27 @@ def _beats(
             continue
         rows = rows[others.index]
         shown.append(_lead(rows, others, others))
-        units = [groups.get((str(dataset), str(case)), str(case)) for _, case, _ in others.index]
+        names = [(str(dataset), str(case)) for _, case, _ in others.index]
+        units = [evidence.groups.get(key, key[1]) for key in names]
         if len(set(units)) > 1:
             first = halves(units, 0)
             halved += [_lead(rows[one], others[one], others[~one]) for one in (first, ~first)]
-    part = _across(label, shown, groups, resampling)
-    fair = part.verdict != "refuted" or (
-        _across(label, halved, groups, resampling).verdict == "refuted"
-    )
-    return part if fair else part._replace(verdict="undecided")
+    part = _lead_over(label, shown, evidence, resampling)
+    keys = {(str(key[0]), str(key[1])) for lead in shown for key in lead.index}
+    if part.verdict != "refuted":
+        return part, keys
+    if _lead_over(label, halved, evidence, resampling).verdict != "refuted":
+        part = part._replace(verdict="undecided")
+    return part, keys
 
 
-def _across(
-    label: str, leads: "list[pd.Series[float]]", groups: CaseGroups, resampling: Resampling
+def _lead_over(
+    label: str, leads: "list[pd.Series[float]]", evidence: Evidence, resampling: Resampling
 ) -> Part:
     if not leads:
-        nothing = Interval(math.nan, math.nan, math.nan, 0)
-        return Part(label, nothing, "not tested", "no such scores")
-    values = pd.concat(leads).to_frame()
-    return across(label, values, mean_of_datasets, groups, resampling, low=0)
+        return Part(label, NOTHING, "not tested", note="no such scores")
+    values = pd.concat(leads).to_frame("lead")
+    return across(label, values, evidence.groups, resampling, low=0)
 
 
 def _lead(

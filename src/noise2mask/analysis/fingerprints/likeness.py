@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.cluster import hierarchy
 
 from noise2mask.analysis.fingerprints.fingerprint import crossing
-from noise2mask.evaluation.ranks import Correlation, rank_correlation
+from noise2mask.evaluation.bootstrap import Correlation, Resampling, rank_correlation
 
 Floats = NDArray[np.float64]
 
@@ -166,7 +166,7 @@ def correlations(
     death = death_of(figures).to_numpy(dtype=np.float64)
     rows = [
         (name, *rank_correlation(
-            figures[name].to_numpy(), death, resamples=resamples, level=level, seed=seed
+            figures[name].to_numpy(), death, resampling=Resampling(resamples, level, seed)
         ))
         for name in FORMS
         if name in figures

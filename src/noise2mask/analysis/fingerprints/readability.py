@@ -20,7 +20,7 @@ from scipy.fft import dctn
 from noise2mask.analysis.information.integral import Bootstrap
 from noise2mask.analysis.oracles.filters import transfer, widths_up_to
 from noise2mask.analysis.oracles.noisy_masks import Floats, Levels, generator_of
-from noise2mask.evaluation.bootstrap import bootstrap_mean
+from noise2mask.evaluation.bootstrap import Resampling, estimate_mean
 
 CASE_COLUMNS = ("case", "t", "log_snr", "width", "explained")
 COLUMNS = ("subject", "t", "log_snr", "width", "explained", "low", "high")
@@ -115,13 +115,10 @@ def table(
         for (t, log_snr), level in explained(arrays, cases, levels, seed=seed).groupby(
             ["t", "log_snr"], sort=False
         ):
-            interval = bootstrap_mean(
-                level["explained"],
-                groups=bootstrap.groups,
-                resamples=bootstrap.resamples,
-                level=bootstrap.level,
-                seed=bootstrap.seed,
-            )
+            drawn = Resampling(bootstrap.resamples, bootstrap.level, bootstrap.seed)
+            interval = estimate_mean(
+                level["explained"], units=bootstrap.groups, resampling=drawn
+            ).interval()
             rows.append((subject, t, log_snr, level["width"].mean(), *interval[:3]))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

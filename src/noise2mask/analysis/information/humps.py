@@ -15,7 +15,7 @@ from scipy.stats import t as student
 
 from noise2mask.analysis.information.integral import Bootstrap
 from noise2mask.analysis.oracles.exact import mmse
-from noise2mask.evaluation.bootstrap import Groups, Interval
+from noise2mask.evaluation.bootstrap import Interval, Names
 
 Floats = NDArray[np.float64]
 Verdict = Literal["confirmed", "refuted", "undecided"]
@@ -68,7 +68,7 @@ def non_monotonicity(
     losses: ArrayLike,
     *,
     smallest: float = 0.1,
-    groups: Groups | None = None,
+    groups: Names | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -133,7 +133,7 @@ def hump_position(
     losses: ArrayLike,
     log_snr: ArrayLike,
     *,
-    groups: Groups | None = None,
+    groups: Names | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -166,7 +166,7 @@ def hump_shift(
     second: tuple[ArrayLike, ArrayLike],
     *,
     tolerance: float = 0.5,
-    groups: Groups | None = None,
+    groups: Names | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from noise2mask.analysis.information.integral import Bootstrap, Information, Rule
-from noise2mask.evaluation.bootstrap import Groups, Interval
+from noise2mask.evaluation.bootstrap import Interval, Names
 
 Floats = NDArray[np.float64]
 Quantity = Literal["eps", "x_0", "v"]
@@ -129,7 +129,7 @@ def mask_entropy(
     *,
     gap: float,
     pixels: int,
-    groups: Groups | None = None,
+    groups: Names | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
@@ -165,7 +165,7 @@ def image_information(
     gap: float,
     pixels: int,
     two_levels: bool = True,
-    groups: Groups | None = None,
+    groups: Names | None = None,
     resamples: int = 2000,
     level: float = 0.95,
     seed: int = 0,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from noise2mask.analysis.oracles.exact import decided_from, mmse
-from noise2mask.evaluation.bootstrap import Groups, Interval, bootstrap_statistic
+from noise2mask.evaluation.bootstrap import Interval, Names, Resampling, percentile_interval
 
 Floats = NDArray[np.float64]
 
@@ -87,9 +87,9 @@ class Information:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are drawn; see :func:`noise2mask.evaluation.bootstrap.bootstrap_mean`."""
+    """How intervals are drawn; see :func:`noise2mask.evaluation.bootstrap.percentile_interval`."""
 
-    groups: Groups | None
+    groups: Names | None
     resamples: int
     level: float
     seed: int
@@ -101,14 +101,8 @@ class Bootstrap:
             cases: (cases, columns).
             statistic: from means (resamples, columns) to values (resamples,).
         """
-        return bootstrap_statistic(
-            np.concatenate([cases, np.ones((len(cases), 1))], axis=1),
-            lambda sums: statistic(sums[:, :-1] / sums[:, -1:]),
-            groups=self.groups,
-            resamples=self.resamples,
-            level=self.level,
-            seed=self.seed,
-        )
+        drawn = Resampling(self.resamples, self.level, self.seed)
+        return percentile_interval(cases, statistic, units=self.groups, resampling=drawn)
 
 
 class Rule:

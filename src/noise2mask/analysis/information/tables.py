@@ -21,9 +21,9 @@ from noise2mask.analysis.information.information import (
     mask_entropy,
 )
 from noise2mask.analysis.information.integral import Information
-from noise2mask.evaluation.bootstrap import Interval, bootstrap_mean
+from noise2mask.evaluation.bootstrap import CaseGroups, Interval, Resampling, estimate_mean
+from noise2mask.evaluation.bootstrap import units_of as units
 from noise2mask.evaluation.columns import COLUMNS
-from noise2mask.evaluation.resampling import CaseGroups, units
 
 WIDEST = 0.25
 """Share of the bits that the reach of their interval may be."""
@@ -61,7 +61,9 @@ def loss_table(
             for target in TARGETS
         }
         intervals = [
-            bootstrap_mean(losses, groups=drawn, resamples=resamples, level=level, seed=seed)
+            estimate_mean(
+                losses, units=drawn, resampling=Resampling(resamples, level, seed)
+            ).interval()
             for losses in found.loss("x_0").T
         ]
         rows += [

@@ -1,10 +1,11 @@
 """Two reports against each other: which results differ beyond chance, and what may be why.
 
-A result is a (dataset, network, mode, sampler) that both reports have, a case's score the mean of
-its seeds, and cases are paired by id. Chance is that of the test cases alone.
+A result is a (dataset, network, mode, sampler) that both reports have; scores are paired by case
+and, where both have the same seeds, by the seed of the training. Interval and test are those of
+every paired difference (:mod:`noise2mask.evaluation.differences`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,8 +13,22 @@ import numpy as np
 import pandas as pd
 
 from noise2mask.errors import UserError, unknown
-from noise2mask.evaluation.bootstrap import PairedDifference, holm, paired_difference
-from noise2mask.evaluation.differences import SIGNIFICANCE
+from noise2mask.evaluation.bootstrap import (
+    CaseGroups,
+    Estimate,
+    Resampling,
+    decidable,
+    holm,
+    units_of,
+)
+from noise2mask.evaluation.differences import (
+    FIRST,
+    SECOND,
+    SIGNIFICANCE,
+    difference_of,
+    paired,
+    verdict_of,
+)
 from noise2mask.evaluation.labels import HEADLINE, metric_of, names_in, trained
 from noise2mask.report.diff.changes import Change, Score, changes_between, untouching
 from noise2mask.report.diff.revisions import Report
@@ -22,6 +37,12 @@ from noise2mask.study.schema import Evaluation
 
 IDENTICAL, WITHIN, UNDECIDED, UNPAIRED = "identical", "within chance", "undecided", "not paired"
 BETTER, WORSE, HIGHER, LOWER = "better", "worse", "higher", "lower"
+
+_WORDS = {
+    FIRST: BETTER, SECOND: WORSE,
+    FIRST.replace("better", "higher"): HIGHER, SECOND.replace("better", "higher"): LOWER,
+}  # fmt: skip
+"""What a verdict on second minus first says of the second report."""
 
 _KEY = ["dataset", "network", "mode", "sampler", "metric"]
 
@@ -43,8 +64,9 @@ class Compared:
         score: which.
         before: mean over the paired cases in the first report.
         after: the same in the second.
-        difference: mean of second minus first, with interval, p-value and number of pairs.
-        cases: number of different test cases in both reports, of which only some may be paired.
+        difference: mean of second minus first; None where no case is paired.
+        paired: number of test cases that both have.
+        cases: number of different test cases in both reports.
         p_holm: the p-value, adjusted over all comparisons that are not identical.
         verdict: one of the words of this module.
     """
@@ -52,7 +74,8 @@ class Compared:
     score: Score
     before: float
     after: float
-    difference: PairedDifference
+    difference: Estimate | None
+    paired: int
     cases: int
     p_holm: float
     verdict: str
@@ -112,8 +135,8 @@ class Comparison:
 def compare(a: Report, b: Report, metrics: Sequence[str] | None = None) -> Comparison:
     """Compare two reports.
 
-    A difference is better or worse if its bootstrap interval excludes 0 and the p-value of
-    Wilcoxon's test, adjusted by Holm over all comparisons that are not identical, is below 0.05;
+    A difference is better or worse if its interval excludes 0 and its p-value, of the same
+    resampling and adjusted by Holm over all comparisons that are not identical, is below 0.05;
     undecided if only the interval excludes 0. Interval settings are those of the second report's
     study; groups of cases stay together where a report says them.
 
@@ -135,8 +158,9 @@ def compare(a: Report, b: Report, metrics: Sequence[str] | None = None) -> Compa
         )
     evaluation = _evaluation(b.record or a.record)
     groups = _groups(a.record) | _groups(b.record)
+    resampling = Resampling(evaluation.resamples, evaluation.level)
     raw = [
-        _compared(score, tables[0][score], tables[1][score], groups, evaluation) for score in found
+        _compared(score, tables[0][score], tables[1][score], groups, resampling) for score in found
     ]
     compared = tuple(_judged(raw))
     records = (a.record, b.record) if a.record and b.record else None
@@ -191,66 +215,46 @@ def _scores(report: Report, metrics: Sequence[str]) -> dict[Score, pd.Series]:
 
 def _compared(
     score: Score,
-    before: pd.Series,
-    after: pd.Series,
-    groups: Mapping[tuple[str, str], str],
-    evaluation: Evaluation,
+    before: "pd.Series[float]",
+    after: "pd.Series[float]",
+    groups: CaseGroups,
+    resampling: Resampling,
 ) -> Compared:
-    """One comparison, its p-value not yet adjusted."""
-    means = pd.concat(
-        [values.groupby("case").mean() for values in (before, after)], axis=1, keys=["a", "b"]
-    )
-    paired = means.dropna()
+    """One comparison, its p-value not yet adjusted and its verdict not yet found."""
+    cases = len({*_cases(before), *_cases(after)})
     if before.equals(after):  # where NaN in the same place is equal
-        difference, verdict = PairedDifference(0.0, 0.0, 0.0, 1.0, len(paired)), IDENTICAL
-    else:
-        names = [groups.get((score.dataset, str(case)), str(case)) for case in paired.index]
-        difference = _difference(paired, names, evaluation)
-        verdict = _verdict(score.metric, difference)
-    first, second = (float(paired[column].mean()) for column in ("a", "b"))
-    return Compared(score, first, second, difference, len(means), difference.p, verdict)
-
-
-def _difference(
-    paired: pd.DataFrame, groups: Sequence[str], evaluation: Evaluation
-) -> PairedDifference:
-    """Second minus first; exchanging them negates it to the last bit."""
-    gaps = (paired["b"] - paired["a"]).to_numpy(dtype=np.float64)
-    signs = np.sign([gaps.sum(), *gaps])
-    sign = next((value for value in signs if value), 1.0)
-    columns = ("b", "a") if sign > 0 else ("a", "b")
-    found = paired_difference(
-        *(paired[column] for column in columns),
-        groups=groups,
-        resamples=evaluation.resamples,
-        level=evaluation.level,
-        seed=0,
+        mean = float(before.groupby("case").mean().mean())
+        return Compared(score, mean, mean, None, len({*_cases(before)}), cases, np.nan, IDENTICAL)
+    both = paired(after, before)
+    names = _cases(both)
+    if both.empty:
+        return Compared(score, np.nan, np.nan, None, 0, cases, np.nan, UNPAIRED)
+    units = units_of(groups, score.dataset, names)
+    found = difference_of(both, units, resampling)
+    return Compared(
+        score, found.second, found.first, found.estimate, len({*names}), cases, np.nan, UNDECIDED
     )
-    if sign > 0:
-        return found
-    return found._replace(difference=-found.difference, low=-found.high, high=-found.low)
 
 
-def _verdict(metric: str, difference: PairedDifference) -> str:
-    """What one comparison says by itself."""
-    if difference.n == 0:
-        return UNPAIRED
-    if difference.low <= 0 <= difference.high:
-        return WITHIN
-    if not np.isfinite(difference.low):
-        return UNDECIDED
-    gain = difference.difference * metric_of(metric).better
-    if gain == 0:
-        return HIGHER if difference.difference > 0 else LOWER
-    return BETTER if gain > 0 else WORSE
+def _cases(table: "pd.DataFrame | pd.Series[float]") -> list[str]:
+    return [str(case) for case in table.index.get_level_values("case")]
 
 
 def _judged(compared: Sequence[Compared]) -> Iterator[Compared]:
-    """Comparisons with p-values adjusted over those that are not identical."""
-    p = [np.nan if one.verdict == IDENTICAL else one.difference.p for one in compared]
-    for one, adjusted in zip(compared, holm(p), strict=True):
-        sure = one.verdict in (IDENTICAL, WITHIN, UNPAIRED) or adjusted < SIGNIFICANCE
-        yield replace(one, p_holm=float(adjusted), verdict=one.verdict if sure else UNDECIDED)
+    """Comparisons with p-values adjusted over those that are not identical, and verdicts."""
+    estimates = [one.difference for one in compared]
+    p = np.array([np.nan if each is None else each.p() for each in estimates])
+    least = np.array([np.nan if each is None else each.smallest_p for each in estimates])
+    able = decidable(p, least, SIGNIFICANCE)
+    for one, adjusted, could in zip(compared, holm(p), able, strict=True):
+        if one.difference is None:
+            yield one
+            continue
+        interval, better = one.difference.interval(), metric_of(one.score.metric).better
+        word = verdict_of(interval, float(adjusted), bool(could), better)
+        if interval.low <= 0 <= interval.high:
+            word = WITHIN
+        yield replace(one, p_holm=float(adjusted), verdict=_WORDS.get(word, word))
 
 
 def _other_cases(a: Report, b: Report, scores: Sequence[Score]) -> Iterator[CaseSets]:

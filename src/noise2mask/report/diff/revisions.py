@@ -20,7 +20,7 @@ import pandas as pd
 import yaml
 
 from noise2mask.errors import UserError
-from noise2mask.evaluation.score import COLUMNS
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.tables import read_table
 from noise2mask.report import provenance as record
 from noise2mask.report.provenance import Record
@@ -321,7 +321,7 @@ def _read_by_dvc(root: Path, commit: str, path: Path) -> bytes | None:
 def _scores(content: bytes, told: str) -> pd.DataFrame:
     """The table `metrics`, checked."""
     try:
-        table = read_table(io.BytesIO(content))
+        table = read_table(io.BytesIO(content), "metrics")
         wrong = _wrong(table, content)
     except ValueError as error:
         wrong = str(error).splitlines()[0]
@@ -332,7 +332,7 @@ def _scores(content: bytes, told: str) -> pd.DataFrame:
 
 def _wrong(table: pd.DataFrame, content: bytes) -> str | None:
     """What is wrong with a table `metrics` read from `content`."""
-    missing = [name for name in COLUMNS if name not in table.columns]
+    missing = [name for name in COLUMNS["metrics"] if name not in table.columns]
     if missing:
         return f"it has no column {', '.join(missing)}"
     if not content.endswith(b"\n") or table[_CASE].isna().any(axis=None):

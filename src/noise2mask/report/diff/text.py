@@ -21,6 +21,7 @@ from noise2mask.report.diff.compare import (
     Comparison,
 )
 from noise2mask.report.markdown import escaped, grid
+from noise2mask.report.tables import p_text
 
 SURE = (BETTER, WORSE, HIGHER, LOWER)
 WIDTH = 100  # of paragraphs in a terminal
@@ -165,8 +166,8 @@ def _results(rows: Sequence[Compared], comparison: Comparison, labels: Labels) -
                 number(one.before, look.digits),
                 number(one.after, look.digits),
                 _difference(one),
-                str(one.difference.n) + f" of {one.cases}" * (one.difference.n < one.cases),
-                _p(one.p_holm),
+                str(one.paired) + f" of {one.cases}" * (one.paired < one.cases),
+                p_text(one.p_holm),
                 one.verdict,
                 _numbers(one.score, comparison),
             ]
@@ -176,21 +177,17 @@ def _results(rows: Sequence[Compared], comparison: Comparison, labels: Labels) -
 
 def _difference(one: Compared) -> str:
     """Difference and interval with as many digits as they need, at most six."""
-    found = one.difference
-    if not isfinite(found.difference):
+    if one.difference is None:
         return "–"
+    found = one.difference.interval()
     digits = metric_of(one.score.metric).digits
-    ends = [abs(value) for value in (found.difference, found.low, found.high)]
+    ends = [abs(value) for value in found[:3]]
     small = [value for value in ends if isfinite(value) and value > 0]
     if small:
         digits = min(6, max(digits, 1 - floor(log10(max(small)))))
     mean, low, high = (number(value, digits) for value in found[:3])
-    sign = "+" * (found.difference > 0 and float(mean) != 0)
+    sign = "+" * (found.mean > 0 and float(mean) != 0)
     return f"{sign}{mean}" + (f" [{low}, {high}]" if "–" not in (low, high) else "")
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else number(value, 3)
 
 
 def _numbers(score: Score, comparison: Comparison) -> str:
@@ -222,12 +219,12 @@ def _explained(comparison: Comparison) -> str:
     units = "patients or slides where known, else cases" if grouped else "cases"
     return (
         f"A, B: mean over n test cases, paired by id. Difference: B minus A, "
-        f"{100 * comparison.level:g} % bootstrap interval over {units} "
-        f"({comparison.resamples} resamples). Holm p: Wilcoxon signed-rank test, adjusted over the "
-        f"{len(tested)} comparisons that differ. {BETTER}, {WORSE}: the interval excludes 0 and "
-        f"Holm p < {SIGNIFICANCE:g}; {UNDECIDED}: not both; {WITHIN}: the interval holds 0. Chance "
-        "is that of the test cases: how another training seed would differ is not in it. Changes: "
-        "numbers of what changed and touches the result, below."
+        f"{100 * comparison.level:g} % interval over {units} and, where both reports have the same "
+        f"ones, training seeds ({comparison.resamples} resamples). Holm p: of the same resampling, "
+        f"adjusted over the {len(tested)} comparisons that differ. {BETTER}, {WORSE}: the interval "
+        f"excludes 0 and Holm p < {SIGNIFICANCE:g}; {UNDECIDED}: not both; {WITHIN}: the interval "
+        "holds 0. With one seed, how another training would differ is not in it. Changes: numbers "
+        "of what changed and touches the result, below."
     )
 
 

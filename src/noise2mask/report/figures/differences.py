@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from noise2mask.evaluation.differences import planned
+from noise2mask.evaluation.differences import PLANNED, planned
 from noise2mask.evaluation.labels import (
     HEADLINE,
     Labels,
@@ -24,7 +24,6 @@ from noise2mask.evaluation.labels import (
     names_in,
     number,
 )
-from noise2mask.evaluation.tables import PLANNED
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import CONTRAST, KNOWN, Look, Looks
 from noise2mask.report.figures.style import counted_title, folded, legend, panels

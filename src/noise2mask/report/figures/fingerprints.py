@@ -30,8 +30,8 @@ from noise2mask.analysis.fingerprints.likeness import (
     ordered,
     wide,
 )
+from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.labels import Labels, number
-from noise2mask.evaluation.ranks import FEW
 from noise2mask.report.figures.index import Drawn, figure
 from noise2mask.report.figures.label_placement import at_ends, beside
 from noise2mask.report.figures.looks import ORACLES, cycled

@@ -1,0 +1,212 @@
+"""The fingerprint of anybody's folder of masks: no study, no images, no training.
+
+Masks are read as those of a dataset are, resized to one square resolution and described by
+:func:`noise2mask.analysis.fingerprints.fingerprint.fingerprint`. Beside the datasets of an atlas
+(the report of a study, made at the same resolution) the nearest are those whose Dice curves are
+nearest in root mean square over the log SNR they share.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from noise2mask import plugins
+from noise2mask.analysis.fingerprints.fingerprint import Fingerprint, fingerprint
+from noise2mask.analysis.fingerprints.likeness import dice_curves
+from noise2mask.analysis.oracles.noisy_masks import Masks, linear_log_snr
+from noise2mask.data.formats.image_files import stem_of
+from noise2mask.data.formats.listing import files_below, folder_of
+from noise2mask.data.formats.pairing import Reading, matches
+from noise2mask.data.resize import resize_mask
+from noise2mask.data.source import Listing, Source, decided, listed, surveyed
+from noise2mask.errors import UserError
+from noise2mask.files import write_text
+from noise2mask.progress import LOG, Progress
+from noise2mask.study.schema import Analysis, Evaluation
+
+OF_MASKS = ("foreground", "threshold", "white_is_zero", "group_pattern")
+"""Options of the kind `folder` that a folder of masks alone can have."""
+NEAREST = 3
+SAID = {
+    "foreground": "share of foreground",
+    "objects": "objects per mask",
+    "boundary_per_area": "boundary length per area, 1/px",
+    "log_snr_at_90": "log SNR where Dice without the image falls below 0.9",
+    "log_snr_at_50": "log SNR where it falls below 0.5: the image is needed from here on",
+    "t_at_50": "that timestep of 1000 in the linear schedule",
+    "hump_log_snr": "log SNR of the hump of the loss of eps",
+}
+"""Figures that are told, and what they are."""
+
+
+class MaskSet(NamedTuple):
+    """Masks of one resolution.
+
+    Attributes:
+        masks: bool (N, R, R).
+        cases: id of each.
+        groups: patient or slide of each.
+    """
+
+    masks: Masks
+    cases: list[str]
+    groups: list[str]
+
+
+def read_mask_set(options: Mapping[str, Any], resolution: int) -> MaskSet:
+    """The masks of a folder: of its pairs of images and masks, or all its files as masks.
+
+    Args:
+        options: of the kind `folder`, `root` among them.
+        resolution: side that masks are resized to, their area kept.
+
+    Raises:
+        UserError: there are fewer than two groups of masks, they cannot be read, or hold nothing.
+    """
+    root = folder_of(str(options["root"]))
+    listing = _listing(root, options)
+    facts = surveyed("folder", listing, f"looking at the masks of {root.name}", map)
+    listing = decided("folder", listing, facts)
+    for sentence in listing.sentences():
+        LOG.warning("%s: %s", root.name, sentence)
+    if len({source.group for source in listing}) < 2:
+        raise UserError(
+            f"{root} holds masks of {len({source.group for source in listing})} group (patient, "
+            "slide), but a fingerprint is fitted on one half of the groups and scored on the "
+            "other; give masks of two groups at least."
+        )
+    load = plugins.member("format", "folder", "load")
+    progress = Progress(f"reading {root.name}", len(listing))
+    masks = []
+    for done, source in enumerate(listing, start=1):
+        masks.append(resize_mask(load(source)[1], (resolution, resolution)))
+        progress.update(done)
+    stacked = np.stack(masks)
+    if not stacked.any() or stacked.all():
+        raise UserError(
+            f"every mask in {root} is {'foreground' if stacked.any() else 'background'} alone; "
+            "say which values are foreground, e.g. --set foreground=[255]."
+        )
+    return MaskSet(stacked, [source.id for source in listing], [source.group for source in listing])
+
+
+def _listing(root: Path, options: Mapping[str, Any]) -> Listing:
+    """Sources of pairs, or of masks that stand for their images too."""
+    inside = [path for path in sorted(root.iterdir()) if path.is_dir()]
+    names = [str(options.get(name, name)) for name in ("images", "masks")]
+    if any(all((place / name).is_dir() for name in names) for place in (root, *inside)):
+        return listed("folder", options)
+    if unfit := sorted(options.keys() - {"root", *OF_MASKS}):
+        raise UserError(
+            f"--set {unfit[0]}: {root} holds no folders {' and '.join(names)}, so all its files "
+            f"are taken for masks, of which one can say {', '.join(OF_MASKS)}."
+        )
+    values = options.get("foreground")
+    reading = Reading(
+        foreground=None if values is None else tuple(values),
+        threshold=options.get("threshold"),
+        white_is_zero=options.get("white_is_zero"),
+    )
+    reading.check(str(root))
+    path_of: dict[str, Path] = {}
+    passed = []
+    for entry in files_below(root):
+        stem = stem_of(entry.place)
+        if stem is None:
+            passed.append(entry.place)
+        elif stem in path_of:
+            raise UserError(
+                f"{path_of[stem]} and {entry.path} differ only in their suffix; keep one of them."
+            )
+        else:
+            path_of[stem] = entry.path
+    if not path_of:
+        raise UserError(f"{root} holds no mask of a suffix that is read, e.g. .png, .tif or .nii.")
+    groups = {place: place for place in path_of}
+    if pattern := options.get("group_pattern"):
+        groups = matches(pattern, "group_pattern", list(path_of))
+    sources = [
+        Source(place, groups[place], None, {"image": path, "mask": path, "reading": reading})
+        for place, path in sorted(path_of.items())
+    ]
+    return Listing(sources, unused={"of a suffix that is not read": passed})
+
+
+def describe(found: MaskSet) -> Fingerprint:
+    """The fingerprint of masks, with the settings of a study that says nothing else."""
+    return fingerprint(
+        found.masks,
+        found.cases,
+        linear_log_snr(),
+        groups=found.groups,
+        spacing=Analysis().oracle_spacing,
+        resamples=Evaluation().resamples,
+        level=Evaluation().level,
+    )
+
+
+def beside_atlas(name: str, found: Fingerprint, atlas: Path | None) -> dict[str, pd.DataFrame]:
+    """The tables `oracles` and `fingerprints` of an atlas with this dataset as its first row.
+
+    Args:
+        name: of the dataset.
+        found: its fingerprint.
+        atlas: folder of a report; None: this dataset alone.
+
+    Raises:
+        UserError: the report has no such tables.
+    """
+    figures = found.figures.rename_axis("figure").reset_index()
+    own = {"oracles": found.curves, "fingerprints": figures}
+    tables = {}
+    for key, table in own.items():
+        first = table.assign(dataset=name)
+        others = []
+        if atlas is not None:
+            path = atlas / f"{key}.csv"
+            if not path.is_file():
+                raise UserError(
+                    f"{path} does not exist; give --atlas the folder of a report that has "
+                    "fingerprints."
+                )
+            read = pd.read_csv(path)
+            others = [read[read["dataset"] != name]]
+        tables[key] = pd.concat([first, *others], ignore_index=True)
+    return tables
+
+
+def nearest(name: str, oracles: pd.DataFrame) -> pd.Series:
+    """Root mean square distance of each other dataset's Dice curve, the nearest first."""
+    curves = dice_curves(oracles)
+    apart = curves.drop(index=name) - curves.loc[name]
+    return pd.Series(np.sqrt((apart**2).mean(axis=1))).sort_values(kind="stable")
+
+
+def write_tables(found: Fingerprint, out: Path) -> None:
+    """Write cases, curves, figures and geometry, a CSV each."""
+    tables = {
+        "cases": found.cases,
+        "curves": found.curves,
+        "figures": found.figures.rename_axis("figure").reset_index(),
+        "geometry": found.geometry,
+    }
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        write_text(out / f"{name}.csv", text)
+
+
+def summary(name: str, found: Fingerprint, apart: "pd.Series[float] | None", side: int) -> str:
+    """What a person reads of it, a line a figure."""
+    lines = [f"{name}: {len(found.geometry)} masks at {side} px"]
+    columns = found.figures.loc[list(SAID), ["mean", "low", "high"]].to_numpy(dtype=np.float64)
+    for meaning, (mean, low, high) in zip(SAID.values(), columns, strict=True):
+        interval = "" if np.isnan(low) else f" [{low:.3g}, {high:.3g}]"
+        value = "does not happen" if np.isnan(mean) else f"{mean:.3g}{interval}"
+        lines.append(f"  {value:<28}{meaning}")
+    if apart is not None and len(apart):
+        near = [f"{other} ({distance:.3f})" for other, distance in apart.head(NEAREST).items()]
+        lines.append(f"  nearest in the atlas, by distance of the Dice curves: {', '.join(near)}")
+    return "\n".join(lines)

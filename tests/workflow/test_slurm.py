@@ -1,0 +1,129 @@
+"""A small study through a real Slurm of one node, with the profile that clusters use.
+
+It shows that jobs are submitted with what they ask for, that a cancelled one is tried again from
+its checkpoint, and that a run whose controller was killed goes on. It does not show more than one
+node, an accounting database, limits that the kernel enforces, or a real GPU.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from helpers import slurm_node
+from helpers.project import Project
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
+TABLES = ("metrics", "summary", "comparisons", "history", "reliability")
+# Seconds between questions to the scheduler, which a cluster would resent.
+QUICKLY = (
+    "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "1",
+    "--latency-wait", "20",
+)  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A project on a machine with Slurm; its study `mini` has two trainings of some seconds."""
+    if reason := slurm_node.lacking():
+        pytest.skip(reason)
+    (tmp_path / "project").mkdir()
+    made = Project(tmp_path / "project")
+    study = made.read("mini")
+    study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
+    study["samplers"].pop("calibration")
+    study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
+    study["training"] |= {"steps": 1500, "checkpoint_every": 25, "validate_every": 500}
+    made.write("mini", study)
+    made.write("local", study)
+    # The training runs on the processor; the node counts the null device as a GPU.
+    profile = made.folder / "workflow/profiles/slurm/profile.yaml"
+    profile.write_text(profile.read_text().replace("  train:\n", "  train:\n    gpu: 1\n"))
+    (tmp_path / "slurm").mkdir()
+    with slurm_node.slurm(tmp_path / "slurm"):
+        yield made
+
+
+def start(project: Project) -> subprocess.Popen:
+    command = [sys.executable, "-m", "noise2mask", "reproduce", "--study", "mini"]
+    command += ["--profile", "profiles/slurm", "--", *QUICKLY]
+    return subprocess.Popen(
+        command, cwd=project.folder, env=project.environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def trainings() -> list[dict[str, str]]:
+    return [job for job in slurm_node.jobs() if job.get("Comment", "").startswith("rule_train")]
+
+
+def running() -> list[dict[str, str]]:
+    return [job for job in trainings() if job["JobState"] == "RUNNING"]
+
+
+def wait_for(condition, process) -> None:
+    end = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(project):
+    work = project.folder / "work/mini"
+
+    def at_work():
+        return running() and list(work.rglob("state.safetensors"))
+
+    process = start(project)
+    wait_for(at_work, process)
+    cancelled = running()[0]
+    subprocess.run(["scancel", cancelled["JobId"]], check=True)
+    again = cancelled["Comment"]
+    wait_for(lambda: len([job for job in running() if job["JobId"] != cancelled["JobId"]
+                          and job["Comment"] == again]) == 1, process)  # fmt: skip
+    wait_for(at_work, process)
+    # Snakemake first, so that it cannot cancel its jobs.
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
+    for pid in [*map(int, children.stdout.split()), process.pid]:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    left = {job["JobId"] for job in running()}
+    assert left
+
+    process = start(project)
+    text = process.communicate()[0]
+    assert process.returncode == 0, text
+    assert "An earlier run left jobs in Slurm's queue; cancelling" in text
+    ended = {job["JobId"]: job["JobState"] for job in slurm_node.jobs()}
+    assert {ended[job] for job in left} == {"CANCELLED"}
+    log = project.folder / "logs/mini" / f"lesion_phantom.ensemdiff.{_mode(again)}.seed0.train.log"
+    assert "goes on at" in log.read_text()
+
+    # What was asked for, and how few jobs: three scores and three drawings are a job each.
+    found = slurm_node.jobs()
+    first, second = [job for job in found if job.get("Comment") == again][:2]
+    assert "mem=8000M" in first["TRES"]
+    assert "mem=16000M" in second["TRES"]
+    assert all(job["NumCPUs"] == "1" for job in trainings())
+    assert {job["TresPerJob"] for job in trainings()} == {"gres:gpu:1"}
+    assert {job["TimeLimit"] for job in (first, second)} == {"1-00:00:00", "2-00:00:00"}
+    done = Counter(job["Comment"] for job in found if job["JobState"] == "COMPLETED")
+    print(done)
+
+    status, text = project.snakemake("--cores", "2", study="local")
+    assert status == 0, text
+    for table in TABLES:
+        local, cluster = (
+            (project.folder / f"build/reports/{name}/{table}.csv").read_text()
+            for name in ("local", "mini")
+        )
+        assert re.sub(r"\blocal\b", "mini", local) == cluster, table
+
+
+def _mode(comment: str) -> str:
+    return "feed_forward" if "feed_forward" in comment else "diffusion"
