@@ -1,11 +1,11 @@
 """How often intervals and tests err: simulated studies whose truth is known.
 
-    python benchmarks/statistics.py [--studies 4000] [--resamples 1999]
+    python benchmarks/statistics.py [--studies 2000] [--resamples 999]
 
 Every study has units (patients), seeds (trainings) and a difference of two methods: a part of the
 unit, of standard deviation 1, a part of the seed, which all units share, and a part of both. The
 seed's part and that of both are told in standard deviations of the unit's. Writes its tables into
-docs/statistics.md; a quarter of an hour on one core.
+docs/statistics.md; about ten minutes on one core.
 """
 
 import argparse
@@ -294,8 +294,8 @@ TABLES = {"means": means, "candidates": candidates, "others": others}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=4000)
-    parser.add_argument("--resamples", type=int, default=1999)
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--resamples", type=int, default=999)
     parser.add_argument("--document", type=Path, default=DOCUMENT)
     chosen = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")

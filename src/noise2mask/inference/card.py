@@ -52,7 +52,8 @@ def scores_of(
         )
     blind = _blind_dice(folder.parents[2] / "blind")
     for row in rows:
-        if row["metric"] == "dice" and blind is not None and not row["low"] > blind:
+        beyond = blind is None or (row["low"] is not None and row["low"] > blind)
+        if row["metric"] == "dice" and not beyond:
             warnings.append(
                 f"With {row['sampler']} Dice is not beyond that of a prediction that does not look "
                 f"at the image ({blind:.3f})."

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from noise2mask.analysis.analyse import analyse
+from noise2mask.errors import UserError
 from noise2mask.evaluation.labels import HEADLINE
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, save_table
 from noise2mask.files import write_json, write_text
@@ -65,9 +66,17 @@ def write_report(made_of: Report, folder: Path) -> None:
 
 
 def update_readme(folder: Path, readme: Path) -> None:
-    """Put the main table of the report in `folder` between the markers ``results`` of a file."""
+    """Put the main table of the report in `folder` between the markers ``results`` of a file.
+
+    Raises:
+        UserError: the file cannot be read, or has no such markers.
+    """
     block = readme_block(read_report(folder))
-    text = update_between_markers(readme.read_text(encoding="utf-8"), "results", block)
+    try:
+        before = readme.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{readme} cannot be read: {error}; give a text file.") from None
+    text = update_between_markers(before, "results", block)
     write_text(readme, text)
 
 

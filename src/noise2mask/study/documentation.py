@@ -42,8 +42,10 @@ _TITLES = {
     "fusion": "Fusions",
     "metric": "Metrics of masks",
     "calibration": "Metrics of probabilities",
+    "ensemble": "Metrics of the draws",
     "oracle": "Oracles",
     "baseline": "Baselines",
+    "prediction": "Predictions (`hypotheses`)",
 }
 
 
