@@ -21,7 +21,7 @@ export STUDY DATA CORES PROFILE N
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce publish clean readme setup test test-fast test-slurm torture lint format lock
+.PHONY: help reproduce publish clean docs readme setup test test-fast test-slurm torture lint format lock
 
 help:
 	@echo 'make reproduce [STUDY=quick] [DATA=<folder>] [CORES=4] [PROFILE=profiles/slurm] [COMMIT=1]'
@@ -32,6 +32,7 @@ help:
 	@echo 'make test-slurm             a study through a Slurm of one node (root, Debian)'
 	@echo 'make torture [N=25]         kill a small study N times; it must end the same'
 	@echo 'make lint | format          style and types'
+	@echo 'make docs                   the documentation site, in build/site'
 	@echo 'make lock | readme          the lock in envs/ | the table in README.md'
 
 reproduce: setup
@@ -53,6 +54,9 @@ setup: .venv/installed
 	$(BIN)/pip install -r envs/core.txt -c envs/torch.txt
 	$(BIN)/pip install --no-deps -e .
 	touch $@
+
+docs: setup
+	mkdocs build --strict
 
 readme: setup
 	noise2mask report --study $(SHOWN) --readme README.md

@@ -1,24 +1,31 @@
 """The gauge of the bits: the whole pipeline on data whose truth is known.
 
-    nice python benchmarks/gauge.py [--data <folder>]
+    PYTHONPATH=tests nice python benchmarks/gauge.py [--data <folder>] [--tables]
 
 Draws the data, runs the study `gauge.yaml` on them (it goes on where it stopped), sets every
-estimate beside the truth in `gauge.csv`, and writes the tables of README.md and docs/analysis.md
-from that. With --tables nothing is run: the tables are made of the `gauge.csv` that lies there.
+estimate of its report beside the truth in `gauge.csv`, and writes the tables of README.md and
+docs/analysis.md from that. With --tables nothing is run: the tables are made of the `gauge.csv`
+that lies there.
 """
 
 import argparse
+import math
+import re
 import subprocess
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from helpers.exact_tasks import MarkovRows
 from PIL import Image
 
+from noise2mask.analysis.information.tables import doubts
 from noise2mask.seeds import seed_of
 
-STUDY = Path(__file__).with_name("gauge.yaml")
+HERE = Path(__file__).parent
+STUDY, TABLE = HERE / "gauge.yaml", HERE / "gauge.csv"
+PAGES = {HERE / "README.md": "estimates", HERE.parent / "docs" / "analysis.md": "summary"}
 SIDE, CASES = 32, 100
 MASKS = {
     "long_runs": {"correlation": 0.96},
@@ -26,6 +33,7 @@ MASKS = {
     "squares": {"correlation": 0.6, "block": 4},
 }
 NOISES = (1.0, 2.5, 6.0)
+ESTIMATES = ("covariance", "difference", "orthogonal")
 
 
 def tasks() -> dict[str, MarkovRows]:
@@ -55,14 +63,122 @@ def draw(folder: Path) -> None:
                 Image.fromarray(array.astype(np.uint8)).save(path)
 
 
+def compared(information: pd.DataFrame) -> pd.DataFrame:
+    """Every estimate beside the truth.
+
+    Columns: dataset, steps, estimate, `truth` and `bits`, the interval over test cases `low` to
+    `high`, for the covariance also `fit`, what training may have left wrong (NaN where there is no
+    shorter training), the interval `low_fit` to `high_fit` that holds it, and `doubts`, the reasons
+    of a report not to trust the bits, joined by a blank.
+    """
+    known = {(each.dataset, each.network): [] for each in doubts(information)}
+    for each in doubts(information):
+        known[each.dataset, each.network].append(each.reason)
+    truth = {name: task.bits for name, task in tasks().items()}
+    rows = []
+    for row in information[information["estimate"].isin(ESTIMATES)].itertuples(index=False):
+        fit = 0.0 if math.isnan(row.fit) else row.fit
+        low, high = (math.sqrt((row.bits - end) ** 2 - fit**2) for end in (row.low, row.high))
+        whole = (math.nan, math.nan) if math.isnan(row.fit) else (row.low, row.high)
+        told = " ".join(known.get((row.dataset, row.network), []))
+        rows.append(
+            (row.dataset, int(row.network.removeprefix("steps_")), row.estimate,
+             truth[row.dataset], row.bits, row.bits - low, row.bits + high, row.fit, *whole,
+             told if row.estimate == "covariance" else "")
+        )  # fmt: skip
+    names = ("dataset", "steps", "estimate", "truth", "bits", "low", "high", "fit", "low_fit",
+             "high_fit", "doubts")  # fmt: skip
+    order = list(truth)
+    table = pd.DataFrame(rows, columns=list(names))
+    return table.sort_values(
+        ["dataset", "steps"], key=lambda c: c.map(order.index) if c.name == "dataset" else c,
+        kind="stable",
+    )  # fmt: skip
+
+
+def grid(header: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown, names to the left and numbers to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def estimates(table: pd.DataFrame) -> str:
+    """A row for each task and length of training."""
+    rows = []
+    for (dataset, steps), found in table.groupby(["dataset", "steps"], sort=False):
+        by = found.set_index("estimate")
+        off = 100 * (by["bits"] / by["truth"] - 1)
+        own = by.loc["covariance"]
+        whole = "–" if math.isnan(own["fit"]) else f"{own['low_fit']:.1f} to {own['high_fit']:.1f}"
+        rows.append(
+            [f"{str(dataset).replace('_', ' ').replace('2 5', '2.5')}", f"{steps}",
+             f"{own['truth']:.1f}", f"{own['bits']:.1f}", f"{own['low']:.1f} to {own['high']:.1f}",
+             whole, own["doubts"] or "none", *(f"{off[name]:+.0f}" for name in ESTIMATES)]
+        )  # fmt: skip
+    header = ["masks, noise", "steps", "true bits", "covariance", "interval over cases",
+              "with training", "doubts", "off, %", "difference", "orthogonal"]  # fmt: skip
+    return grid(header, rows)
+
+
+def summary(table: pd.DataFrame) -> str:
+    """A row for each length of training, over all tasks."""
+    rows = []
+    for steps, found in table.groupby("steps"):
+        off = (100 * (found["bits"] / found["truth"] - 1).abs()).groupby(found["estimate"])
+        own = found[found["estimate"] == "covariance"]
+        fitted = own[own["fit"].notna()]
+        rows.append(
+            [f"{steps}", f"{len(own)}",
+             *(f"{off.get_group(name).median():.0f} ({off.get_group(name).max():.0f})"
+               for name in ESTIMATES),
+             f"{_held(own, '')} of {len(own)}",
+             f"{_held(fitted, '_fit')} of {len(fitted)}" if len(fitted) else "–",
+             f"{(own['doubts'] == '').sum()}"]
+        )  # fmt: skip
+    header = ["steps", "tasks", *(f"{name} off, %" for name in ESTIMATES),
+              "truth in interval over cases", "with training", "trusted"]  # fmt: skip
+    return grid(header, rows)
+
+
+def _held(table: pd.DataFrame, which: str) -> int:
+    """Number of intervals that hold the truth."""
+    low, high = table[f"low{which}"], table[f"high{which}"]
+    return int(((low <= table["truth"]) & (table["truth"] <= high)).sum())
+
+
+def filled(page: str, which: str, table: pd.DataFrame) -> str:
+    """The page with the table between its two marks made anew.
+
+    Raises:
+        ValueError: the page has not exactly one place for it.
+    """
+    made = {"estimates": estimates, "summary": summary}[which](table)
+    marks = rf"(<!-- gauge: {which} -->\n).*?(<!-- end -->)"
+    page, count = re.subn(marks, lambda m: f"{m[1]}{made}\n{m[2]}", page, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"a page must have one place for the table {which}, has {count}")
+    return page
+
+
+def read() -> pd.DataFrame:
+    """The table that lies here."""
+    return pd.read_csv(TABLE, keep_default_na=True).fillna({"doubts": ""})
+
+
 def main() -> None:
-    """Draw, run, compare."""
+    """Draw, run, compare, write the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("work/gauge"), help="for the images")
+    parser.add_argument("--tables", action="store_true", help="run nothing")
     options = parser.parse_args()
-    draw(options.data)
-    command = ["noise2mask", "reproduce", "--study", str(STUDY), "--data", str(options.data)]
-    subprocess.run(command, check=True)
+    if not options.tables:
+        draw(options.data)
+        command = ["noise2mask", "reproduce", "--study", str(STUDY), "--data", str(options.data)]
+        subprocess.run(command, check=True)
+        found = pd.read_csv("reports/gauge/information.csv")
+        compared(found).to_csv(TABLE, index=False, float_format="%.4g", lineterminator="\n")
+    for path, which in PAGES.items():
+        path.write_text(filled(path.read_text(encoding="utf-8"), which, read()), encoding="utf-8")
 
 
 if __name__ == "__main__":

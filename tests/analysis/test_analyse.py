@@ -51,7 +51,7 @@ def project(tmp_path_factory):
             "diffusion": {"schedule": {"name": "adapted", "input_scale": 1.0}},
         }
     ]
-    study["analysis"] |= {"splits": ["val", "test"]}
+    study["analysis"] |= {"splits": ["val", "test"], "grown": [8, 16]}
     study["contrasts"] = [["adapted", "diffusion"], ["feed_forward", "diffusion"]]
     study["hypotheses"] = {
         "p1": {"modes": ["diffusion"]},
@@ -100,6 +100,17 @@ def test_a_report_changes_no_byte_when_it_is_made_again(project, study):
         save_table(getattr(again, name), project.folder / "again.csv")
         first = (report(project) / f"{name}.csv").read_bytes()
         assert (project.folder / "again.csv").read_bytes() == first, name
+
+
+def test_grown_masks_are_means_of_cases_at_every_resolution(project, study):
+    table = pd.read_csv(report(project) / "grown_masks.csv")
+    cases = pd.read_csv(project.folder / "results/asked/lesion_phantom/grown.csv")
+    assert list(table["resolution"]) == [8, 16]
+    means = cases.groupby("resolution")[["dice", "area"]].mean()
+    assert table[["dice", "area"]].to_numpy() == pytest.approx(means.to_numpy())
+    assert (table["low"] < table["dice"]).all()
+    assert (table["dice"] < table["high"]).all()
+    assert (table["n"] == cases["group"].nunique()).all()
 
 
 def test_losses_are_means_of_what_was_measured_on_test_cases(project, study):

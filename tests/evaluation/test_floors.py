@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 
 from noise2mask.evaluation import floors
-from noise2mask.evaluation.floors import BLIND, Known
+from noise2mask.evaluation.floors import FLOORS, Known
 from noise2mask.evaluation.metrics import dice
+from noise2mask.study.paths import CLASSICAL
 
 SIDE, CASES = 24, 12
-FLOORS = {
-    name: getattr(floors, name)
-    for name in ("all_foreground", "mean_mask", "otsu", "clusters", "pixel_classifier")
-}
-CLASSICAL = sorted(FLOORS.keys() - set(BLIND))
 
 
 def discs(seed=0):

@@ -13,6 +13,7 @@ from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.errors import UserError
 from noise2mask.evaluation import ensembles, metrics
 from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.floors import FLOORS, Known
 from noise2mask.evaluation.score import (
     WholeImage,
     evaluate,
@@ -111,6 +112,25 @@ def test_image_blind_predictions_do_not_look_at_the_image(study, prepared, tmp_p
     average = table(tmp_path / "mean_mask")
     value = average[(average.case == split.ids[0]) & (average.metric == "brier")].value.item()
     assert value == pytest.approx(((mean_mask - split.masks[0]) ** 2).mean(), rel=1e-6)
+
+
+def test_classical_floors_look_at_the_image_and_choose_without_the_test_cases(
+    study, prepared, tmp_path
+):
+    evaluate_blind(study, "test", "lesion_phantom", prepared, tmp_path)
+    train, val, test = (
+        open_split(prepared, each, purpose="evaluation") for each in ("train", "val", "test")
+    )
+    known = Known(
+        np.concatenate([train.images, val.images]),
+        np.concatenate([train.masks, val.masks]).astype(bool),
+        np.arange(len(train.ids) + len(val.ids)) < len(train.ids),
+    )
+    probability = FLOORS["otsu"](known, test.images)
+    found = table(tmp_path / "otsu")
+    assert set(found.network) == {"classical"}
+    value = found[(found.case == test.ids[0]) & (found.metric == "brier")].value.item()
+    assert value == pytest.approx(((probability[0] - test.masks[0]) ** 2).mean(), rel=1e-6)
 
 
 def image_of(probability, mask):
@@ -248,7 +268,7 @@ def results(study, prepared, tmp_path):
 
 def test_tables_of_a_study_that_is_half_done(study, results):
     tables, missing = gather(study, "test", results)
-    assert len(missing) == 21 - 2 + 2 * 2  # samplings, and the blind ones of two datasets
+    assert len(missing) == 21 - 2 + 2 * 5  # samplings, and the floors of two datasets
     assert "nuclei_phantom segdiff diffusion seed 0 ddim2" in missing
     summary = tables.summary
     assert list(summary.columns) == [
@@ -263,6 +283,11 @@ def test_tables_of_a_study_that_is_half_done(study, results):
     assert set(means.index) == {"all_foreground", "mean_mask"}
     assert blind.sampler.iloc[0] == means.idxmax()
     assert blind[blind.metric == "dice"]["mean"].item() == pytest.approx(means.max())
+    classical = scores[(scores.network == "classical") & (scores.metric == "dice")]
+    means = classical.groupby("sampler").value.mean()
+    assert set(means.index) == {"otsu", "clusters", "pixel_classifier"}
+    shown = summary[(summary.network == "classical") & (summary.metric == "dice")]
+    assert shown.sampler.item() == means.idxmax()
     cell = summary[(summary["mode"] == "diffusion") & (summary.metric == "dice")].iloc[0]
     values = scores[(scores["mode"] == "diffusion") & (scores.metric == "dice")].value
     assert cell["mean"] == pytest.approx(values.mean())
@@ -309,7 +334,7 @@ def test_tables_are_the_same_bytes_twice(study, results):
 
 def test_a_study_without_any_result_has_empty_tables(study, tmp_path):
     tables, missing = gather(study, "test", tmp_path)
-    assert len(missing) == 21 + 6
+    assert len(missing) == 21 + 3 * 5
     assert len(tables.summary) == len(tables.comparisons) == len(tables.reliability) == 0
 
 

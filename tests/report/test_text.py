@@ -70,6 +70,19 @@ def test_the_main_table_holds_the_usual_sampler_of_every_training(metric, digits
             assert cell.replace("*", "") == f"{found['mean']:.{digits[0]}f} [{low}, {high}]"
 
 
+def test_who_does_not_beat_a_floor_is_told():
+    table = REPORT.tables["summary"]
+    blind = (table["network"] == "blind") & (table["dataset"] == QUICK[0])
+    floor = table[blind].assign(network="classical", sampler="otsu")
+    for height, told in ((0.999, True), (0.001, False)):
+        summary = pd.concat([table, floor.assign(mean=height)], ignore_index=True)
+        text = report_text(replace(REPORT, tables={**REPORT.tables, "summary": summary}))
+        sentence = "lesion phantom: 6 of 6 trainings are no better in Dice than the best floor"
+        assert (f"{sentence} (0.999)" in text) == told
+        assert table_after(text, "**IoU** (")[-1][:2] == ["classical", "none"]
+    assert "no better in Dice" not in TEXT
+
+
 def test_bold_is_what_a_paired_test_allows():
     table = REPORT.tables["comparisons"]
     wins = {

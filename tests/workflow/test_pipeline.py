@@ -38,7 +38,7 @@ def test_the_study_leaves_what_readers_rely_on(done):
                 assert (training / sampler / name).stat().st_size > 0
     report = done.folder / "build/reports/mini"
     summary = pd.read_csv(report / "summary.csv")
-    assert set(summary.network) == {"ensemdiff", "segdiff", "medsegdiff", "blind"}
+    assert set(summary.network) == {"ensemdiff", "segdiff", "medsegdiff", "blind", "classical"}
     assert set(summary[summary.network == "medsegdiff"].sampler) == {
         "one_pass", "calibration", "ddim2",
     }  # fmt: skip

@@ -44,7 +44,7 @@ rule blind:
     output:
         [
             f"{BLIND}/{prediction}/{table}.csv"
-            for prediction in paths.BLIND
+            for prediction in (*paths.BLIND, *paths.CLASSICAL)
             for table in ("metrics", "reliability")
         ],
     log:

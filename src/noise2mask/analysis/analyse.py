@@ -10,6 +10,7 @@ import pandas as pd
 from noise2mask.analysis.claims.evidence import Evidence, claims_found, predictions_found
 from noise2mask.analysis.claims.verdicts import finding_table
 from noise2mask.analysis.draw_count import by_draws
+from noise2mask.analysis.fingerprints.grown import CASE_COLUMNS, grown_table
 from noise2mask.analysis.information import tables as summaries
 from noise2mask.analysis.information.curves import MEASURED
 from noise2mask.analysis.information.humps import GIVEN
@@ -28,6 +29,7 @@ from noise2mask.study.paths import (
     baseline_cost_file,
     cost_file,
     described_folder,
+    grown_file,
     measured_file,
     training_folder,
 )
@@ -37,6 +39,7 @@ from noise2mask.study.plan import (
     described_datasets,
     draws_compared,
     draws_masks,
+    grown_datasets,
     measured_modes,
     priced_baselines,
     priced_trainings,
@@ -57,6 +60,7 @@ class Sources(NamedTuple):
         measured: losses of all modes on test cases, see ``analysis.curves``; `error` is that of the
             estimate as the network gives it, `clipped` that within the levels of x_0.
         described: the tables of a dataset's fingerprint by dataset.
+        grown: how far the masks of each case grow, by dataset and resolution.
         against: scores of predictions learnt on other masks against the proper ones.
         missing: a line for each result that is not there.
     """
@@ -64,6 +68,7 @@ class Sources(NamedTuple):
     groups: CaseGroups
     measured: pd.DataFrame
     described: Mapping[str, Mapping[str, pd.DataFrame]]
+    grown: pd.DataFrame
     against: pd.DataFrame
     missing: list[str]
 
@@ -202,6 +207,7 @@ def _makers(
         "fingerprints": lambda: sources.gathered("figures", COLUMNS["fingerprints"]),
         "grid": lambda: grid_table(levels),
         "contrasts": lambda: compared(study, scores.metrics, scores.histograms, groups, contrasts),
+        "grown_masks": lambda: grown_table(sources.grown, resampling=resampling),
         "quirks": lambda: quirk_table(
             scores.metrics, study.quirks, groups, against=sources.against, resampling=resampling
         ),
@@ -229,7 +235,20 @@ def _sources(study: Study, name: str, root: Path) -> Sources:
             missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
     together = pd.concat(measured[1:] or measured, ignore_index=True)
     groups, against = groups_of(study, name, root), _against_proper(study, name, root)
-    return Sources(groups, together, described, against, missing)
+    grown = _grown(study, name, root, missing)
+    return Sources(groups, together, described, grown, against, missing)
+
+
+def _grown(study: Study, name: str, root: Path, missing: list[str]) -> pd.DataFrame:
+    """How far the masks of each case grow; what was not measured is added to `missing`."""
+    found = [pd.DataFrame(columns=["dataset", *CASE_COLUMNS])]
+    for dataset in grown_datasets(study):
+        path = root / grown_file(name, dataset)
+        if path.exists():
+            found.append(read_table(checked(path)).assign(dataset=dataset))
+        else:
+            missing.append(f"{dataset} grown masks")
+    return pd.concat(found[1:] or found, ignore_index=True)
 
 
 def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:

@@ -212,7 +212,7 @@ def evaluate(study: Study, training: Training, paths: Paths, *, sampler: str) ->
 
 
 def blind(study: Study, paths: Paths, *, dataset: str) -> None:
-    """Score predictions that do not look at the image.
+    """Score what is reached without a network, by image-blind and classical predictions.
 
     Example:
         noise2mask blind --study quick --dataset lesion_phantom

@@ -88,6 +88,7 @@ _TABLES: Mapping[str, str] = {
     "hypotheses": _VERDICT,
     "quirks": f"""quirk* title* dataset* network* mode* sampler* metric* proper published
         against_proper {_DIFFERENCE}""",
+    "grown_masks": "dataset* resolution dice low high area n",
     "claims": _VERDICT,
     "draws": """dataset* network* mode* sampler* draws region* ece_pooled ece_pooled_low
         ece_pooled_high ece ece_low ece_high brier iou spread grey floor""",
@@ -143,6 +144,7 @@ class AnalysisTables:
         contrasts: planned comparisons of two modes, first minus second.
         hypotheses: claims written down before the runs, with verdicts.
         quirks: what published codes do to their own numbers, published minus proper.
+        grown_masks: Dice of interpolated against proper masks, and their areas, by resolution.
         claims: those of the paper, with verdicts.
         draws: calibration as a function of N, with what a perfect sampler would show.
         references: what has to be said beside the numbers of each reference.
@@ -162,6 +164,7 @@ class AnalysisTables:
     contrasts: pd.DataFrame
     hypotheses: pd.DataFrame
     quirks: pd.DataFrame
+    grown_masks: pd.DataFrame
     claims: pd.DataFrame
     draws: pd.DataFrame
     references: pd.DataFrame

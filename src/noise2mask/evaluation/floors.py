@@ -1,7 +1,7 @@
-"""Floors: what is reached without a network; every public function here is one floor.
+"""Floors: what is reached without a network.
 
 A network that does not beat them has learnt nothing that they do not know. Two do not look at the
-image (:data:`BLIND`), the others are classical methods. All have one signature::
+image (``paths.BLIND``), the others are classical methods. All have one signature::
 
     floor(known, images) -> P(foreground) (cases, H, W)
 
@@ -11,7 +11,7 @@ with `known` the images and masks of train and val, on which everything is chose
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +29,6 @@ Images = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
 Singles = NDArray[np.float32]
 
-BLIND = ("all_foreground", "mean_mask")
-"""Floors that do not look at the image."""
 CLUSTERS = 3
 """Clusters of an image's colours, of which some are foreground."""
 PIXELS = 1 << 16
@@ -137,6 +135,16 @@ def pixel_classifier(known: Known, images: Images) -> Singles:
 
     threshold = THRESHOLDS[_best(map(ways, known.images), known.masks)]
     return np.stack([expit(log_odds(image) - threshold) for image in images]).astype(np.float32)
+
+
+FLOORS: Mapping[str, Callable[[Known, Images], Singles]] = {
+    "all_foreground": all_foreground,
+    "mean_mask": mean_mask,
+    "otsu": otsu,
+    "clusters": clusters,
+    "pixel_classifier": pixel_classifier,
+}
+"""Every floor by its name."""
 
 
 def _best_way(ways: Callable[[Images], list[Masks]], known: Known, images: Images) -> Singles:

@@ -13,8 +13,10 @@ from noise2mask.evaluation.metrics import Metric as Metric
 from noise2mask.study.plan import draws_of
 from noise2mask.study.schema import Study
 
-BLIND = "blind"
-"""Name under which tables hold predictions that do not look at the image."""
+BLIND, CLASSICAL = "blind", "classical"
+"""Networks under which tables hold floors: those that do not look at the image, and the others."""
+UNTRAINED = {BLIND: "image-blind", CLASSICAL: "classical"}
+"""Both with their titles."""
 
 NETWORKS = {"ensemdiff": "EnsemDiff", "segdiff": "SegDiff", "medsegdiff": "MedSegDiff"}
 MODES = {
@@ -144,7 +146,7 @@ def metric_of(name: str) -> Metric:
 
 def trained(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table that belong to a trained network."""
-    return table[table["network"] != BLIND]
+    return table[~table["network"].isin(UNTRAINED)]
 
 
 def names_in(table: pd.DataFrame, column: str) -> list[str]:
@@ -169,6 +171,12 @@ def rows_of(table: pd.DataFrame) -> list[Row]:
             samplers = sorted(names_in(cell, "sampler"), key=lambda name: name != usual[mode])
             rows += [Row(network, mode, name, name != usual[mode]) for name in samplers]
     return rows
+
+
+def floor_rows(table: pd.DataFrame) -> list[Row]:
+    """A row for each kind of floor in a table."""
+    found = set(table["network"])
+    return [Row(name, "none", "", False) for name in UNTRAINED if name in found]
 
 
 def headline_rows(rows: Iterable[Row]) -> list[Row]:

@@ -18,10 +18,11 @@ from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.data.tiles import Place, joined
 from noise2mask.evaluation.columns import COLUMNS
+from noise2mask.evaluation.floors import FLOORS, Known
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
 from noise2mask.sampling.draws import Draws, open_draws
-from noise2mask.study.paths import AGAINST_PROPER
+from noise2mask.study.paths import AGAINST_PROPER, BLIND
 from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behind, thresholds_of
 from noise2mask.study.schema import Evaluation, Study, Training
 
@@ -83,17 +84,23 @@ def evaluate(
 
 
 def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path) -> None:
-    """Score each image-blind prediction on the test cases and write both tables to `out`."""
+    """Score what is reached without a network on the test cases; both tables of each to `out`.
+
+    Floors that do not look at the image are of the network "blind", the others of "classical".
+    """
+    splits = [open_split(data, each, purpose="evaluation") for each in ("train", "val")]
+    known = Known(
+        np.concatenate([each.images for each in splits]),
+        np.concatenate([each.masks for each in splits]).astype(bool),
+        np.repeat([True, False], [len(each.ids) for each in splits]),
+    )
     split = open_split(data, "test", purpose="evaluation")
-    train = open_split(data, "train", purpose="evaluation")
-    mean_mask = train.masks.mean(axis=0, dtype=np.float64).astype(np.float32)
-    predictions = {"all_foreground": np.ones_like(mean_mask), "mean_mask": mean_mask}
-    for prediction, probability in predictions.items():
+    for prediction, floor in FLOORS.items():
         where: dict[str, str | int] = {
-            "dataset": dataset, "network": "blind", "mode": "none", "seed": 0,
-            "sampler": prediction, "steps": 0, "draws": 1,
+            "dataset": dataset, "network": "blind" if prediction in BLIND else "classical",
+            "mode": "none", "seed": 0, "sampler": prediction, "steps": 0, "draws": 1,
         }  # fmt: skip
-        probabilities = np.broadcast_to(probability, split.masks.shape)
+        probabilities = floor(known, split.images)
         images = list(whole_images(split, probabilities, probabilities[:, None]))
         _write(study, name, where, images, out / prediction)
 

@@ -16,11 +16,18 @@ from noise2mask.data.prepared import read_manifest
 from noise2mask.evaluation.bootstrap import CaseGroups, Resampling, estimate_mean
 from noise2mask.evaluation.columns import ANYWHERE, COLUMNS, TEXT, empty
 from noise2mask.evaluation.differences import Pair, comparison_table, step_count
-from noise2mask.evaluation.labels import trained
+from noise2mask.evaluation.labels import UNTRAINED, trained
 from noise2mask.evaluation.pooled import POOLED, SUMS, histograms_of
 from noise2mask.evaluation.reliability import reliability_curve
 from noise2mask.files import checked, write_text
-from noise2mask.study.paths import BLIND, RESULTS, blind_folder, prepared, training_folder
+from noise2mask.study.paths import (
+    BLIND,
+    CLASSICAL,
+    RESULTS,
+    blind_folder,
+    prepared,
+    training_folder,
+)
 from noise2mask.study.plan import (
     baseline_trainings,
     compared_modes,
@@ -142,7 +149,7 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
         if own and own[0] in study.networks:
             checked(folder.parent / "run.json")
             checked(folder.parent / "history.jsonl")
-        if own and own[0] != "blind" and not (folder / "draws.npz").exists():
+        if own and own[0] not in UNTRAINED and not (folder / "draws.npz").exists():
             missing.append(f"{label} draws, of which no case can be shown")
     if not found:
         nothing = pd.DataFrame(columns=[*_CELL, "seed", "case", "region", "bin", *SUMS])
@@ -151,9 +158,11 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     histograms = pd.concat([table for _, table in found]).reset_index(drop=True)
     groups = groups_of(study, name, root, scored=set(metrics.dataset))
     resampling = resampling_of(study)
-    best = _best_blind(metrics)
-    shown = metrics[(metrics.network != "blind") | _is_in(metrics, best)]
-    histograms = histograms[(histograms.network != "blind") | _is_in(histograms, best)]
+    best = _best_floors(metrics)
+    shown, histograms = (
+        table[~table.network.isin(UNTRAINED) | _is_in(table, best)]
+        for table in (metrics, histograms)
+    )
     starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
     comparisons = compared(
         study, shown, histograms, groups, [Pair(*modes) for modes in compared_modes(study)]
@@ -198,7 +207,7 @@ def compared(
 def _scored(study: Study, name: str, root: Path) -> Iterator[tuple[str, Path]]:
     """Name and folder of everything that is scored."""
     for dataset in scored_datasets(study):
-        for prediction in BLIND:
+        for prediction in (*BLIND, *CLASSICAL):
             yield f"{dataset} {prediction}", root / blind_folder(name, dataset) / prediction
     for cell in (*trainings_of(study), *baseline_trainings(study)):
         folder = training_folder(root / RESULTS, name, cell)
@@ -231,15 +240,16 @@ def groups_of(
     return groups
 
 
-def _best_blind(metrics: pd.DataFrame) -> dict[str, str]:
-    """For each dataset the image-blind prediction with the higher mean Dice."""
-    blind = metrics[(metrics.network == "blind") & (metrics.metric == "dice")]
-    means = blind.groupby(["dataset", "sampler"]).value.mean().unstack()
-    return {str(dataset): str(row.idxmax()) for dataset, row in means.iterrows()}
+def _best_floors(metrics: pd.DataFrame) -> set[tuple[str, str, str]]:
+    """For each dataset the image-blind and the classical floor with the highest mean Dice."""
+    floors = metrics[metrics.network.isin(UNTRAINED) & (metrics.metric == "dice")]
+    means = floors.groupby(["dataset", "network", "sampler"]).value.mean()
+    return set(means.groupby(["dataset", "network"]).idxmax())
 
 
-def _is_in(table: pd.DataFrame, best: dict[str, str]) -> pd.Series:
-    return table.sampler == table.dataset.map(best)
+def _is_in(table: pd.DataFrame, best: set[tuple[str, str, str]]) -> pd.Series:
+    keys = zip(table.dataset, table.network, table.sampler, strict=True)
+    return pd.Series([key in best for key in keys], index=table.index, dtype=bool)
 
 
 def summary_table(

@@ -52,7 +52,8 @@ def scores_of(
         )
     blind = _blind_dice(folder.parents[2] / "blind")
     for row in rows:
-        if row["metric"] == "dice" and blind is not None and not (row["low"] or 0.0) > blind:
+        beyond = blind is None or (row["low"] is not None and row["low"] > blind)
+        if row["metric"] == "dice" and not beyond:
             warnings.append(
                 f"With {row['sampler']} Dice is not beyond that of a prediction that does not look "
                 f"at the image ({blind:.3f})."
@@ -169,13 +170,11 @@ def _way(model: Model, name: str) -> str:
 
 def _table(scores: Sequence[Score]) -> str:
     lines = [
-        "| Sampler | Metric | Mean | Interval | Units |",
+        "| Sampler | Metric | Mean | Interval | Test cases |",
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for row in scores:
-        mean = _shown(row["mean"])
-        few = row["low"] is None or row["high"] is None
-        interval = "too few units" if few else f"{row['low']:.4g} to {row['high']:.4g}"
+        mean, interval = _shown(row["mean"]), f"{_shown(row['low'])} to {_shown(row['high'])}"
         lines.append(f"| {row['sampler']} | {row['metric']} | {mean} | {interval} | {row['n']} |")
     note = (
         "Means over test cases with bootstrap intervals over independent units (patients, slides)."

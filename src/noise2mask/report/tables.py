@@ -11,10 +11,11 @@ from noise2mask.analysis.ablation import least_steps, levels, main_effects
 from noise2mask.analysis.information.tables import WIDEST
 from noise2mask.analysis.information.tables import doubts as doubts_of
 from noise2mask.evaluation.labels import (
-    BLIND,
+    UNTRAINED,
     Labels,
     Row,
     counted,
+    floor_rows,
     headed,
     metric_of,
     names_in,
@@ -93,8 +94,7 @@ def metric_table(
 ) -> Table:
     """Mean and interval of one metric: rows architecture and training, columns datasets.
 
-    A training of `better` is bold; predictions that do not look at the image have a row of their
-    own.
+    A training of `better` is bold; floors, which need no network, have rows of their own.
 
     Args:
         summary: the table of that name.
@@ -106,12 +106,11 @@ def metric_table(
     """
     table = summary[summary["metric"] == metric]
     shown = [row for row in rows_of(table) if rows(row)]
-    blind = table[table["network"] == BLIND]
-    if len(blind) and any(not row.extra for row in shown):
-        shown.append(Row(BLIND, "none", "", False))
+    if any(not row.extra for row in shown):
+        shown += floor_rows(table)
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column("Training", lambda row: "none" if row.network == BLIND else labels.row(row), True),
+        Column("Training", lambda row: _training(row, labels), left=True),
     ]
     for dataset in datasets:
         panel = table[table["dataset"] == dataset]
@@ -121,7 +120,11 @@ def metric_table(
 
 
 def _network(row: Row, labels: Labels) -> str:
-    return "image-blind" if row.network == BLIND else labels.network(row.network)
+    return UNTRAINED.get(row.network) or labels.network(row.network)
+
+
+def _training(row: Row, labels: Labels) -> str:
+    return "none" if row.network in UNTRAINED else labels.row(row)
 
 
 def _scores(
@@ -156,7 +159,7 @@ def _means(panel: pd.DataFrame) -> Callable[[Row], float]:
 def score(panel: pd.DataFrame, row: Row) -> Record | None:
     """A row of a summary of one dataset and metric."""
     found = panel[panel["network"] == row.network]
-    if row.network != BLIND:
+    if row.network not in UNTRAINED:
         found = found[(found["mode"] == row.mode) & (found["sampler"] == row.sampler)]
     return found.iloc[0].to_dict() if len(found) else None
 
@@ -519,6 +522,20 @@ def against_table(quirks: pd.DataFrame, metric: str, labels: Labels) -> Table:
     )
 
 
+def grown_table(grown: pd.DataFrame, labels: Labels) -> Table:
+    """Grown against proper masks, a row for each dataset and resolution, without any training."""
+    return Table(
+        [
+            Column("Dataset", lambda row: labels.dataset(row["dataset"]), left=True),
+            Column("Pixels", lambda row: number(row["resolution"], 0), value=_key("resolution")),
+            Column("Dice", lambda row: spread(row, "dice", 3), value=_key("dice")),
+            Column("Area / proper area", lambda row: number(row["area"], 2), value=_key("area")),
+            Column("n", lambda row: number(row["n"], 0), value=_key("n")),
+        ],
+        grown.to_dict("records"),
+    )
+
+
 def draws_table(draws: pd.DataFrame, labels: Labels) -> Table:
     """Calibration as a function of N."""
     region = {"all": "all pixels", "band": "band"}
@@ -625,16 +642,14 @@ def further_metrics(
 
     columns = [
         Column("Architecture", lambda row: _network(row, labels), left=True),
-        Column("Training", lambda row: "none" if row.network == BLIND else labels.row(row), True),
+        Column("Training", lambda row: _training(row, labels), left=True),
     ]
     for name in names:
         look = metric_of(name)
         title = look.title + (f" [{look.unit}]" if look.unit else "")
         columns.append(Column(title, mean(name), value=_means(panel[panel["metric"] == name])))
     columns += [Column(f"{metric_of(name).title} undefined", undefined(name)) for name in holed]
-    rows = rows_of(panel)
-    if BLIND in set(panel["network"]):
-        rows.append(Row(BLIND, "none", "", False))
+    rows = [*rows_of(panel), *floor_rows(panel)]
     return Table(columns, rows if names else [])
 
 

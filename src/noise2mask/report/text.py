@@ -7,10 +7,14 @@ import jinja2
 
 from noise2mask.evaluation.labels import (
     BLIND,
+    CLASSICAL,
+    UNTRAINED,
     Row,
+    headline_rows,
     metric_of,
     modes_in,
     names_in,
+    rows_of,
     trained,
 )
 from noise2mask.evaluation.reliability import expected_gap
@@ -26,9 +30,11 @@ from noise2mask.report.tables import (
     finding_table,
     fingerprint_table,
     further_rows,
+    grown_table,
     information_table,
     metric_table,
     quirk_table,
+    score,
     steps_table,
 )
 
@@ -177,8 +183,36 @@ def _under_results(report: Report) -> str:
         text.append(f"Scored is the mean of N draws: {', '.join(drawn)}.")
     if BLIND in set(summary["network"]):
         text.append("Image-blind: the better of mean mask and all foreground.")
+    if CLASSICAL in set(summary["network"]):
+        text.append(
+            "Classical: the best of Otsu's threshold, clusters of colours and a pixel classifier, "
+            "all fitted on train and val."
+        )
+        text += _beaten_by_floors(report)
     notes = reference_notes(report)
     return " ".join([*text, *notes])
+
+
+def _beaten_by_floors(report: Report) -> list[str]:
+    """A sentence for each dataset where trainings have no higher mean Dice than a floor."""
+    summary, labels = report.summary, report.labels
+    dice = summary[summary["metric"] == "dice"]
+    sentences = []
+    for dataset in names_in(trained(dice), "dataset"):
+        panel = dice[dice["dataset"] == dataset]
+        floors = panel[panel["network"].isin(UNTRAINED)]
+        if floors.empty:
+            continue
+        highest = float(floors["mean"].max())
+        shown = [score(panel, row) for row in headline_rows(rows_of(panel))]
+        means = [float(row["mean"]) for row in shown if row is not None]
+        below = sum(not mean > highest for mean in means)
+        if below:
+            sentences.append(
+                f"{labels.dataset(dataset)}: {below} of {len(means)} trainings are no better in "
+                f"Dice than the best floor ({highest:.3f})."
+            )
+    return sentences
 
 
 def reference_notes(report: Report) -> list[str]:
@@ -210,6 +244,13 @@ def _own_tables(report: Report) -> Iterator[Written]:
         if against:
             note = "The same predictions, scored against the masks that the quirk did not change."
             yield Written("Quirks that change the masks", as_markdown(against), note)
+        grown = grown_table(tables["grown_masks"], labels)
+        if grown:
+            note = (
+                "Masks interpolated, then > 0, against proper ones of the same resolution: masks "
+                f"alone, no network, all splits. Dice with the {labels.interval()} over units."
+            )
+            yield Written("How far masks grow", as_markdown(grown), note)
     if "ablation" in own:
         metrics = [name for name in SHOWN if name in set(tables["summary"]["metric"])][:2]
         effects = effect_table(tables["grid"], tables["summary"], metrics)

@@ -25,7 +25,9 @@ FINGERPRINT_TABLES = ("cases", "curves", "figures", "geometry", "readability")
 REPORT_TABLES = ("metrics", "summary", "comparisons", "history", "reliability", "datasets")
 """Tables that every report has; :func:`noise2mask.study.plan.analysis_tables` names the others."""
 BLIND = ("all_foreground", "mean_mask")
-"""Predictions that do not look at the image: everything, and the mean training mask."""
+CLASSICAL = ("otsu", "clusters", "pixel_classifier")
+"""Floors that do not look at the image: everything, and the mean training mask, and those that do
+without a network; see ``evaluation.floors``."""
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 """What a study may be called; its file's name and those of folders and rules are made of it."""
@@ -71,7 +73,7 @@ def training_folder(root: Path, study: str, training: Training) -> Path:
 
 
 def environment(kind: str) -> Path:
-    """The virtual environment of a kind of reference."""
+    """The virtual environment of a kind of baseline."""
     return Path(f".venv-{kind}")
 
 
@@ -81,12 +83,12 @@ def cost_file(study: str) -> Path:
 
 
 def baseline_cost_file(study: str, training: Training) -> Path:
-    """What a mask of a reference costs."""
+    """What a mask of a baseline costs."""
     return training_folder(RESULTS, study, training) / "cost.csv"
 
 
 def blind_folder(study: str, dataset: str) -> Path:
-    """Folder of the scores of image-blind predictions."""
+    """Folder of the scores of floors, what is reached without a network."""
     return RESULTS / study / dataset / "blind"
 
 
@@ -100,10 +102,10 @@ def grown_file(study: str, dataset: str) -> Path:
     return RESULTS / study / dataset / "grown.csv"
 
 
-def measured_file(study: str, place: Measured) -> Path:
+def measured_file(study: str, measured: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
-    folder = RESULTS / study / place.dataset / place.network / "measured"
-    return folder / f"seed{place.seed}" / "losses.csv"
+    folder = RESULTS / study / measured.dataset / measured.network / "measured"
+    return folder / f"seed{measured.seed}" / "losses.csv"
 
 
 @dataclass(frozen=True)

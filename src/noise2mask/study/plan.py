@@ -247,6 +247,7 @@ def analysis_tables(study: Study) -> tuple[str, ...]:
         ("contrasts",): bool(study.contrasts),
         ("hypotheses",): study.hypotheses is not None,
         ("quirks",): bool(study.quirks),
+        ("grown_masks",): bool(grown_datasets(study)),
         ("draws",): bool(draws_compared(study)),
         ("references",): bool(study.baselines),
         ("costs", "pareto", "cost_to_reach"): study.costs,

@@ -3,11 +3,18 @@
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from noise2mask.analysis.fingerprints.grown import CASE_COLUMNS, grown_masks, write_grown
+from noise2mask.analysis.fingerprints.grown import (
+    CASE_COLUMNS,
+    grown_masks,
+    grown_table,
+    write_grown,
+)
 from noise2mask.data.prepare import prepare
+from noise2mask.evaluation.bootstrap import Resampling
 
 SHARES = {"train": 0.5, "val": 0.25, "test": 0.25}
 
@@ -59,3 +66,15 @@ def test_the_table_is_written_with_the_groups_of_the_dataset(squares, tmp_path):
     assert lines[0] == ",".join(CASE_COLUMNS)
     assert len(lines) == 9
     assert {line.split(",")[2] for line in lines[1:]} == {str(case) for case in range(8)}
+
+
+def test_cases_of_one_unit_are_one_in_the_table():
+    rows = [(64, f"c{i}", f"g{i % 6}", 0.8 + 0.01 * (i % 6), 1.2) for i in range(24)]
+    cases = pd.DataFrame(rows, columns=list(CASE_COLUMNS)).assign(dataset="a")
+    (row,) = grown_table(cases, resampling=Resampling(500)).to_dict("records")
+    assert (row["dataset"], row["resolution"], row["n"]) == ("a", 64, 6)
+    assert row["dice"] == pytest.approx(0.825)
+    assert row["area"] == pytest.approx(1.2)
+    # Of 24 cases that are their own units the standard error would be half of this.
+    error = np.std([0.8, 0.81, 0.82, 0.83, 0.84, 0.85], ddof=1) / np.sqrt(6)
+    assert row["high"] - row["low"] > 3.5 * error

@@ -233,6 +233,15 @@ def test_baselines_share_a_row_of_reliability_diagrams():
     assert legend_of(figure)[-2:] == ["nnunet", "segformer"]
 
 
+def test_a_classical_floor_has_a_line_of_its_own():
+    near = SUMMARY[(SUMMARY.metric == "iou") & (SUMMARY.dataset == "lesion_phantom")]
+    value = near["mean"][near.network != "blind"].mean()
+    floor = near[near.network == "blind"].assign(network="classical", sampler="otsu", mean=value)
+    figure = results.results(pd.concat([near, floor]), "iou")
+    assert list(marked(figure.axes[0], "classical").get_xdata()) == [value, value]
+    assert "classical" in legend_of(figure)
+
+
 def test_reliability_leaves_image_blind_predictions_out():
     blind = RELIABILITY.assign(network="blind", mode="none", sampler="mean_mask")
     axes = panels(results.reliability(pd.concat([blind, RELIABILITY])))

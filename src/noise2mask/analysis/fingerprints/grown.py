@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 
 from noise2mask.data.prepared import SPLITS, Split, open_split
+from noise2mask.evaluation.bootstrap import Resampling, estimate_mean
+from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.metrics import dice
 from noise2mask.files import write_text
 
@@ -60,3 +62,19 @@ def write_grown(prepare: Prepare, resolutions: Sequence[int], out: Path) -> None
     table = grown_masks(prepare, resolutions)
     text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
     write_text(out, text, record=True)
+
+
+def grown_table(cases: pd.DataFrame, *, resampling: Resampling) -> pd.DataFrame:
+    """Means over the cases of each dataset and resolution, Dice with its interval over units.
+
+    Args:
+        cases: those of :func:`grown_masks`, and a column `dataset`.
+        resampling: how intervals are drawn.
+    """
+    rows = []
+    for key, found in cases.groupby(["dataset", "resolution"], sort=False):
+        units = [str(group) for group in found["group"]]
+        score = estimate_mean(found["dice"], units=units, resampling=resampling)
+        mean, low, high, n = score.interval()
+        rows.append((*key, mean, low, high, found["area"].mean(), n))
+    return pd.DataFrame(rows, columns=list(COLUMNS["grown_masks"]))

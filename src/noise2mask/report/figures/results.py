@@ -13,7 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from noise2mask.evaluation.labels import (
     BLIND,
+    CLASSICAL,
     HEADLINE,
+    UNTRAINED,
     Labels,
     Metric,
     Row,
@@ -45,13 +47,15 @@ KINDS = 12
 DATASETS = 8
 """Datasets that figures with a panel for each training can still show."""
 FAR = 0.6
-"""An image-blind value this many widths of the networks' range outside it leaves the panel."""
+"""A floor this many widths of the networks' range outside it leaves the panel."""
 LINES = 6
 """Curves of one reliability diagram."""
 DECADE = 10
 """Times that losses differ from which on their axis is logarithmic."""
 SEEN = 0.001
 """Share of the pixels of a diagram below which a bin is too empty to be drawn."""
+FLOOR_DASHES = {BLIND: (0, (4, 2)), CLASSICAL: (0, (1, 1.5))}
+"""How the lines of floors are dashed."""
 
 
 @figure(
@@ -71,7 +75,7 @@ def results(
 ) -> Figure | None:
     """Means with intervals: a panel a dataset, a line an architecture, modes side by side.
 
-    The vertical line is the image-blind prediction. Where it lies far from all networks, an
+    Vertical lines are floors, which need no network. Where one lies far from all networks, an
     arrow at the frame says its value, and the axis stays with the networks.
 
     Args:
@@ -113,8 +117,12 @@ def results(
         )
         for row in kinds if len(ticks) < len(rows)
     ]  # fmt: skip
-    if any(line.get_gid() == BLIND for axis in axes for line in axis.lines):
-        handles.append(Line2D([], [], color="0.35", linestyle=(0, (4, 2)), label="image-blind"))
+    drawn = {line.get_gid() for axis in axes for line in axis.lines}
+    handles += [
+        Line2D([], [], color="0.35", linestyle=dash, label=UNTRAINED[name])
+        for name, dash in FLOOR_DASHES.items()
+        if name in drawn
+    ]
     if handles:
         legend(figure, handles)
     return figure
@@ -167,7 +175,7 @@ def _dots(
             gid=f"{row.network} {row.mode} {row.sampler}",
         )  # fmt: skip
     low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    _blind_line(axis, panel, meaning, low, high)
+    _floor_lines(axis, panel, meaning, low, high)
     right = meaning.better < 0
     for value, height, row in outside:
         look = looks.of_row(*row[:3])
@@ -184,30 +192,32 @@ def _dots(
         )  # fmt: skip
 
 
-def _blind_line(axis: Axes, panel: pd.DataFrame, metric: Metric, low: float, high: float) -> None:
-    """The image-blind prediction as a line, or as an arrow at the frame if it is far away."""
+def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, low: float, high: float) -> None:
+    """What is reached without a network as lines, or as an arrow at the frame if it is far away."""
     width = max(high - low, 1e-3)
-    for _, cell in panel[panel["network"] == BLIND].iterrows():
-        value = float(cell["mean"])
-        if not np.isfinite(value):
-            continue
-        text = number(value, metric.digits)
-        if low - FAR * width <= value <= high + FAR * width:
-            low, high = min(low, value), max(high, value)
-            axis.axvline(value, color="0.35", linewidth=1.3, linestyle=(0, (4, 2)), gid=BLIND)
-            side = "left" if value < (low + high) / 2 else "right"
-            offset = 4 if side == "left" else -4
-            axis.annotate(
-                text, (value, 0.01), xycoords=("data", "axes fraction"), color="0.3", fontsize=8,
-                xytext=(offset, 1), textcoords="offset points", ha=side, va="bottom",
-            )  # fmt: skip
-        else:
-            right = value > high
-            words = f"image-blind {text} →" if right else f"← image-blind {text}"
-            axis.text(
-                0.99 if right else 0.01, 0.01, words, transform=axis.transAxes, color="0.3",
-                fontsize=8, ha="right" if right else "left", va="bottom", gid=BLIND,
-            )  # fmt: skip
+    inner = low - FAR * width, high + FAR * width
+    for height, (name, dash) in enumerate(FLOOR_DASHES.items()):
+        for value in panel["mean"][panel["network"] == name].astype(float):
+            if not np.isfinite(value):
+                continue
+            text, place = number(value, metric.digits), 0.01 + 0.06 * height
+            if inner[0] <= value <= inner[1]:
+                low, high = min(low, value), max(high, value)
+                axis.axvline(value, color="0.35", linewidth=1.3, linestyle=dash, gid=name)
+                side = "left" if value < (low + high) / 2 else "right"
+                axis.annotate(
+                    text, (value, place), xycoords=("data", "axes fraction"), color="0.3",
+                    fontsize=8, xytext=(4 if side == "left" else -4, 1), ha=side, va="bottom",
+                    textcoords="offset points",
+                )  # fmt: skip
+            else:
+                right = value > high
+                words = f"{UNTRAINED[name]} {text}"
+                axis.text(
+                    0.99 if right else 0.01, place, f"{words} →" if right else f"← {words}",
+                    transform=axis.transAxes, color="0.3", fontsize=8, va="bottom",
+                    ha="right" if right else "left", gid=name,
+                )  # fmt: skip
     axis.set_xlim(low - 0.07 * width, high + 0.07 * width)
 
 

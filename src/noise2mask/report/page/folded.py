@@ -13,6 +13,7 @@ from noise2mask.report.tables import (
     draws_table,
     effect_table,
     fingerprint_table,
+    grown_table,
     information_table,
     quirk_table,
     reached_table,
@@ -54,6 +55,7 @@ def _tables(report: Report) -> Iterator[tuple[str, str, Table]]:
         steps = steps_table(summary, design, labels)
         yield "differences", "Sampling steps that suffice", steps
     for part, caption, name, make in (
+        ("differences", "How far masks grow", "grown_masks", grown_table),
         ("noise", "What the image tells, in bits", "information", information_table),
         ("noise", "Shape of the loss curves", "structure", structure_table),
         ("calibration", "Calibration and the number of draws", "draws", draws_table),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from noise2mask.evaluation.labels import (
-    BLIND,
-    Row,
+    UNTRAINED,
+    floor_rows,
     metric_of,
     names_in,
     rows_of,
@@ -46,9 +46,7 @@ def results(report: Report) -> dict[str, Any] | None:
     summary, labels = report.tables["summary"], report.labels
     if trained(summary).empty:
         return None
-    rows = rows_of(summary)
-    if BLIND in set(summary["network"]):
-        rows.append(Row(BLIND, "none", "", False))
+    rows = [*rows_of(summary), *floor_rows(summary)]
     found = []
     cells: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
     for cell in summary.to_dict("records"):
@@ -56,7 +54,7 @@ def results(report: Report) -> dict[str, Any] | None:
         metric, dataset = str(cell["metric"]), str(cell["dataset"])
         if not math.isfinite(float(cell["mean"])):
             continue
-        key = (network, "none", "") if network == BLIND else (network, mode, sampler)
+        key = (network, "none", "") if network in UNTRAINED else (network, mode, sampler)
         look = metric_of(metric)
         cells.setdefault(key, {}).setdefault(metric, {}).setdefault(
             dataset,
@@ -74,14 +72,14 @@ def results(report: Report) -> dict[str, Any] | None:
         scores = cells.get(row[:3], {})
         for cell in (each for of_metric in scores.values() for each in of_metric.values()):
             cell["best"] = cell["best"] and not row.extra
-        blind = row.network == BLIND
+        floor = UNTRAINED.get(row.network)
         draws = labels.draws.get(row.sampler)
         found.append(
             {
                 "network": row.network, "mode": row.mode, "sampler": row.sampler,
                 "words": [
-                    "image-blind" if blind else labels.network(row.network),
-                    "none" if blind else labels.mode(row.mode),
+                    floor or labels.network(row.network),
+                    "none" if floor else labels.mode(row.mode),
                     row.sampler or "–",
                     str(draws) if draws else "–",
                 ],
