@@ -37,7 +37,7 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 1500, "checkpoint_every": 25, "validate_every": 500}
+    study["training"] |= {"steps": 800, "checkpoint_every": 25, "validate_every": 400}
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
