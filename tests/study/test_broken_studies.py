@@ -140,6 +140,7 @@ def test_damaged_studies_are_sound_or_told(tmp_path, part):
     [
         ({"modes": True, "grid": {"mode": "diffusion", "factors": {"target": {"x_0": {}, "eps":
             {"diffusion": {"target": "eps"}}}}}}, "grid.mode: unknown mode 'diffusion'"),
+        ({"folders": {"root": "/nowhere", "": {}}}, "folders: unknown field ''"),
         ({"datasets": {"mine": {"named": [3]}}}, "datasets.mine.named: "),
         ({"datasets": {"mine": {"named": "busi", "stand_in": {"named": [3]}}}}, "stand_in.named: "),
     ],

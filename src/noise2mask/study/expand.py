@@ -69,7 +69,7 @@ def expand_folders(document: Mapping[str, Any]) -> tuple[Document, Mistakes]:
         mistakes["folders.options.root"] = (
             "is the sub-folder of each dataset: leave it out, and give folders.root"
         )
-    wrong = {place.split(".")[1] for place in mistakes}
+    wrong = {place.split(".")[1] for place in mistakes if "." in place}
     given = {
         field: value for field, value in given.items() if field not in wrong or field == "root"
     }

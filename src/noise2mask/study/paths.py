@@ -73,7 +73,7 @@ def training_folder(root: Path, study: str, training: Training) -> Path:
 
 
 def environment(kind: str) -> Path:
-    """The virtual environment of a kind of reference."""
+    """The virtual environment of a kind of baseline."""
     return Path(f".venv-{kind}")
 
 
@@ -83,7 +83,7 @@ def cost_file(study: str) -> Path:
 
 
 def baseline_cost_file(study: str, training: Training) -> Path:
-    """What a mask of a reference costs."""
+    """What a mask of a baseline costs."""
     return training_folder(RESULTS, study, training) / "cost.csv"
 
 
@@ -102,10 +102,10 @@ def grown_file(study: str, dataset: str) -> Path:
     return RESULTS / study / dataset / "grown.csv"
 
 
-def measured_file(study: str, place: Measured) -> Path:
+def measured_file(study: str, measured: Measured) -> Path:
     """The loss of a network's modes along the noise axis."""
-    folder = RESULTS / study / place.dataset / place.network / "measured"
-    return folder / f"seed{place.seed}" / "losses.csv"
+    folder = RESULTS / study / measured.dataset / measured.network / "measured"
+    return folder / f"seed{measured.seed}" / "losses.csv"
 
 
 @dataclass(frozen=True)
