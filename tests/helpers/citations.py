@@ -15,8 +15,9 @@ A comment in or right behind a sentence that says what became of a claim names t
 
 The sentence then must use the verdict of the study's table and no other; where that verdict stands
 on one or two seeds, the paragraph must say so. A sentence that names a claim and a verdict needs
-this comment, and one that names a claim a ``table`` for every number with a decimal point that is
-not one of the claim's own statement.
+this comment. One that names a claim, or stands in a paragraph with a link to a report, needs a
+``table`` for every number with a decimal point and every percentage, but for those of the claim's
+own statement and the coverage of an interval.
 """
 
 import re
@@ -37,6 +38,9 @@ _NUMBER = re.compile(
 )
 _CLAIM = re.compile(r"(?<![\w.])[CP]\d[a-z]?(?:-matched)?\b")
 _GENERATED = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.DOTALL)
+_PERCENTAGE = re.compile(r"(?<![\w.,])\d+(?= ?%(?! (?:interval|confidence)))")
+_REPORT = re.compile(r"\]\((?:\.\./)?reports/")
+_UNREAD = re.compile(r"`[^`]*`|(?<=\])\([^)]*\)")
 _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
@@ -95,7 +99,7 @@ def _faults_of(sentence: Sentence, comments: list[str], root: Path) -> list[str]
         kind, *words = shlex.split(comments[int(mark[1])]) or [""]
         if kind == "table":
             numbers, wrong = _wrong_numbers(words, sentence.before(mark), root)
-            cited += sum("." in number for number in numbers)
+            cited += sum(_is_result(number, sentence.before(mark)) for number in numbers)
             faults += wrong
         elif kind == "claim":
             name, study = words
@@ -106,10 +110,9 @@ def _faults_of(sentence: Sentence, comments: list[str], root: Path) -> list[str]
     named = set(_CLAIM.findall(_plain(sentence.text)))
     if _verdicts_in(sentence.text):
         faults += [f"needs <!-- claim {name} <study> -->" for name in sorted(named - told)]
-    numbers = [each for each in _numbers(_plain(sentence.text)) if "." in each]
-    numbers = [each for each in numbers if each not in stated]
-    if named and len(numbers) > cited:
-        faults.append(f"needs <!-- table ... --> for all of {', '.join(numbers)}")
+    results = [each for each in _results(_plain(sentence.text)) if each not in stated]
+    if (named or _REPORT.search(sentence.paragraph)) and len(results) > cited:
+        faults.append(f"needs <!-- table ... --> for all of {', '.join(results)}")
     return [f"{_plain(sentence.text)!r}: {fault}" for fault in faults]
 
 
@@ -186,6 +189,16 @@ def _verdicts_in(text: str) -> set[str]:
 
 def _numbers(text: str) -> list[str]:
     return [found for found in _NUMBER.findall(text) if found]
+
+
+def _results(text: str) -> list[str]:
+    """Numbers with a decimal point and percentages, outside code and the targets of links."""
+    read = _UNREAD.sub("", text)
+    return [each for each in _numbers(read) if "." in each] + _PERCENTAGE.findall(read)
+
+
+def _is_result(number: str, text: str) -> bool:
+    return number in _results(_plain(text))
 
 
 def _plain(text: str) -> str:

@@ -40,11 +40,11 @@ STAGES = {
 # What each stage opens of what others have left, and another file of the same kind.
 OPENED = {
     f"{DATA}/manifest.json": ("blind", "fingerprint", "train", "sample", "evaluate", "report"),
-    f"{DATA}/train.images.npy": ("fingerprint", "train"),
+    f"{DATA}/train.images.npy": ("blind", "fingerprint", "train"),
     f"{DATA}/train.masks.npy": ("blind", "train"),
-    f"{DATA}/val.images.npy": ("train",),
-    f"{DATA}/val.masks.npy": ("read", "train"),
-    f"{DATA}/test.images.npy": ("sample", "measure"),
+    f"{DATA}/val.images.npy": ("blind", "train"),
+    f"{DATA}/val.masks.npy": ("blind", "read", "train"),
+    f"{DATA}/test.images.npy": ("blind", "sample", "measure"),
     f"{DATA}/test.masks.npy": ("blind", "evaluate", "report"),
     f"{RUN}/run.json": ("sample", "measure", "cost", "report"),
     f"{RUN}/model.safetensors": ("sample", "measure", "cost"),

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,9 @@ LOCK = Path(".snakemake/noise2mask.lock")
 FOLDER = Path(".snakemake/noise2mask")
 """What is kept of this machine's runs, beside Snakemake's own."""
 _AT_WORK = FOLDER / "at_work"
+# Snakemake looks for new jobs once in such a span, besides whenever a job ends. With its usual
+# second that alone keeps a sixth of a core busy, and more the longer the study is.
+_PACE = ("--max-jobs-per-timespan", "100000/1h")
 
 
 @contextmanager
@@ -114,7 +118,7 @@ def run(options: Sequence[str], *, inherited: Sequence[int] = ()) -> int:
     Raises:
         KeyboardInterrupt: this process was asked to stop; Snakemake has stopped too.
     """
-    command = [sys.executable, "-m", "noise2mask.workflow.snakemake", *options]
+    command = [sys.executable, "-m", "noise2mask.workflow.snakemake", *_PACE, *options]
     process = subprocess.Popen(
         command, env=surroundings(), process_group=0, pass_fds=tuple(inherited)
     )
@@ -228,6 +232,11 @@ def _main() -> None:
         main()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
+    finally:
+        # It would wait for the end of each span that has begun.
+        for thread in threading.enumerate():
+            if isinstance(thread, threading.Timer):
+                thread.cancel()
 
 
 if __name__ == "__main__":

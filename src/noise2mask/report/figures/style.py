@@ -49,6 +49,7 @@ STYLE: Mapping[str, Any] = MappingProxyType(
 WIDTH = 8.3  # inches: 830 pixels of a page of a code host at 100 dots per inch
 COLOURS = 256
 ACROSS = 3  # panels side by side
+LONG = 12  # letters of a name beside which there is no room for more
 FAR = 6
 """A value this many times as far from the best as the median leaves the panel,"""
 NEAR = 0.05
@@ -172,7 +173,8 @@ def text_width(text: str, size: float) -> float:
 def direction(metric: Metric) -> str:
     """Label of an axis: the metric, its unit, and which way is better."""
     name = metric.title + (f" [{metric.unit}]" if metric.unit else "")
-    return {1: f"{name}, higher is better →", -1: f"← {name}, lower is better", 0: name}[
+    joint = ",\n" if len(name) > LONG else ", "
+    return {1: f"{name}{joint}higher is better →", -1: f"← {name}{joint}lower is better", 0: name}[
         metric.better
     ]
 
