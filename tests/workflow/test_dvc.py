@@ -16,7 +16,7 @@ import yaml
 from helpers.project import ROOT, Project, edit, jobs_in
 from moto.server import ThreadedMotoServer
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 CELL = "lesion_phantom/ensemdiff"
 RATE = "config/mini.yaml:overrides.0.training.learning_rate"
 FILES = ("dvc.yaml", "params.yaml", ".dvcignore", ".gitignore", "Makefile")

@@ -18,6 +18,7 @@ from noise2mask import cli
 from noise2mask.data import catalogue
 from noise2mask.data.download.fetch import RECORD
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 FOLDERS = {
     "Training_Data": ("", 10, ".jpg"),
     "Training_GroundTruth": ("_Segmentation", 10, ".png"),

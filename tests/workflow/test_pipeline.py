@@ -18,6 +18,8 @@ from PIL import Image
 from noise2mask.study.load import load_study
 from noise2mask.study.plan import trainings_of
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory) -> Project:
