@@ -1,6 +1,7 @@
 """Who may import whom: a package those above it in the plan, never back, never in a circle."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,35 @@ def test_the_others_never_import_torch(module):
         outside = {package_of(other) for other in imports(known[name])}
         assert not outside & {"torch", "accelerate", "monai"}, name
         waiting += ours(known[name])
+
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_architecture_has_these_rows():
+    told = {
+        package: set() if words.startswith(("nothing", "everything")) else set(words.split(", "))
+        for package, words in re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", PAGE, re.MULTILINE)
+    }
+    rows = {name: allowed - FOUNDATIONS for name, allowed in ROWS.items()}
+    assert told == rows | {"cli": set()}
+    named = re.search(r"The foundations are .*?: (.*?)\.", PAGE, re.DOTALL)
+    assert set(re.findall(r"`(\w+)`", named[1])) == FOUNDATIONS
+
+
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`((?:\w+\.)+[A-Za-z_]+)`", PAGE))))
+def test_what_the_page_on_architecture_names_is_there(name):
+    """A module, or a function, class or constant of one."""
+    module, _, last = name.rpartition(".")
+    if name in modules() or (ROOT / name).exists() or last in {"csv", "npz", "md", "html"}:
+        return
+    tree = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    known = {getattr(node, "name", "") for node in tree.body}
+    known |= {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if isinstance(target, ast.Name)
+    }
+    assert last in known

@@ -1,5 +1,6 @@
 """A bundle segments as the training does, and says when it is not whole."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -46,13 +47,42 @@ def test_its_card_tells_data_scores_and_warnings(bundle, trained_folder):
     assert dice["mean"] == pytest.approx(np.mean(own))
     assert dice["n"] == len(own)
     assert dice["low"] is dice["high"] is None  # three units are too few for an interval
-    assert "undefined to undefined" in card
+    assert f"| ddim2 | dice | {dice['mean']:.4g} | too few units | {dice['n']} |" in card
     assert "Dice is not beyond that of a prediction that does not look at the image" in card
     assert f"| ddim2 | dice | {dice['mean']:.4g} |" in card
     assert any("independent test units" in text for text in content["warnings"])
     assert content["ways"]["tempered"]["temperature"] > 0
     for warning in content["warnings"]:
         assert warning in card
+
+
+def test_scores_have_intervals_over_patients_where_there_are_enough(finished_study, tmp_path):
+    """Forty cases of twenty patients, whose two are equal, count as twenty."""
+    import pandas as pd
+
+    from noise2mask.data.prepared import Case, read_manifest
+    from noise2mask.files import write_text
+    from noise2mask.inference.card import scores_of
+    from noise2mask.study.load import load_study
+
+    folder = tmp_path / "blind-less" / "a" / "b" / "seed0"
+    study = load_study(finished_study / "config/test.yaml")
+    dice = np.random.default_rng(0).uniform(0.5, 0.9, 20).repeat(2)
+    table = pd.DataFrame({"case": [f"c{n}" for n in range(40)], "metric": "dice", "value": dice})
+    for name in ("ddim2", "tempered"):
+        write_text(folder / name / "metrics.csv", table.to_csv(index=False), record=True)
+    own = read_manifest(finished_study / "data/prepared/test/lesion_phantom")
+    cases = tuple(
+        Case(f"c{n}", "test", f"p{n // 2}", 1, 1, "", "", 0.5, f"c{n}", 0, 0) for n in range(40)
+    )
+    manifest = dataclasses.replace(own, cases=cases, units={"test": 20})
+    model = load_model(finished_study / "results/test/lesion_phantom/ensemdiff/diffusion/seed0")
+    rows, warnings = scores_of(study, folder, model, manifest)
+    assert warnings == ()
+    assert rows[0]["mean"] == pytest.approx(dice.mean())
+    half = (rows[0]["high"] - rows[0]["low"]) / 2
+    expected = 2.09 * dice[::2].std(ddof=1) / np.sqrt(20)  # Student's t, 19 degrees of freedom
+    assert half == pytest.approx(expected, rel=0.2)
 
 
 def test_no_path_of_this_machine_is_in_it(bundle, finished_study):

@@ -17,7 +17,7 @@ import pytest
 from helpers import slurm_node
 from helpers.project import Project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2400)]
 TABLES = ("metrics", "summary", "comparisons", "history", "reliability")
 # Seconds between questions to the scheduler, which a cluster would resent.
 QUICKLY = (
@@ -37,7 +37,7 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 1500, "checkpoint_every": 25, "validate_every": 500}
+    study["training"] |= {"steps": 800, "checkpoint_every": 25, "validate_every": 400}
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
@@ -66,7 +66,7 @@ def running() -> list[dict[str, str]]:
 
 
 def wait_for(condition, process) -> None:
-    end = time.monotonic() + 300
+    end = time.monotonic() + 600
     while not condition():
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end

@@ -174,7 +174,8 @@ def _table(scores: Sequence[Score]) -> str:
         "| --- | --- | ---: | ---: | ---: |",
     ]
     for row in scores:
-        mean, interval = _shown(row["mean"]), f"{_shown(row['low'])} to {_shown(row['high'])}"
+        mean, few = _shown(row["mean"]), row["low"] is None
+        interval = "too few units" if few else f"{_shown(row['low'])} to {_shown(row['high'])}"
         lines.append(f"| {row['sampler']} | {row['metric']} | {mean} | {interval} | {row['n']} |")
     note = (
         "Means over test cases with bootstrap intervals over independent units (patients, slides)."

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import vl_convert
 from helpers.made_up_report import STUDY, analysis, made_up, record, scores
 from helpers.made_up_tables import QUICK
 
@@ -18,6 +20,14 @@ from noise2mask.report.provenance import Data, Drawn, Record, Trained
 
 LEVELS = (4.0, 1.0, -2.0, -5.0)
 TIMES = (100, 400, 700, 900)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bundled_once():
+    """Bundling the library of the charts takes a second, and gives the same each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vl_convert, "javascript_bundle", cache(vl_convert.javascript_bundle))
+        yield
 
 
 @pytest.fixture(scope="session")
