@@ -96,7 +96,9 @@ def sources(
     places = {id: pair.place for id, pair in found.pairs.items()}
     groups = {id: id for id in found.pairs}
     said: dict[str, str] = {}
-    origin, tables, notes = "", [], []
+    origin = ""
+    tables: list[Path] = []
+    notes: list[str] = []
     if splits is not None:
         table = folder_of(root) / Path(splits).expanduser()
         said, groups, notes = _read_splits(table, groups)

@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+from PIL import ImageFile
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.spatial_files import Header, damaged
@@ -264,7 +265,7 @@ class _Header(NamedTuple):
     white: int | None  # of PNM
 
 
-def _pillow_header(path: Path, picture: PillowImage.Image, *, whole: bool = True) -> _Header:
+def _pillow_header(path: Path, picture: ImageFile.ImageFile, *, whole: bool = True) -> _Header:
     """The header; without `whole` a tag that a PNG has behind its pixels is not looked for."""
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # which holds the picture first, then previews
@@ -296,7 +297,7 @@ def _pillow_header(path: Path, picture: PillowImage.Image, *, whole: bool = True
     return _Header(name, layout, bits, mode == "F", alpha, orientation, white)
 
 
-def _white_of_pnm(picture: PillowImage.Image) -> int | None:
+def _white_of_pnm(picture: ImageFile.ImageFile) -> int | None:
     """The largest value that a PNM file may hold, to which Pillow scales; None of bitmaps."""
     if picture.mode not in {"L", "I", "RGB"}:
         return None
@@ -353,7 +354,7 @@ def _pillow_pixels(
 
 
 def _deep_colours(
-    path: Path, picture: PillowImage.Image
+    path: Path, picture: ImageFile.ImageFile
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Pixels and alpha of 16 bits, of which Pillow keeps the upper 8."""
     from imagecodecs import jpeg2k_decode, png_decode
