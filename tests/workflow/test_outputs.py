@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from noise2mask.baselines.run import MODEL as MODEL_FOLDER
 from noise2mask.errors import UserError
 from noise2mask.files import record_of, write_record
 from noise2mask.workflow import outputs, reproduce, set_aside, snakemake
@@ -17,6 +18,7 @@ MODEL = "results/s/d/n/m/seed0/model.safetensors"
 DRAWS = "results/s/d/n/m/seed0/ddim/draws.npz"
 REPORT = "build/reports/s/report.md"
 RAW = "scans/1.png"
+BASELINE = "results/s/d/b/reference/seed0/model"
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +79,22 @@ def test_checksums_are_written_once():
 def test_a_file_without_a_readable_record(damage):
     damage(record_file(MODEL))
     assert outputs.doubts("s") == {MODEL: "Snakemake has no record of it"}
+
+
+def test_what_a_baseline_keeps_of_its_network_is_judged_by_its_own_record():
+    """No rule names these files: nnU-Net has four, SegFormer three."""
+    assert outputs.BASELINE_MODEL == MODEL_FOLDER
+    run, plans = "results/s/d/b/reference/seed0/run.json", f"{BASELINE}/plans.json"
+    put(plans, "plans", 90)
+    assert list(outputs.doubts("s")) == [plans]
+    put(run, "run", 91)
+    record(run, DATA)
+    outputs.note_checksums("s")
+    assert outputs.doubts("s") == {}
+    Path(plans).write_text("other")
+    assert list(outputs.doubts("s")) == [plans]
+    put(f"{Path(run).parent}/notes.txt", "not a baseline's", 92)
+    assert len(outputs.doubts("s")) == 2
 
 
 def test_a_report_that_came_with_a_clone_has_no_record_and_needs_none():

@@ -22,12 +22,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from noise2mask.files import record_of, write_json
+from noise2mask.errors import UserError
+from noise2mask.files import checked, record_of, write_json
 from noise2mask.study import paths
 from noise2mask.workflow.snakemake import FOLDER
 
 RECORDS = Path(".snakemake/metadata")
 CHECKSUMS = "checksums.json"
+BASELINE_MODEL = "model"
+"""The folder below its run in which a baseline keeps its network."""
 FROM_ANOTHER = "it was made from another"
 _SAME_TIME = 1e-3
 """Seconds; file systems and JSON keep times to less than that."""
@@ -93,6 +96,8 @@ def doubts(study: str, *, verify: bool = False) -> dict[str, str]:
     found = {}
     for output in _lying_there(study, records):
         record = records.get(output)
+        if record is None and _is_whole_part_of_a_baseline(Path(output), records):
+            continue
         if record is None:
             found[output] = "Snakemake has no record of it"
         elif not contents.as_left(output, record):
@@ -228,6 +233,21 @@ def _lying_there(study: str, records: Iterable[str]) -> list[str]:
     }
     recorded = {output for output in records if _owned(study, output) and Path(output).is_file()}
     return sorted(inside | recorded)
+
+
+def _is_whole_part_of_a_baseline(path: Path, records: Mapping[str, Record]) -> bool:
+    """Whether a baseline has left a file beside its recorded run, and it is as it was left.
+
+    What a baseline keeps of its network is its own affair, so no rule can name these files.
+    """
+    folder = path.parent
+    if folder.name != BASELINE_MODEL or str(folder.parent / "run.json") not in records:
+        return False
+    try:
+        checked(path)
+    except UserError:
+        return False
+    return True
 
 
 def described(path: Path) -> Path:
