@@ -62,10 +62,10 @@ readme: setup
 	noise2mask report --study $(SHOWN) --readme README.md
 
 test: setup
-	pytest -n auto --dist loadfile -m "not slurm"
+	pytest -n auto --dist loadfile -m "not slurm and not torture"
 
 test-fast: setup
-	pytest -n auto --dist loadfile -m "not slow and not slurm"
+	pytest -n auto --dist loadfile -m "not slow"
 
 test-slurm: setup
 	pytest -m slurm tests/workflow/test_slurm.py

@@ -164,7 +164,8 @@ def test_repro_leaves_everything_recorded(first):
     assert first.git("status", "--porcelain") == ""
     assert first.changes() == {}
     metrics = json.loads((first.folder / "build/reports/mini/metrics.json").read_text())
-    assert metrics["diffusion"].keys() == metrics["feed_forward"].keys() == {"dice", "ece", "iou"}
+    shown = {"brier", "dice", "ece", "ece_pooled", "iou"}
+    assert metrics["diffusion"].keys() == metrics["feed_forward"].keys() == shown
     locked = yaml.safe_load((first.folder / "dvc.lock").read_text())["stages"]["workflow"]
     assert [out["path"] for out in locked["outs"]] == [
         ".snakemake/metadata", "build/reports/mini", "data/prepared/mini", "results/mini",

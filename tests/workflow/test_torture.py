@@ -3,7 +3,7 @@
 import pytest
 from helpers.torture import KINDS, contents, trial, undisturbed
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(2400)]
 
 
 @pytest.fixture(scope="module")
