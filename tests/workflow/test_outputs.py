@@ -97,6 +97,14 @@ def test_what_a_baseline_keeps_of_its_network_is_judged_by_its_own_record():
     assert len(outputs.doubts("s")) == 2
 
 
+def test_the_temperature_of_a_reading_is_judged_by_its_own_record():
+    temperature = str(Path(DRAWS).with_name(outputs.TEMPERATURE))
+    put(temperature, "1.5", 90)
+    assert outputs.doubts("s") == {}
+    Path(temperature).write_text("2.5")
+    assert list(outputs.doubts("s")) == [temperature]
+
+
 def test_a_report_that_came_with_a_clone_has_no_record_and_needs_none():
     record_file(REPORT).unlink()
     assert outputs.doubts("s") == {}

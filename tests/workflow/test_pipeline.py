@@ -162,6 +162,7 @@ def twice(denoise, x_t, schedule, timesteps, *, generator=None, scale: float = 1
 """
 METRIC = """
 
+@metric(title="Specificity", better=1)
 def specificity(prediction, mask, *, smooth: float = 0.0):
     return float(((~prediction & ~mask).sum() + smooth) / ((~mask).sum() + smooth))
 """

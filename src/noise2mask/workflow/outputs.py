@@ -31,6 +31,8 @@ RECORDS = Path(".snakemake/metadata")
 CHECKSUMS = "checksums.json"
 BASELINE_MODEL = "model"
 """The folder below its run in which a baseline keeps its network."""
+TEMPERATURE = "temperature.json"
+"""What a reading that fits a temperature leaves beside its draws."""
 FROM_ANOTHER = "it was made from another"
 _SAME_TIME = 1e-3
 """Seconds; file systems and JSON keep times to less than that."""
@@ -96,7 +98,7 @@ def doubts(study: str, *, verify: bool = False) -> dict[str, str]:
     found = {}
     for output in _lying_there(study, records):
         record = records.get(output)
-        if record is None and _is_whole_part_of_a_baseline(Path(output), records):
+        if record is None and _is_whole_part_of_a_job(Path(output), records):
             continue
         if record is None:
             found[output] = "Snakemake has no record of it"
@@ -235,13 +237,19 @@ def _lying_there(study: str, records: Iterable[str]) -> list[str]:
     return sorted(inside | recorded)
 
 
-def _is_whole_part_of_a_baseline(path: Path, records: Mapping[str, Record]) -> bool:
-    """Whether a baseline has left a file beside its recorded run, and it is as it was left.
+def _is_whole_part_of_a_job(path: Path, records: Mapping[str, Record]) -> bool:
+    """Whether a file was left beside a recorded output of the same job, and is as it was left.
 
-    What a baseline keeps of its network is its own affair, so no rule can name these files.
+    What a baseline keeps of its network is its own affair, and only some readings fit a temperature,
+    so no rule can name these files.
     """
-    folder = path.parent
-    if folder.name != BASELINE_MODEL or str(folder.parent / "run.json") not in records:
+    if path.name == TEMPERATURE:
+        beside = path.with_name("draws.npz")
+    elif path.parent.name == BASELINE_MODEL:
+        beside = path.parent.with_name("run.json")
+    else:
+        return False
+    if str(beside) not in records:
         return False
     try:
         checked(path)
