@@ -73,7 +73,7 @@ def study(project):
 
 
 def report(project):
-    return project.folder / "reports" / "asked"
+    return project.folder / "build" / "reports" / "asked"
 
 
 def test_every_table_and_figure_is_there(project, study):

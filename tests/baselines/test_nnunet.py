@@ -26,6 +26,7 @@ from noise2mask.baselines.base import Job
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import open_split
 from noise2mask.errors import UserError
+from noise2mask.files import checked
 
 # The first test waits for all that runs in nnU-Net's environment, a minute on a quiet machine.
 pytestmark = pytest.mark.timeout(1200)
@@ -45,6 +46,7 @@ from noise2mask.data.prepared import open_split
 from noise2mask.errors import UserError
 from noise2mask.baselines import nnunet
 from noise2mask.baselines.base import Job
+from noise2mask.files import write_record
 
 logging.basicConfig(format="%(message)s")
 logging.getLogger("noise2mask").setLevel(logging.INFO)
@@ -114,6 +116,8 @@ print("notes", json.dumps(reference.notes))
 np.save(folder / "grey.npy", reference.predict(test.images[:2, :, :, :1]))
 weights = folder / "grey" / "out" / "model.safetensors"
 weights.write_bytes(weights.read_bytes()[:1000])
+sentence(nnunet.load, folder / "grey" / "out", CPU)
+write_record(weights)
 sentence(nnunet.load, folder / "grey" / "out", CPU)
 sentence(nnunet.load, folder / "none", CPU)
 """
@@ -227,8 +231,11 @@ def test_a_work_folder_of_other_data_or_options_is_refused(ran):
 def test_only_what_prediction_needs_outlives_the_training(ran):
     folder, _ = ran
     for name in ("whole", "cut"):
-        left = sorted(path.name for path in (folder / name / "out").iterdir())
-        assert left == ["dataset.json", "model.safetensors", "plans.json", "reference.json"]
+        out = folder / name / "out"
+        left = sorted(path.name for path in out.iterdir())
+        names = ["dataset.json", "model.safetensors", "plans.json", "reference.json"]
+        assert left == [*(f".{name}.record" for name in names), *names]
+        assert [checked(out / name).name for name in names] == names
         assert [path.name for path in (folder / name / "work").iterdir()] == ["nnunet.log"]
 
 
@@ -259,9 +266,11 @@ def test_grey_images_and_what_is_no_model(ran):
     folder, said = ran
     assert np.load(folder / "grey.npy").shape == (2, 32, 32)
     assert "trained on images of 3 channels and got images of 1" in said["whole"].stdout
-    *_, damaged, none = re.findall(r"^refused: (.*)$", said["resumed"].stdout, re.MULTILINE)
-    assert "model.safetensors is missing or damaged" in damaged
-    assert "none/reference.json is missing or damaged" in none
+    *_, cut, no_model, none = re.findall(r"^refused: (.*)$", said["resumed"].stdout, re.MULTILINE)
+    assert "grey/out/model.safetensors was changed or damaged: it has 1000 bytes where" in cut
+    assert "make it again with `noise2mask " in cut
+    assert "model.safetensors is missing or damaged" in no_model
+    assert "none/reference.json does not exist; make it again with `noise2mask " in none
 
 
 def test_files_are_the_cases_without_loss(data, tmp_path):
@@ -319,7 +328,7 @@ def test_options_are_nnunets_own_until_a_study_says_otherwise():
 
 
 # Named by these packages, but no module that is imported here needs them; timm brings torchvision.
-UNUSED = {"future", "graphviz", "imagecodecs", "timm", "unittest2", "yacs"}
+UNUSED = {"future", "graphviz", "timm", "unittest2", "yacs"}
 
 
 def test_the_lock_holds_all_that_is_needed_beyond_the_core_and_nothing_twice(layer):

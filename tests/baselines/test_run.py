@@ -15,6 +15,7 @@ from helpers.project import ROOT
 
 from noise2mask.data.prepared import open_split
 from noise2mask.errors import UserError
+from noise2mask.files import write_record
 from noise2mask.report.build import report
 from noise2mask.sampling.draws import open_draws
 from noise2mask.study.load import load_study
@@ -105,5 +106,10 @@ def test_the_report_says_beside_the_table_what_the_references_are(place):
     assert re.search(r"nnunet: .*1 epochs of 6 batches of \d+, where nnU-Net trains 1000", text)
     run = place / "results/compared/lesions/segformer/reference/seed0/run.json"
     run.write_text("{")
+    again = "noise2mask baseline --study compared --dataset lesions --baseline segformer --seed 0"
+    sentence = rf"segformer/reference/seed0/run\.json was changed or damaged: .* with `{again}`\.$"
+    with pytest.raises(UserError, match=sentence):
+        report(study, "compared", place, place / "report")
+    write_record(run)
     with pytest.raises(UserError, match=r"run\.json is damaged .* delete its folder"):
         report(study, "compared", place, place / "report")

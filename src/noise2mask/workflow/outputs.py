@@ -240,8 +240,8 @@ def _lying_there(study: str, records: Iterable[str]) -> list[str]:
 def _is_whole_part_of_a_job(path: Path, records: Mapping[str, Record]) -> bool:
     """Whether a file was left beside a recorded output of the same job, and is as it was left.
 
-    What a baseline keeps of its network is its own affair, and only some readings fit a temperature,
-    so no rule can name these files.
+    What a baseline keeps of its network is its own affair, and only some readings fit a
+    temperature, so no rule can name these files.
     """
     if path.name == TEMPERATURE:
         beside = path.with_name("draws.npz")
