@@ -1,8 +1,10 @@
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -112,3 +114,15 @@ def test_work_ends_with_the_workflow_that_started_it():
         [sys.executable, "-c", STARTER, WORK], stdout=subprocess.PIPE, text=True, timeout=120
     )
     assert done.stdout.splitlines()[-1] == "stopped 143"
+
+
+def test_workers_that_a_library_forks_end_when_its_pool_ends_them():
+    """Their request to stop is not the work's: a pool that joins a deaf worker waits for ever."""
+    with stopping_on_request(), stoppable():
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+        worker.start()
+        worker.terminate()
+        worker.join(60)
+        ended = worker.exitcode
+        worker.kill()
+    assert ended == -signal.SIGTERM

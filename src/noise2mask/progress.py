@@ -36,6 +36,8 @@ class _Request:
 
     number: int | None = None
     waits = False
+    heeded: tuple[signal.Signals, ...] = ()
+    """Signals that are requests here, and nowhere else: what a library forks ends by them."""
 
 
 def _ask(number: int, _: Any) -> None:
@@ -62,6 +64,7 @@ def stopping_on_request() -> Iterator[None]:
         # `nohup` and a script's `&` have a signal ignored; what a workflow starts heeds its own.
         if parent or signal.getsignal(number) is not signal.SIG_IGN
     }
+    _Request.heeded = tuple(before)
     if parent:
         follow(int(parent), lambda: os.kill(os.getpid(), signal.SIGTERM))
     try:
@@ -69,7 +72,27 @@ def stopping_on_request() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _Request.number, _Request.waits = None, False
+        _Request.number, _Request.waits, _Request.heeded = None, False, ()
+
+
+def _forked() -> None:
+    for number in _Request.heeded:
+        signal.signal(number, signal.SIG_DFL)
+    _heed()
+    _Request.heeded = ()
+
+
+def _heed() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _Request.heeded)
+
+
+# A worker inherits the handlers. With them a pool that ends its workers would wait for ever for one
+# that takes it for a request; blocked in between, because Python drops what comes while it forks.
+os.register_at_fork(
+    before=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, _Request.heeded),
+    after_in_parent=_heed,
+    after_in_child=_forked,
+)
 
 
 def follow(parent: int, end: Callable[[], None]) -> None:
