@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from helpers.odd_files import (
@@ -16,12 +17,14 @@ from helpers.odd_files import (
     every_other,
     few_bits,
     grey,
+    indexed,
     itk,
     nifti,
     oriented,
     palette,
     photographed,
     plain,
+    pnm,
     tiff,
     values,
 )
@@ -74,6 +77,9 @@ AS_DRAWN: dict[str, tuple[str, Write, dict[str, Any]]] = {
     "quantised": (
         "png", lambda p, m, _: Image.fromarray(m * np.uint8(255)).quantize(2).save(p), {},
     ),
+    "pgm, each with its own white": ("pgm", every_other(pnm(1), pnm(255)), {"foreground": (1,)}),
+    "pgm, labels of 0 to 3": ("pgm", pnm(3), {"foreground": (1,)}),
+    "pgm, labels of 16 bits": ("pgm", pnm(1000), {"foreground": (1,)}),
     "one bit": ("png", one_bit, {}),
     "one bit, foreground 1": ("png", one_bit, {"foreground": (1,)}),
     "one bit, foreground 255": ("png", one_bit, {"foreground": (255,)}),
@@ -176,6 +182,17 @@ REFUSED: dict[str, tuple[str, Write, dict[str, Any], str]] = {
         "png", every_other(palette([BLACK, RED], 1), palette([BLACK, GREEN], 1)), {},
         "the index 1 is the colour (200, 0, 0) in",
     ),
+    "palettes of one colour in two orders": (
+        "png",
+        every_other(
+            palette([BLACK, RED], 1),
+            lambda p, m, _: indexed(p, np.where(m, 2, 0), [BLACK, GREEN, RED]),
+        ),
+        {"foreground": (1,)}, "the colour (200, 0, 0) is the index 1 of the palette in",
+    ),
+    "-1 and 0": (
+        "tif", tiff(lambda m: -m.astype(np.int8)), {}, "set `foreground` to [-1] or [0]",
+    ),
     "palette in colour beside 0 and 255": (
         "png", every_other(whites, palette([BLACK, RED], 1)), {"foreground": (255,)},
         "is in none of the 2 masks (c1.png, c3.png) (PNG, palette, 8 bits), holding 0, 1, but in",
@@ -225,6 +242,15 @@ IMAGES: dict[str, tuple[str, Write, float]] = {  # and the least correlation wit
     "exif 8 in png": ("png", oriented(8), 1),
     "exif 2 in tiff": ("tif", oriented(2), 1),
     "12 of 16 bits in colour": ("tif", tiff(lambda a: a.astype(np.uint16) * 16), 0.999),
+    "12 of 16 bits in ppm": ("ppm", pnm(65535, 16), 0.999),
+    "12 bits in ppm": ("ppm", pnm(4095, 16), 0.999),
+    "12 of 16 bits in jpeg 2000": (
+        "jp2",
+        lambda p, a, _: p.write_bytes(
+            imagecodecs.jpeg2k_encode(a.astype(np.uint16) * 16, level=0, codecformat="jp2")
+        ),
+        0.999,
+    ),
     "12 of 16 bits in png": ("png", deep_png, 0.999),
     "0 is white, 8 bits": ("tif", tiff(lambda a: 255 - grey(a), photometric="miniswhite"), 0.99),
     "0 is white, 16 bits": ("tif", inverse16, 0.99),
@@ -279,6 +305,11 @@ def test_images_are_read_as_viewers_show_them(tmp_path: Path, name: str) -> None
         ),
         (tiff(lambda a: np.stack([grey(a)] * 3), photometric="minisblack"), "holds 3 pages"),
         (tiff(lambda a: grey(a) * 1j), "values of type complex"),
+        (tiff(photometric="cielab"), "holds CIELAB values, which are not read"),
+        (
+            tiff(lambda a: np.dstack([a, a[..., :1]]).astype(np.uint16), photometric="separated"),
+            "CMYK is read in 8 bits only",
+        ),
     ],
 )  # fmt: skip
 def test_images_that_are_not_one_picture(tmp_path: Path, write: Write, words: str) -> None:

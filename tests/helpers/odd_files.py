@@ -79,10 +79,27 @@ def palette(entries: list[tuple[int, ...]], foreground: int, **options: Any) -> 
     """A mask whose foreground is one entry of a palette, and whose background is the other one."""
 
     def write(path: Path, mask: np.ndarray, _: int) -> None:
-        indices = np.where(mask, foreground, 1 - foreground).astype(np.uint8)
-        picture = Image.fromarray(indices, mode="P")
-        picture.putpalette([value for entry in entries for value in entry])
-        picture.save(path, **options)
+        indexed(path, np.where(mask, foreground, 1 - foreground), entries, **options)
+
+    return write
+
+
+def indexed(
+    path: Path, indices: np.ndarray, entries: list[tuple[int, ...]], **options: Any
+) -> None:
+    picture = Image.fromarray(indices.astype(np.uint8), mode="P")
+    picture.putpalette([value for entry in entries for value in entry])
+    picture.save(path, **options)
+
+
+def pnm(white: int, factor: int = 1) -> Write:
+    """A PGM or PPM whose header says so much is white, its values written out as they are."""
+
+    def write(path: Path, array: np.ndarray, _: int) -> None:
+        height, width = array.shape[:2]
+        head = f"P{6 if array.ndim == 3 else 5}\n{width} {height}\n{white}\n"
+        values = (array.astype(int) * factor).astype(">u2" if white > 255 else "u1")
+        path.write_bytes(head.encode() + values.tobytes())
 
     return write
 

@@ -16,7 +16,7 @@ estimate is the sum of two independent parts:
 
 The sum of two studentised errors is the solution of Behrens and Fisher for two variances. Interval
 and p-value are quantiles of one and the same draws, so they always agree: p < 1 - level if and only
-if the interval excludes the null. How often both err is simulated in ``benchmarks/statistics.py``;
+if the interval excludes the null. How often both err is simulated in ``benchmarks/error_rates.py``;
 the table is in ``docs/statistics.md``.
 
 Every result depends on the set of the rows alone, not on their order, and on the seed of the draws.

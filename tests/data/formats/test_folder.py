@@ -437,6 +437,31 @@ def test_table_elsewhere_without_groups(tmp_path: Path) -> None:
     assert [(s.split, s.group) for s in several] == [("train", "a"), ("train", "b"), ("test", "c")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "groups", "note"),
+    [
+        (["id,split,Patient", "a,train,P", "b,train,P", "c,test,Q"], "PPQ", None),
+        (
+            ["id,split,patient", "a,train,P", "b,train,", "c,test,"], "Pbc",
+            "2 cases (b, c) have no patient in {path}, so each is taken as a group of its own; if "
+            "it shares a patient with others, write it there.",
+        ),
+        (
+            ["id,split,patient_id", "a,train,P", "b,train,P", "c,test,P"], "abc",
+            "{path} has no column group, patient or slide, so each case is taken as a group of its "
+            "own; patient_id: not used, rename what names the patient or slide.",
+        ),
+    ],
+)  # fmt: skip
+def test_groups_that_a_table_leaves_open_are_told(
+    tmp_path: Path, lines: list[str], groups: str, note: str | None
+) -> None:
+    path = with_table(tmp_path, *lines)
+    listing = sources(root=str(tmp_path), splits="splits.csv")
+    assert [source.group for source in listing] == list(groups)
+    assert listing.notes == (() if note is None else (note.format(path=path),))
+
+
 def test_splits_and_groups_from_names(tmp_path: Path) -> None:
     for name in ("train_p1_x0", "train_p1_x1", "test_p2_x0"):
         save(tmp_path / "images" / f"{name}.png", picture())

@@ -16,6 +16,7 @@ from helpers.odd_files import (
     palette,
     photographed,
     plain,
+    pnm,
     tiff,
 )
 from PIL import Image, ImageOps
@@ -45,6 +46,8 @@ FORMS: dict[str, tuple[str, np.ndarray, Write]] = {
     "BMP, RGB, 8 bits": ("bmp", PICTURE, plain),
     "JPEG 2000, RGB, 8 bits": ("jp2", PICTURE, plain),
     "PNM, grey, 8 bits": ("pgm", grey(PICTURE), plain),
+    "PNM, RGB, 16 bits": ("ppm", PICTURE, pnm(65535)),
+    "PNM, grey, 1 bit": ("pgm", MASK, pnm(1)),
     "TIFF, grey, 1 bit, 0 is white": ("tif", MASK, tiff()),
     "TIFF, grey, 64-bit real numbers": ("tif", PICTURE[..., 0] / 7, tiff()),
     "NIfTI, grey, 16 bits": ("nii.gz", grey(PICTURE).astype(np.int16), itk(lambda a: a)),
@@ -86,6 +89,22 @@ def test_orientation_as_pillow_has_it(tmp_path: Path, tag: int, suffix: str) -> 
 )  # fmt: skip
 def test_stems(name: str, stem: str | None) -> None:
     assert stem_of(name) == stem
+
+
+def test_pnm_is_read_as_stored_and_shown_to_its_white(tmp_path: Path) -> None:
+    colours = (np.arange(24).reshape(2, 4, 3) * 170).astype(">u2")
+    words = " ".join(str(value) for value in colours.ravel())
+    files = {
+        "wide": (b"P6\n4 2\n4095\n" + colours.tobytes(), 3910, 255),
+        "plain": (f"P3\n# said\n4 2\n4095\n# and\n{words}\n".encode(), 3910, 255),
+        "narrow": (b"P5\n2 1\n100\n\x00\x64", 100, 255),
+        "few": (b"P5\n2 1\n2\n\x00\x01", 1, 127),
+        "deep": (b"P5\n2 1\n65535\n\x00\x00\x01\x02", 258, 255),
+    }
+    for name, (content, stored, shown) in files.items():
+        path = tmp_path / f"{name}.pnm"
+        path.write_bytes(content)
+        assert (decode(path).pixels.max(), read_image(path).max()) == (stored, shown), name
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint64", "int64", "float32", "bool"])

@@ -36,6 +36,13 @@ def test_links_are_followed(tmp_path: Path) -> None:
     assert places(tmp_path / "top") == ["link/a.png"]
 
 
+def test_links_to_a_folder_above_are_not_entered_for_ever(tmp_path: Path) -> None:
+    write(tmp_path / "top", "a.png", "deep/b.png")
+    (tmp_path / "top" / "deep" / "again").symlink_to(tmp_path / "top")
+    (tmp_path / "top" / "same").symlink_to(tmp_path / "top")
+    assert places(tmp_path / "top") == ["a.png", "deep/b.png"]
+
+
 def test_names_are_composed(tmp_path: Path) -> None:
     write(tmp_path, "a\u0308.png")
     assert places(tmp_path) == ["\u00e4.png"]

@@ -123,6 +123,17 @@ def test_a_palette_of_greys_counts_by_its_greys() -> None:
     assert short["grey"].tolist() == [[0, 0], [0, 0]]  # as viewers do beyond the last entry
 
 
+def test_a_colour_at_two_indices_of_one_file_is_two_labels() -> None:
+    def of(name: str, *indices: int) -> MaskFacts:
+        used = {index: (9, 0, 0) if index else (0, 0, 0) for index in indices}
+        return facts(name, *indices)._replace(values={"index": indices}, colours=used)
+
+    apart = of("a.png", 0, 1), of("b.png", 0, 2)
+    assert "only one of them is foreground" in refused(*apart, foreground=(1,))
+    assert judge(apart, foreground=(1, 2))[0].foreground == (1, 2)
+    assert judge([*apart, of("c.png", 0, 1, 2)], foreground=(1,))[1].foreground == (1,)
+
+
 def test_selected_values() -> None:
     values = np.array([0, 1, 5])
     assert selected(values, (1,), None).tolist() == [False, True, False]

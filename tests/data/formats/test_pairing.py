@@ -36,6 +36,7 @@ def test_options_that_contradict(reading: Reading, words: str) -> None:
 def test_patterns_search_ids_or_texts_of_their_own() -> None:
     assert matches("^(.)", "group_pattern", ["ab", "cd"]) == {"ab": "a", "cd": "c"}
     assert matches("^([^/]+)/", "split_pattern", {"a": "train/a"}) == {"a": "train"}
+    assert matches("^(a\u0308)", "group_pattern", ["\u00e4b"]) == {"\u00e4b": "\u00e4"}  # composed
 
 
 def test_splits_by_other_words() -> None:

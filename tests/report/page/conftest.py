@@ -150,7 +150,10 @@ def _record() -> Record:
         f"{dataset}/{network}/{mode}/seed0": Trained(
             run=f"run of {network}", code="0123abcd", part=f"training {network} {mode}",
             current=True, versions={},
-            samplers={sampler: Drawn(settings=f"settings of {sampler}", part="sampling")},
+            samplers={
+                name: Drawn(settings=f"settings of {name}", part="sampling")
+                for name in (sampler, "staple")
+            },
         )
         for dataset in QUICK for network in STUDY.networks
         for mode, sampler in (("feed_forward", "one_pass"), ("diffusion", "ddim10"))

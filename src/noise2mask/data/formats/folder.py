@@ -18,7 +18,7 @@ from typing import Annotated, NamedTuple
 from pydantic import Field
 
 from noise2mask.data.formats.image_files import SUFFIXES, stem_of
-from noise2mask.data.formats.listing import Entry, files_below, folder_of
+from noise2mask.data.formats.listing import Entry, composed, files_below, folder_of
 from noise2mask.data.formats.pairing import (
     Axes,
     Foreground,
@@ -87,7 +87,7 @@ def sources(
     """
     reading = Reading(foreground, threshold, white_is_zero, stored_axes, window, percentiles)
     reading.check(root)
-    found = _pairs(folder_of(root), images, masks, mask_suffix)
+    found = _pairs(folder_of(root), images, masks, composed(mask_suffix))
     if splits is not None and split_pattern is not None:
         raise UserError(
             f"both splits {splits!r} and split_pattern {split_pattern!r} are given for {root}; "
@@ -96,10 +96,12 @@ def sources(
     places = {id: pair.place for id, pair in found.pairs.items()}
     groups = {id: id for id in found.pairs}
     said: dict[str, str] = {}
-    origin, tables = "", []
+    origin = ""
+    tables: list[Path] = []
+    notes: list[str] = []
     if splits is not None:
         table = folder_of(root) / Path(splits).expanduser()
-        said, groups = _read_splits(table, groups)
+        said, groups, notes = _read_splits(table, groups)
         origin, tables = str(table), [table]
     if split_pattern is not None:
         said = matches(split_pattern, "split_pattern", places)
@@ -119,7 +121,7 @@ def sources(
         ),
         unused=found.unused,
         tables=tables,
-        notes=() if said else _split_folders(places.values()),
+        notes=notes if said else _split_folders(places.values()),
     )
 
 
@@ -329,12 +331,30 @@ def _ids(places: Iterable[str]) -> dict[str, str]:
 # Splits and groups ----------------------------------------------------------------------------
 
 
-def _read_splits(path: Path, groups: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """What says the split, and the group, of each id, from a CSV that must name every id once."""
+def _read_splits(
+    path: Path, groups: dict[str, str]
+) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """What says the split, and the group, of each id, from a CSV that must name every id once.
+
+    Returns:
+        Both, and what a person should know of the groups.
+    """
     rows = read_table(path, ("id", "split"), "group, patient or slide", groups)
+    columns = list(next(iter(rows.values()), ()))
     grouping = next(
-        (column for column in GROUP_COLUMNS if any(column in row for row in rows.values())), None
+        (name for wanted in GROUP_COLUMNS for name in columns if name.casefold() == wanted), None
     )
+    notes = []
     if grouping is not None:
         groups = {id: row[grouping] or id for id, row in rows.items()}
-    return {id: row["split"] for id, row in rows.items()}, groups
+        if blank := [id for id, row in rows.items() if not row[grouping]]:
+            notes.append(
+                f"{listed('case', blank, f'no {grouping}')} in {path}, so each is taken as a group "
+                f"of its own; if it shares a {grouping} with others, write it there."
+            )
+    elif others := [name for name in columns if name and name not in {"id", "split"}]:
+        notes.append(
+            f"{path} has no column group, patient or slide, so each case is taken as a group of "
+            f"its own; {', '.join(others)}: not used, rename what names the patient or slide."
+        )
+    return {id: row["split"] for id, row in rows.items()}, groups, notes

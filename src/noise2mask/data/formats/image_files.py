@@ -1,8 +1,9 @@
 """Decode one file of pixels: what it stores, turned as viewers turn it, and what it says of itself.
 
-PNG, JPEG, BMP, GIF, WebP, JPEG 2000 and PNM are read by Pillow (16-bit colours of PNG by
-imagecodecs), TIFF by tifffile, slices in NIfTI by nibabel, in NRRD, MetaImage and DICOM by
-SimpleITK. What a file is goes by its content, not by its suffix, for all but the last four.
+PNG, JPEG, BMP, GIF, WebP, JPEG 2000 and PNM are read by Pillow (16-bit colours of PNG and JPEG 2000
+by imagecodecs; of PNM the values stored, not scaled to white), TIFF by tifffile, slices in NIfTI by
+nibabel, in NRRD, MetaImage and DICOM by SimpleITK. What a file is goes by its content, not by its
+suffix, for all but the last four.
 
 An image is made of it by one rule for grey and colours:
 
@@ -19,6 +20,7 @@ An image is made of it by one rule for grey and colours:
 Masks are read in :mod:`noise2mask.data.formats.mask_files`.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,6 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+from PIL import ImageFile
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.spatial_files import Header, damaged
@@ -63,6 +66,7 @@ class Picture:
         alpha: (H, W), where there is transparency.
         white_is_zero: whether 0 is meant to be white, see
             :data:`noise2mask.data.formats.tiff_files.WhiteIsZero`.
+        white: value of white, of PNM where it is below 255.
         step: distance of neighbouring values that could be stored, of scaled ones.
         orientation: the tag that was applied, 1 to 8.
         dropped: what was left out, "" if nothing.
@@ -77,6 +81,7 @@ class Picture:
     palette: npt.NDArray[np.uint8] | None = None
     alpha: npt.NDArray[Any] | None = None
     white_is_zero: WhiteIsZero = "no"
+    white: int | None = None
     step: float = 0.0
     orientation: int = 1
     dropped: str = ""
@@ -191,8 +196,10 @@ def image_of(
         values = picture.palette[np.minimum(values, len(picture.palette) - 1)]
     if picture.white_is_zero != "no":
         values = inverted(picture)
-    if picture.bits == 1 or (values.dtype.kind == "u" and picture.bits < 8):
-        values = (values.astype(np.uint16) * 255 // (2**picture.bits - 1)).astype(np.uint8)
+    few_bits = picture.bits == 1 or (values.dtype.kind == "u" and picture.bits < 8)
+    if few_bits or picture.white is not None:
+        white = picture.white or 2**picture.bits - 1
+        values = (values.astype(np.uint16) * 255 // white).astype(np.uint8)
     if values.dtype != np.uint8 or window is not None or percentiles is not None:
         values = _stretched(picture.path, values, window, percentiles)
     return np.ascontiguousarray(values[..., None] if values.ndim == 2 else values)
@@ -255,9 +262,10 @@ class _Header(NamedTuple):
     real: bool
     alpha: bool
     orientation: int
+    white: int | None  # of PNM
 
 
-def _pillow_header(path: Path, picture: PillowImage.Image, *, whole: bool = True) -> _Header:
+def _pillow_header(path: Path, picture: ImageFile.ImageFile, *, whole: bool = True) -> _Header:
     """The header; without `whole` a tag that a PNG has behind its pixels is not looked for."""
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # which holds the picture first, then previews
@@ -276,12 +284,32 @@ def _pillow_header(path: Path, picture: PillowImage.Image, *, whole: bool = True
     elif layout != "palette" and isinstance(raw, str) and ";" in raw:
         bits = int(raw.partition(";")[2].removesuffix("B"))
         layout = "grey" if raw.startswith("L") else layout
+    elif picture.format == "JPEG2000" and layout != "palette":
+        bits = _bits_of_jpeg2000(path)
+    white = _white_of_pnm(picture) if picture.format == "PPM" else None
+    if white is not None:
+        bits = {1: 1, 3: 2, 15: 4}.get(white, 8 if white <= 255 else 16)
     alpha = mode in {"LA", "La", "RGBA", "PA"} or (mode == "P" and "transparency" in picture.info)
     asked = whole or picture.format != "PNG" or "exif" in picture.info
     orientation = int(picture.getexif().get(0x0112, 1) or 1) if asked else 1
     orientation = orientation if orientation in range(1, 9) else 1
     name = _NAMES.get(picture.format or "", picture.format or "")
-    return _Header(name, layout, bits, mode == "F", alpha, orientation)
+    return _Header(name, layout, bits, mode == "F", alpha, orientation, white)
+
+
+def _white_of_pnm(picture: ImageFile.ImageFile) -> int | None:
+    """The largest value that a PNM file may hold, to which Pillow scales; None of bitmaps."""
+    if picture.mode not in {"L", "I", "RGB"}:
+        return None
+    said = picture.tile[0][3]
+    return int(said[1]) if isinstance(said, tuple) else 65535 if picture.mode == "I" else 255
+
+
+def _bits_of_jpeg2000(path: Path) -> int:
+    """8 or 16, as the codestream's first marker (SIZ) says; Pillow gives colours in 8."""
+    content = path.read_bytes()
+    start = content.index(b"\xff\x4f\xff\x51")
+    return 8 if (content[start + 42] & 0x7F) < 8 else 16
 
 
 def _decode_pillow(path: Path) -> Picture:
@@ -289,13 +317,17 @@ def _decode_pillow(path: Path) -> Picture:
         said = _pillow_header(path, picture)
         palette = None
         if said.bits == 16 and not picture.mode.startswith("I"):
-            pixels, alpha = _deep_png(path)
+            pixels, alpha = _deep_colours(path, picture)
         else:
             pixels, alpha = _pillow_pixels(picture, said.bits)
+        if said.white is not None and (said.bits < 16 or picture.mode == "I"):
+            scale = said.white / (65535 if picture.mode == "I" else 255)
+            pixels = np.rint(pixels * scale).astype(np.uint8 if said.bits <= 8 else np.uint16)
         if said.layout == "palette":
             palette = np.array(picture.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
     return Picture(
         path, pixels, said.layout, said.bits, said.name, palette, alpha,
+        white=said.white if said.white is not None and said.white < 255 else None,
         orientation=said.orientation, dropped="alpha" if said.alpha else "",
     )  # fmt: skip
 
@@ -314,22 +346,33 @@ def _pillow_pixels(
     if mode in {"RGBA", "PA"}:
         whole = np.asarray(picture.convert("RGBA"))
         return whole[..., :3], whole[..., 3]
-    if mode == "L" and bits < 8:  # Pillow spreads them over 0 to 255
+    if mode == "L" and bits < 8 and picture.format == "PNG":  # Pillow spreads them over 0 to 255
         return np.asarray(picture) // (255 // (2**bits - 1)), None
     if mode == "1":
         return np.asarray(picture).astype(np.uint8), None
     return np.asarray(picture if mode[0] in "LIF" else picture.convert("RGB")), None
 
 
-def _deep_png(path: Path) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+def _deep_colours(
+    path: Path, picture: ImageFile.ImageFile
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
     """Pixels and alpha of 16 bits, of which Pillow keeps the upper 8."""
-    from imagecodecs import png_decode
+    from imagecodecs import jpeg2k_decode, png_decode
 
-    values = png_decode(path.read_bytes())
+    content = path.read_bytes()
+    if picture.format == "PPM":
+        codec, _, start, _ = picture.tile[0]
+        count = picture.height * picture.width * 3
+        if codec == "ppm_plain":
+            words = re.sub(rb"#[^\r\n]*", b"", content[start:]).split()
+            flat = np.array(words[:count], dtype=np.uint16)
+        else:
+            flat = np.frombuffer(content, ">u2", count, start).astype(np.uint16)
+        return flat.reshape(picture.height, picture.width, 3), None
+    values = (png_decode if picture.format == "PNG" else jpeg2k_decode)(content)
+    alpha = None
     if values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], values[..., -1]
-    else:
-        alpha = None
     return (values[..., 0] if values.shape[2] == 1 else values), alpha
 
 

@@ -1,8 +1,9 @@
 """Which files lie in a folder, under which names, and which of them are passed over.
 
 Names are compared in composed Unicode (NFC): macOS and Linux write ``ä`` differently. Links are
-followed. What operating systems and editors leave behind is passed over without a word
-(:data:`JUNK`); whatever else is not used has to be counted and named by the caller.
+followed, but not back into a folder that they lie in. What operating systems and editors leave
+behind is passed over without a word (:data:`JUNK`); whatever else is not used has to be counted and
+named by the caller.
 """
 
 import os
@@ -46,14 +47,22 @@ def files_below(
     Raises:
         UserError: a name is no text.
     """
+    above = {os.fspath(folder): frozenset({os.path.realpath(folder)})}
     for here, folders, names in os.walk(folder, followlinks=True):
         place = Path(here).relative_to(folder)
+        known = above.pop(here)
         kept = [
             name
             for name in sorted(folders)
             if not name.startswith(".") and not is_junk(name) and Path(here, name) not in without
         ]
-        folders[:] = kept if deep else []
+        folders[:] = []
+        for name in kept if deep else []:
+            inside = f"{here}{os.sep}{name}"  # as `os.walk` writes it
+            real = os.path.realpath(inside)
+            if real not in known:  # a link to a folder above would be entered for ever
+                above[inside] = known | {real}
+                folders.append(name)
         for name in sorted(names):
             if not name.startswith(".") and not is_junk(name):
                 yield Entry(Path(here, name), composed((place / name).as_posix()))

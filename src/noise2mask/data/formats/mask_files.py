@@ -269,6 +269,7 @@ def judge(
     else:
         chosen = tuple(foreground)
         _check_named(facts, readings, chosen)
+    _check_orders(facts, chosen)
     white = 1 not in chosen and any(value in _WHITES for value in chosen)
     return [
         MaskRule(reading, (1,) if fact.bits == 1 and white and reading != "alpha" else chosen, None)
@@ -348,6 +349,35 @@ def _check_colours(facts: Sequence[MaskFacts]) -> None:
         )
 
 
+def _check_orders(facts: Sequence[MaskFacts], foreground: Sequence[int]) -> None:
+    """Refuse palettes of one colour at several indices, some of them foreground and some not.
+
+    Of one file that uses both the author meant two labels; of several their order may differ.
+    """
+    used: dict[tuple[int, ...], dict[int, MaskFacts]] = defaultdict(dict)
+    for fact in facts:
+        for index, colour in fact.colours.items():
+            used[colour].setdefault(index, fact)
+    together = {
+        frozenset((one, other))
+        for fact in facts
+        for colours in [fact.colours]
+        for one in colours
+        for other in colours
+        if colours[one] == colours[other]
+    }
+    for colour, first in used.items():
+        for one in first.keys() & set(foreground):
+            for other in first.keys() - set(foreground):
+                if frozenset((one, other)) not in together:
+                    raise UserError(
+                        f"the colour {colour} is the index {one} of the palette in "
+                        f"{first[one].path} and {other} in {first[other].path}, so by index only "
+                        "one of them is foreground, by colour both are; save the masks as grey "
+                        "images of labels."
+                    )
+
+
 def _two_values(known: Sequence[tuple[MaskFacts, tuple[int, ...]]]) -> tuple[int, ...]:
     """The foreground where nobody named it: the higher one of two values."""
     bits = [fact for fact, _ in known if fact.bits == 1]
@@ -365,6 +395,13 @@ def _two_values(known: Sequence[tuple[MaskFacts, tuple[int, ...]]]) -> tuple[int
             f"{_masks(paths)} {_say(paths, 'hold')} the value {everything[0]} only, which may mean "
             f"foreground or background; set `foreground`, e.g. [{everything[0]}] if it is "
             "foreground."
+        )
+    if len(everything) == 2 and everything[1] == 0:
+        paths = [fact for fact, _ in known]
+        raise UserError(
+            f"{_masks(paths)} {_say(paths, 'hold')} the values {everything[0]} and 0, so the "
+            "higher one, usually foreground, is the one that is usually background; set "
+            f"`foreground` to [{everything[0]}] or [0]."
         )
     return tuple(everything[1:])
 

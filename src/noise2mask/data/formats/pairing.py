@@ -7,6 +7,7 @@ set was judged, "rules", one for each mask file.
 
 import csv
 import re
+import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -400,13 +401,13 @@ def read_table(
 
 
 def compiled(pattern: str, option: str) -> re.Pattern[str]:
-    """A regular expression that a user gave as `option`.
+    """A regular expression that a user gave as `option`, composed as names are.
 
     Raises:
         UserError: it is none.
     """
     try:
-        return re.compile(pattern)
+        return re.compile(unicodedata.normalize("NFC", pattern))
     except re.error as error:
         raise UserError(
             f"{option} {pattern!r} is not a regular expression ({error}); correct it."

@@ -24,6 +24,7 @@ codecs know black and white only, so there it is those shown. Of others nobody k
 # JPEG, JPEG 2000, WebP and JPEG XL bring RGB whatever the tag says.
 _COLOURED_BY_CODEC = {6, 7, 33003, 33004, 33005, 33007, 34712, 34892, 34927, 50001, 50002}
 _FAX = {2, 3, 4, 32771}
+_READ = {0, 1, 2, 3, 4, 5, 6}  # not CIELAB, LogLuv or what lies behind a colour filter
 _EXTRA_PAGES = {"thumbnail", "label", "macro", "overview"}
 
 
@@ -64,6 +65,7 @@ def read_tiff(path: Path) -> Tiff:
         series = _only_series(path, file)
         page = series.keyframe
         _check_codec(path, page)
+        _check_colours(path, page)
         values = _axes_in_order(path, series)
         photometric = int(page.photometric)
         extra = tuple(int(kind) for kind in page.extrasamples)
@@ -135,7 +137,22 @@ def _check_codec(path: Path, page: Any) -> None:
             f"{path} is packed with the codec {name}, which is not read; convert it, e.g. with "
             "`tiffcp -c lzw`, or save it as PNG."
         ) from error
-    if int(page.photometric) == 6 and int(page.compression) not in _COLOURED_BY_CODEC:
+
+
+def _check_colours(path: Path, page: Any) -> None:
+    photometric = int(page.photometric)
+    if photometric not in _READ:
+        name = getattr(page.photometric, "name", str(photometric))
+        raise UserError(
+            f"{path} holds {name} values, which are not read; convert it to grey or RGB, or save "
+            "it as PNG."
+        )
+    if photometric == 5 and page.dtype != np.uint8:
+        raise UserError(
+            f"{path} holds CMYK of type {page.dtype}, but CMYK is read in 8 bits only; convert it "
+            "to RGB."
+        )
+    if photometric == 6 and int(page.compression) not in _COLOURED_BY_CODEC:
         raise UserError(
             f"{path} holds colours as YCbCr without JPEG, which is not read; convert it to RGB."
         )

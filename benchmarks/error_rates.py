@@ -1,6 +1,6 @@
 """How often intervals and tests err: simulated studies whose truth is known.
 
-    python benchmarks/statistics.py [--studies 2000] [--resamples 999]
+    python benchmarks/error_rates.py [--studies 2000] [--resamples 999]
 
 Every study has units (patients), seeds (trainings) and a difference of two methods: a part of the
 unit, of standard deviation 1, a part of the seed, which all units share, and a part of both. The
