@@ -4,7 +4,10 @@ import resource
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save
 
 from noise2mask.errors import UserError
 from noise2mask.files import (
@@ -18,6 +21,18 @@ from noise2mask.files import (
     write_text,
     writing,
 )
+
+
+def test_equal_tensors_are_equal_bytes(tmp_path):
+    """The library orders metadata by chance, anew in every file."""
+    said = {"record": '{"a": "\u00e9 \\" \\\\ \\n"}', "sha256": "0", "third": "\t"}
+    for number in range(12):
+        with writing(tmp_path / f"{number}.safetensors") as temporary:
+            temporary.write_bytes(save({"b": np.ones(2), "a": np.zeros(1)}, said))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    with safe_open(tmp_path / "0.safetensors", framework="numpy") as file:
+        assert file.metadata() == said
+        assert file.get_tensor("b").tolist() == [1, 1]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):

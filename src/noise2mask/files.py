@@ -48,6 +48,8 @@ command: ContextVar[str] = ContextVar("command", default="noise2mask reproduce")
 def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
     """Give a temporary path beside `path` that replaces it when the block ends without error.
 
+    Equal tensors and metadata give equal bytes of a ``.safetensors`` file.
+
     Args:
         path: the file to be made or replaced.
         record: leave a record beside it, for :func:`checked`.
@@ -59,6 +61,8 @@ def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if path.suffix == ".safetensors":
+            _order_metadata(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -72,6 +76,21 @@ def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
     finally:
         with suppress(NotADirectoryError):
             temporary.unlink(missing_ok=True)
+
+
+def _order_metadata(path: Path) -> None:
+    """Sort the metadata in the header of a safetensors file, whose library has them in any order.
+
+    The header is the length of a JSON object, 8 bytes, and the object, which may end in blanks.
+    """
+    with path.open("r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 @contextmanager
