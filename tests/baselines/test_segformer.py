@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from helpers.baseline_environments import python_of
 from helpers.project import ROOT
+from helpers.trained import contents
 
 from noise2mask import plugins
 from noise2mask.errors import UserError
@@ -81,10 +82,7 @@ def test_a_training_that_is_killed_goes_on_to_the_same_end(python, tmp_path):
     assert process.wait() == -signal.SIGKILL, "the training ended before it was killed"
     assert not (tmp_path / "cut" / "out").exists()
     subprocess.run([*command, "cut", "whole"], cwd=tmp_path, env=environment(), check=True)
-    cut, whole = (
-        {path.name: path.read_bytes() for path in (tmp_path / name / "out").iterdir()}
-        for name in ("cut", "whole")
-    )
+    cut, whole = (contents(tmp_path / name / "out") for name in ("cut", "whole"))
     assert cut == whole
 
 

@@ -75,7 +75,7 @@ def test_the_stages_of_one_training(folder, capsys):
         "run.json", "model.safetensors", "history.jsonl", "ddim2",
     }  # fmt: skip
     assert {path.name for path in (training / "ddim2").glob("[!.]*")} == {
-        "draws.npz", "metrics.csv", "reliability.csv",
+        "draws.npz", "metrics.csv", "against_proper.csv", "reliability.csv",
     }  # fmt: skip
     text = (folder / "build/reports/test/report.md").read_text()
     assert "results are missing" in text

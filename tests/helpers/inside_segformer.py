@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from helpers.trained import contents
 from torch.utils.flop_counter import FlopCounterMode
 
 from noise2mask.baselines import mix_transformer, segformer, segformer_training
@@ -56,10 +57,6 @@ def images_of(data):
     return np.array(open_split(data, "test", purpose="evaluation").images)
 
 
-def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def recipe_of(**changed):
     options = dict.fromkeys(Recipe._fields) | {"learning_rate": 0.1, "steps": 10, "warm_up": 4}
     return Recipe(**(options | changed))
@@ -105,7 +102,10 @@ def test_a_trained_network_says_what_it_is_and_its_products_are_counted(data, tm
     job = job_of(data, tmp_path)
     segformer.fit(job, **TINY, side=64)
     names = ["history.jsonl", "model.safetensors", "settings.json"]
-    assert sorted(files_of(job.out)) == [*(f".{name}.record" for name in names), *names]
+    assert sorted(path.name for path in job.out.iterdir()) == [
+        *(f".{name}.record" for name in names),
+        *names,
+    ]
     assert [checked(job.out / name).name for name in names] == names
     assert not (job.work / "state.safetensors").exists()
     reference = segformer.load(job.out, CPU)
@@ -175,7 +175,7 @@ def test_a_resumed_training_equals_the_uninterrupted_one_bit_for_bit(
     with caplog.at_level("INFO"):
         segformer.fit(cut, **EVERY_STEP)
     assert f"goes on at {at} of 3" in caplog.text
-    assert files_of(whole.out) == files_of(cut.out)
+    assert contents(whole.out) == contents(cut.out)
 
 
 def test_other_seeds_give_other_weights(data, tmp_path):
@@ -211,7 +211,7 @@ def test_a_checkpoint_of_other_cases_or_options_is_refused_and_kept(
     assert len(list(job.work.glob("refused-*.safetensors"))) == 1
     fresh = job_of(other, tmp_path / "fresh")
     segformer.fit(fresh, **TINY, **options)
-    assert files_of(job.out) == files_of(fresh.out)
+    assert contents(job.out) == contents(fresh.out)
 
 
 def test_a_prediction_does_not_hang_on_its_neighbours(data, tmp_path):

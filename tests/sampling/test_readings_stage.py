@@ -94,6 +94,7 @@ def folder(tmp_path_factory):
                     run("read", *where(training), "--sampler", sampler)
                 run("evaluate", *where(training), "--sampler", sampler)
         run("report")
+        run("page")
     return place
 
 
@@ -160,9 +161,13 @@ def test_scores_of_readings_stand_beside_those_of_samplers(folder):
 
 
 def test_the_report_names_them(folder):
-    text = (folder / "build/reports/controls/report.md").read_text()
-    assert "members (1 draws of one_pass, 2 trainings; N: 2)" in text
-    assert "temperature fitted on validation cases" in text
+    report = folder / "build/reports/controls"
+    page = (report / "index.html").read_text()
+    assert "members (1 draws of one_pass, 2 trainings; N: 2)" in page
+    assert "temperature fitted on validation cases" in page
+    text = (report / "report.md").read_text()
+    assert "feed-forward N = 1, diffusion N = 3, ensemble N = 2" in text
+    assert "| feed-forward (tempered) |" in text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 import zipfile
+from pathlib import Path
 
 import pytest
 from helpers.misbehaving_server import Answer, running
@@ -384,6 +385,18 @@ def test_a_folder_that_cannot_be_written_is_told(folder, contents, monkeypatch):
     def refused(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.open", refused)
-    text = refusal(get, folder, (Archive(url="", file="a.zip"),), **NAMES)
+    archives = (Archive(url="", file="a.zip"),)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.open", refused)
+        assert refusal(get, folder, archives, **NAMES) == (
+            f"the lock {folder / '.lock'} could not be made: the folder cannot be written; change "
+            "its permissions or choose another one."
+        )
+    whole = Path.open
+
+    def only_the_lock(path, *arguments, **options):
+        return (whole if path.name == ".lock" else refused)(path, *arguments, **options)
+
+    monkeypatch.setattr("pathlib.Path.open", only_the_lock)
+    text = refusal(get, folder, archives, **NAMES)
     assert f"{folder} could not be saved (Permission denied)" in text
