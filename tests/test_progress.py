@@ -67,6 +67,15 @@ def test_bytes_are_written_as_people_say_them(count, text):
     assert in_bytes(count) == text
 
 
+@pytest.fixture
+def heeded():
+    """SIGINT as in a terminal: a test run that a script started with `&` has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_a_signal_stops_at_once_what_does_not_wait():
     handler = signal.getsignal(signal.SIGTERM)
     for number, status in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):

@@ -81,11 +81,17 @@ def writing(path: Path, *, record: bool = False) -> Iterator[Path]:
 def _order_metadata(path: Path) -> None:
     """Sort the metadata in the header of a safetensors file, whose library has them in any order.
 
-    The header is the length of a JSON object, 8 bytes, and the object, which may end in blanks.
+    The header is the length of a JSON object, 8 bytes, and the object, which may end in blanks. A
+    file that has none, such as a damaged one that is set aside, stays as it is.
     """
     with path.open("r+b") as file:
         length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
+        if length > os.fstat(file.fileno()).st_size - 8:
+            return
+        try:
+            header = json.loads(file.read(length))
+        except ValueError:
+            return
         header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
         text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
         if len(text) <= length:

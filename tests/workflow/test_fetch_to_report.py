@@ -117,7 +117,7 @@ def test_a_study_fetches_what_it_names_and_labels_the_stand_in(project):
     assert set(pd.read_csv(report / "summary.csv").dataset) == {"isic2016", "her2_stand_in"}
     text = (report / "report.md").read_text()
     assert "lesion phantom (for HER2)" in text
-    datasets = pd.read_csv(report / "datasets.csv", index_col="dataset")
+    datasets = pd.read_csv(report / "datasets.csv", index_col="name")
     assert datasets.licence["isic2016"] == catalogue.entry("isic2016").licence
     assert catalogue.entry("isic2016").licence in (report / "index.html").read_text()
 
