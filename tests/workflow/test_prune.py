@@ -43,6 +43,15 @@ def there() -> set[str]:
     }
 
 
+def test_what_no_rule_can_name_stays_with_the_output_that_it_came_with():
+    """nnU-Net's own files beside its run, which is kept; those of a run that goes, go too."""
+    for run in (KEPT, GONE[0]):
+        put(str(Path(run).with_name("model") / "plans.json"), "plans", 100)
+    assert cli.main(["prune", "--study", "test"]) == 0
+    assert Path("results/test/d/kept/model/plans.json").exists()
+    assert not Path("results/test/d/gone").exists()
+
+
 def test_files_that_no_rule_declares_go_with_their_records(capsys):
     assert cli.main(["prune", "--study", "test"]) == 0
     assert there() == {

@@ -237,19 +237,22 @@ def _lying_there(study: str, records: Iterable[str]) -> list[str]:
     return sorted(inside | recorded)
 
 
-def _is_whole_part_of_a_job(path: Path, records: Mapping[str, Record]) -> bool:
-    """Whether a file was left beside a recorded output of the same job, and is as it was left.
+def left_beside(path: Path) -> Path | None:
+    """The declared output that a file no rule can name came with; None of any other file.
 
     What a baseline keeps of its network is its own affair, and only some readings fit a
-    temperature, so no rule can name these files.
+    temperature.
     """
     if path.name == TEMPERATURE:
-        beside = path.with_name("draws.npz")
-    elif path.parent.name == BASELINE_MODEL:
-        beside = path.parent.with_name("run.json")
-    else:
-        return False
-    if str(beside) not in records:
+        return path.with_name("draws.npz")
+    if path.parent.name == BASELINE_MODEL:
+        return path.parent.with_name("run.json")
+    return None
+
+
+def _is_whole_part_of_a_job(path: Path, records: Mapping[str, Record]) -> bool:
+    """Whether a file was left beside a recorded output of the same job, and is as it was left."""
+    if str(left_beside(path)) not in records:
         return False
     try:
         checked(path)

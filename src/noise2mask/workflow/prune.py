@@ -65,6 +65,7 @@ def _orphans(study: str, declared: set[str]) -> tuple[list[str], list[Path]]:
         if (path.is_file() or path.is_symlink())
         and path != noted
         and str(outputs.described(path)) not in declared
+        and str(outputs.left_beside(outputs.described(path))) not in declared
     )
     kept_aside = set_aside.copies(study)
     files += [str(copy) for output, copy in kept_aside.items() if output not in declared]
