@@ -74,6 +74,8 @@ def read(tmp_path, **changes):
         ({"samplers__ddim2__steps": "often"}, "samplers.ddim2.steps: must be a count such as 50"),
         ({"overrides": [{"diffusion": {"schedule": {"options": {"gamma": 1}}}}]},
          "overrides.0.diffusion.schedule.options.gamma: unknown field 'gamma'; Valid: first, last"),
+        ({"compute__processes": 2, "overrides": [{"training": {"batch": 3}}]},
+         "compute.processes: 2 processes cannot share a training.batch of 3 evenly; give a"),
         ({"diffusion__target": "y", "overrides": [{"diffusion": {"clip": False}}]},
          "diffusion.target: must be 'eps', 'x_0' or 'v', got 'y'"),
     ],

@@ -80,6 +80,19 @@ def test_what_this_machine_cannot_hold_is_refused(monkeypatch):
     assert size.check_size(settings(), 3, CPU).parameters > 800_000
 
 
+def test_processes_share_the_batch_and_each_has_the_weights(monkeypatch):
+    whole = size.size_of(settings(batch=4))
+    weights = 20 * whole.parameters
+    share = weights + (whole.memory - weights) // 4
+    needed = {"cuda": share, "cpu": whole.memory + 3 * weights}
+    for device, memory in needed.items():
+        monkeypatch.setattr(size, "memory_of", lambda _, memory=memory: memory)
+        assert size.check_size(settings(batch=4), 3, torch.device(device), 4) == whole
+        monkeypatch.setattr(size, "memory_of", lambda _, memory=memory: memory - 1)
+        with pytest.raises(UserError, match="batches of 4 at 32 pixels"):
+            size.check_size(settings(batch=4), 3, torch.device(device), 4)
+
+
 def test_a_resolution_that_the_network_cannot_halve():
     with pytest.raises(UserError, match="resolution 34 cannot be halved 2 times"):
         size.size_of(settings(resolution=34))

@@ -21,9 +21,9 @@ rule train:
         network=named(STUDY.networks),
     conda:
         ENVIRONMENT
-    threads: STUDY.compute.threads
+    threads: STUDY.compute.processes * STUDY.compute.threads
     resources:
-        gpu=GPUS,
+        gpu=STUDY.compute.processes * GPUS,
     params:
         study=study_options,
         code=lambda wildcards: hash_code(

@@ -104,6 +104,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     from noise2mask.data.prepared import read_manifest
     from noise2mask.study.paths import ENDED
     from noise2mask.study.plan import run_settings
+    from noise2mask.training.processes import is_main, together
     from noise2mask.training.run import device_of, is_finished, run_of
     from noise2mask.training.size import check_size
     from noise2mask.training.train import train as run_training
@@ -115,7 +116,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     settings = resolve_settings(run_settings(study, training), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
     out, ended = paths.finished(training), paths.work(training) / ENDED
-    if not is_finished(run, out) and is_finished(run, ended):
+    if is_main() and not is_finished(run, out) and is_finished(run, ended):
         take_back(ended, out)
     if is_finished(run, out):
         LOG.info(
@@ -126,11 +127,12 @@ def train(study: Study, training: Training, paths: Paths) -> None:
         )
         return
     device = device_of(study.compute.device)
-    check_size(settings, run.data["channels"], device)
-    run_training(
-        run, data, paths.work(training), out, device, tensorboard=study.compute.tensorboard
-    )
-    shutil.rmtree(ended, ignore_errors=True)
+    check_size(settings, run.data["channels"], device, study.compute.processes)
+    given = (run, data, paths.work(training), out, device)
+    with together(study.compute.processes, settings.threads, run_training, *given):
+        run_training(*given, tensorboard=study.compute.tensorboard)
+    if is_main():
+        shutil.rmtree(ended, ignore_errors=True)
 
 
 def sample(

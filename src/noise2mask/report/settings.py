@@ -73,8 +73,13 @@ def settings_of(study: Study) -> tuple[tuple[str, str], ...]:
         *_metric_options(study),
         ("width of the boundary band", f"{study.evaluation.band} px on either side"),
         ("bins of reliability diagrams and of pooled ECE", str(study.evaluation.bins)),
-        ("compute", f"{study.compute.device}, threads: {study.compute.threads}"),
+        ("compute", _computing(study)),
     )
+
+
+def _computing(study: Study) -> str:
+    several = f", processes: {study.compute.processes}" * (study.compute.processes > 1)
+    return f"{study.compute.device}, threads: {study.compute.threads}{several}"
 
 
 def kind_of_data(study: Study) -> str:

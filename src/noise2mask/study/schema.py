@@ -502,6 +502,15 @@ class Compute(Settings):
     device: Annotated[Literal["cpu", "cuda"], Field(description="trains and samples")] = "cpu"
     precision: Annotated[Literal["no", "bf16"], Field(description="mixed precision")] = "no"
     threads: Annotated[int, Field(ge=1, le=256, description="of one training or sampling")] = 1
+    processes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=64,
+            description="that share the batches of one training, each with its threads and, where "
+            "the device is cuda, its GPU; divides training.batch",
+        ),
+    ] = 1
     batch: Annotated[
         int, Field(ge=1, le=65536, description="draws sampled together; no effect on them")
     ] = 8

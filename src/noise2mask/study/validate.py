@@ -272,7 +272,11 @@ def between_fields(study: Study) -> Mistakes:
     if mistakes:
         return mistakes
     return _in_readings(study) or (
-        _in_samplings(study) | _in_heads(study) | _in_analysis(study) | _in_quirks(study)
+        _in_samplings(study)
+        | _in_heads(study)
+        | _in_analysis(study)
+        | _in_quirks(study)
+        | _in_batches(study)
     )
 
 
@@ -294,6 +298,19 @@ def _in_readings(study: Study) -> Mistakes:
                     f"there are {len(seeds)} seeds"
                 )
     return mistakes
+
+
+def _in_batches(study: Study) -> Mistakes:
+    """Batches that the processes of a training cannot share."""
+    processes = study.compute.processes
+    batches = {run_settings(study, each).training.batch for each in trainings_of(study)}
+    uneven = sorted(batch for batch in batches if batch % processes)
+    if not uneven:
+        return {}
+    return {
+        "compute.processes": f"{processes} processes cannot share a training.batch of {uneven[0]} "
+        "evenly; give a number that divides it"
+    }
 
 
 def _in_heads(study: Study) -> Mistakes:

@@ -96,17 +96,29 @@ def memory_of(device: torch.device) -> int:
         return physical
 
 
-def check_size(settings: RunSettings, channels: int, device: torch.device) -> Size:
+def check_size(
+    settings: RunSettings, channels: int, device: torch.device, processes: int = 1
+) -> Size:
     """The size of a training, if it fits.
+
+    Args:
+        settings: of the training.
+        channels: of its images.
+        device: where it is to compute.
+        processes: that share its batches, each with the weights and, of GPUs, one of its own.
 
     Raises:
         UserError: it needs more memory than the device has, or cannot be built at all.
     """
     size, available = size_of(settings, channels), memory_of(device)
-    if size.memory > available:
+    weights = 4 * COPIES * size.parameters
+    needed = size.memory + (processes - 1) * weights
+    if device.type == "cuda":
+        needed = weights + (size.memory - weights) // processes
+    if needed > available:
         raise UserError(
             f"{settings.title()} has {size.parameters / 1e6:.4g} million parameters and needs "
-            f"{in_bytes(size.memory)} with batches of {settings.training.batch} at "
+            f"{in_bytes(needed)} with batches of {settings.training.batch} at "
             f"{settings.resolution} pixels, more than the {in_bytes(available)} of this "
             f"{'machine' if device.type == 'cpu' else 'GPU'}; choose a smaller network, batch or "
             "resolution."

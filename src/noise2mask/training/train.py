@@ -7,7 +7,7 @@ uninterrupted one bit for bit.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -37,6 +37,7 @@ from noise2mask.training.checkpoint import (
     under,
 )
 from noise2mask.training.curves import Shows, curves
+from noise2mask.training.processes import add_up, check_batch, is_main, shared
 from noise2mask.training.run import (
     Run,
     build_network,
@@ -64,6 +65,8 @@ def train(
 ) -> None:
     """Run a training to the end and leave its run in `out`.
 
+    In several processes (:mod:`noise2mask.training.processes`) each calls it.
+
     Args:
         run: what is to be trained.
         data: folder of the prepared dataset; only train and val are opened.
@@ -77,19 +80,22 @@ def train(
         Stopped: the process was asked to end; a checkpoint of its last step is in `work`.
     """
     settings = run.settings
-    torch.set_num_threads(settings.threads)
     if device.type == "cuda":  # on the CPU all that is used is deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
-    with _alone(work):
+    with _alone(work) if is_main() else nullcontext():
         train_split = open_split(data, "train", purpose="training")
         val_split = open_split(data, "val", purpose="training")
         accelerator = Accelerator(mixed_precision=settings.precision, cpu=device.type == "cpu")
+        check_batch(settings.training.batch, accelerator)
+        torch.set_num_threads(settings.threads)
         state = _start(run, accelerator)
-        _resume(state, run, work)
-        folder = work / "tensorboard" if tensorboard else None
+        with accelerator.main_process_first():  # which moves a checkpoint that it refuses
+            _resume(state, run, work)
+        folder = work / "tensorboard" if tensorboard and is_main() else None
         with stoppable() as asked_to_stop, curves(folder, state.step) as show:
             _loop(state, run, train_split, val_split, work, accelerator, asked_to_stop, show)
-        _finish(state, run, work, out)
+        if is_main():
+            _finish(state, run, work, out)
 
 
 def _start(run: Run, accelerator: Accelerator) -> State:
@@ -133,10 +139,13 @@ def _loop(
     training, seed = run.settings.training, run.settings.seed
     process = process_of(run.settings)
     losses_of = plugins.member("mode", run.settings.mode)
-    network, optimizer = accelerator.prepare(state.network, state.optimizer)
+    # The rows of a batch are divided where the network is called, not by a wrapper of accelerate's.
+    prepared = accelerator.prepare_model(state.network, evaluation_mode=True)
+    network, average = shared(prepared, accelerator), shared(state.average.module, accelerator)
+    optimizer = accelerator.prepare_optimizer(state.optimizer)
     progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
     while state.step < training.steps:
-        if (stopped := asked_to_stop()) is not None:
+        if is_main() and (stopped := asked_to_stop()) is not None:
             if state.step:
                 _checkpoint(state, run, work)
             raise stopped
@@ -160,14 +169,15 @@ def _loop(
             raise UserError(_not_finite(state, run, rate, value, work))
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
+        add_up(network.parameters(), accelerator)
         accelerator.clip_grad_norm_(network.parameters(), training.clip_norm)
         optimizer.step()
-        state.average.update_parameters(accelerator.unwrap_model(network))
+        state.average.update_parameters(state.network)
         state.step = step
         state.note(value, training.steps)
         if step % training.validate_every == 0 or step == training.steps:
-            _validate(state, run, val_split, process, losses_of, work)
-        if step % training.checkpoint_every == 0 or step == training.steps:
+            _validate(state, average, run, val_split, process, losses_of, work)
+        if is_main() and (step % training.checkpoint_every == 0 or step == training.steps):
             _checkpoint(state, run, work)
         show(state)
         progress.update(step, f"loss {value:.4f}, best of val {state.best_loss:.4f}")
@@ -212,6 +222,7 @@ def tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _validate(
     state: State,
+    average: Network,
     run: Run,
     split: Split,
     process: Process,
@@ -220,7 +231,7 @@ def _validate(
 ) -> None:
     """Mean loss of the averaged weights over val, at the same noise and timesteps every time."""
     device = next(state.network.parameters()).device
-    network: Network = state.average.module.eval()  # type: ignore[assignment]
+    network = average.eval()
     total, dice, count, batch = 0.0, 0.0, 0, run.settings.training.batch
     by_dice = run.settings.training.choose == "dice"
     # A mode that sees no noise has one loss a case.
@@ -237,8 +248,9 @@ def _validate(
             if by_dice and repeat == 0:
                 scores = drawn_dice(network, image, mask, process, generator=generator)
                 dice += float(scores.double().sum())
-    if state.validated(total / count, dice * repeats / count if by_dice else None):
-        save_tensors(_best(work, state.step), network.state_dict(), run.record())
+    chosen = state.validated(total / count, dice * repeats / count if by_dice else None)
+    if chosen and is_main():
+        save_tensors(_best(work, state.step), state.average.module.state_dict(), run.record())
 
 
 def _best(work: Path, step: int) -> Path:
