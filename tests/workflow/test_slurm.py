@@ -2,8 +2,8 @@
 
 It shows that jobs are submitted with what they ask for, that a cancelled one is tried again from
 its checkpoint, and that a run whose controller was killed goes on: what still runs is cancelled and
-continued, and a training that has ended meanwhile is not trained again. It does not show more than one
-node, an accounting database, limits that the kernel enforces, or a real GPU.
+continued, and a training that has ended meanwhile is not trained again. It does not show more than
+one node, an accounting database, limits that the kernel enforces, or a real GPU.
 """
 
 import os
