@@ -161,7 +161,9 @@ def fingerprints(report: Report) -> Iterator[Chart]:
     controls = [chosen(report, points, "dataset", every=False)]
     picked = alt.param(name="dataset", value=controls[0].options[0][0])
     is_chosen = "datum.dataset === dataset"
-    base = alt.Chart(data_of(points, "dataset", "title", "boundary_per_area", "death"))
+    places = np.log(points["boundary_per_area"].to_numpy(dtype=np.float64))
+    points["side"] = np.where(places <= (places.min() + places.max()) / 2, "left", "right")
+    base = alt.Chart(data_of(points, "dataset", "title", "boundary_per_area", "death", "side"))
     dots = (
         base.mark_point(filled=True, opacity=1)
         .encode(
@@ -181,11 +183,13 @@ def fingerprints(report: Report) -> Iterator[Chart]:
         )
         .add_params(picked)
     )  # fmt: skip
-    name = (
-        base.mark_text(dy=-14, color="#D55E00")
+    # The name of a point stands on the side where there is room.
+    names = [
+        base.mark_text(dx=-12 * sign, align=side, color="#D55E00")
         .encode(x="boundary_per_area:Q", y="death:Q", text="title:N")
-        .transform_filter(is_chosen)
-    )
+        .transform_filter(f"{is_chosen} && datum.side === '{side}'")
+        for side, sign in (("left", -1), ("right", 1))
+    ]
     curve = (
         alt.Chart(data_of(long, "dataset", "title", "turned", "log_snr", "dice"))
         .mark_line(strokeWidth=1)
@@ -209,7 +213,7 @@ def fingerprints(report: Report) -> Iterator[Chart]:
         "Datasets: geometry of masks, and where they are lost",
         "Each point is a dataset: the higher, the earlier its masks are lost under noise. A click "
         "on a point, or the list, chooses the dataset whose curve is drawn below.",
-        (dots + name).properties(width="container", height=300),
+        alt.layer(dots, *names).properties(width="container", height=300),
         controls,
         picks="dataset",
     )
