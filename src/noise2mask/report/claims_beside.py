@@ -25,17 +25,20 @@ def claims_beside(reports: Sequence[Report]) -> Table:
     Raises:
         UserError: a report holds no claims.
     """
-    found = {report.name: _by_name(report) for report in reports}
+    found = [_by_name(report) for report in reports]
     spoken: dict[str, Record] = {}
-    for rows in found.values():
+    for rows in found:
         for name, row in rows.items():
             if row["verdict"] != UNTESTED:
                 spoken.setdefault(name, row)
     columns = [
         Column("", lambda row: row["name"], left=True),
         Column("Claim", stated, left=True),
-        Column("Number", lambda row: row["objective"].partition(":")[0], left=True),
-        *(Column(_headed(report), _cell(found[report.name]), left=True) for report in reports),
+        Column("Number", lambda row: row["objective"].replace(": ", ", shown: "), left=True),
+        *(
+            Column(_headed(report), _cell(rows), left=True)
+            for report, rows in zip(reports, found, strict=True)
+        ),
     ]
     return Table(columns, [spoken[name] for name in sorted(spoken)])
 
@@ -53,8 +56,10 @@ def text_of(folders: Sequence[Path]) -> str:
         folders: of the reports.
 
     Raises:
-        UserError: a folder holds no report, or a report no claims.
+        UserError: no folder is given, one holds no report, or a report no claims.
     """
+    if not folders:
+        raise UserError("no study is named; name those whose claims are to stand side by side.")
     reports = [read_report(folder) for folder in folders]
     silent = untested(reports)
     line = f"\nNot tested by any of them: {', '.join(silent)}.\n" if silent else ""
