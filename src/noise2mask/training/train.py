@@ -141,7 +141,8 @@ def _loop(
     losses_of = plugins.member("mode", run.settings.mode)
     # The rows of a batch are divided where the network is called, not by a wrapper of accelerate's.
     prepared = accelerator.prepare_model(state.network, evaluation_mode=True)
-    network, average = shared(prepared, accelerator), shared(state.average.module, accelerator)
+    network = shared(prepared, accelerator)
+    average = shared(state.average.module, accelerator)  # type: ignore[arg-type]
     optimizer = accelerator.prepare_optimizer(state.optimizer)
     progress = Progress(f"training {run.settings.title()}", training.steps, state.step)
     while state.step < training.steps:
