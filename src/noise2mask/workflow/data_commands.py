@@ -59,7 +59,7 @@ def by_name(name: str, settings: Sequence[str] = ()) -> Chosen:
     Raises:
         UserError: neither a name nor a folder, or an option is wrong.
     """
-    given = dict(_setting(text) for text in settings)
+    given = settings_of(settings)
     if name not in catalogue.entries() and Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
         options = _checked_options("folder", {"root": name, **given})
@@ -87,6 +87,15 @@ def of_study(study: Study, dataset: str) -> Chosen:
         None if settings.shrink else settings.tile,
         settings.leaks == "accepted",
     )
+
+
+def settings_of(texts: Sequence[str]) -> dict[str, Any]:
+    """Options given as ``key=value``, the value in YAML.
+
+    Raises:
+        UserError: one is not of this form.
+    """
+    return dict(_setting(text) for text in texts)
 
 
 def _setting(text: str) -> tuple[str, Any]:
