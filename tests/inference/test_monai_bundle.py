@@ -116,13 +116,15 @@ def test_the_command_line_of_monai_runs_it(bundle, images, tmp_path):
     assert (tmp_path / "out/a_mask.png").exists()
 
 
-def test_it_has_what_monai_wants_of_an_inference(bundle):
+def test_it_has_what_monai_wants_of_an_inference(bundle, images):
     workflow = ConfigWorkflow(
         config_file=str(bundle / "configs/inference.json"),
         meta_file=str(bundle / "configs/metadata.json"),
         workflow_type="infer",
         bundle_root=str(bundle),
+        dataset_dir=str(images),
     )
+    workflow.initialize()
     assert workflow.check_properties() == []
     for name in ("docs/README.md", "docs/data_license.txt", "models/model.pt"):
         assert (bundle / name).is_file()

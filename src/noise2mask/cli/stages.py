@@ -355,17 +355,17 @@ def _fingerprint_folder(
     tables = mask_set.beside_atlas(chosen.name, found, beside)
     apart = mask_set.nearest(chosen.name, tables["oracles"]) if beside else None
     print(mask_set.summary(chosen.name, found, apart, resolution))
-    half = found.figures.loc["log_snr_at_half"]
-    place = (float(half["mean"]), float(half["low"]), float(half["high"]))
+    half = found.figures.loc[["log_snr_at_half"], ["mean", "low", "high"]].to_numpy(dtype=float)
+    mean, low, high = half[0].tolist()
     tried = advice.tried_datasets(beside.parent) if beside else []
-    advised = advice.advise(place, resolution, tried)
+    advised = advice.advise((mean, low, high), resolution, tried)
     print("\n".join(advice.told(advised, resolution)))
     if output is not None:
         out = output.expanduser()
         mask_set.write_tables(found, out)
         scales = {"b = 1": 1.0} | {f"b = {each.mean:g}": each.mean for each in advised.scales}
         near = [] if apart is None else [str(name) for name in apart.index[: mask_set.NEAREST]]
-        drawn = own_masks(tables["oracles"], chosen.name, near, scales, place[0])
+        drawn = own_masks(tables["oracles"], chosen.name, near, scales, mean)
         style.save(drawn, out / "fingerprint")
 
 

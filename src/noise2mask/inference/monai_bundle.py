@@ -7,14 +7,14 @@ The layout is that of MONAI's bundle specification; what a user overrides on the
 the keys of the config.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from monai.inferers import Inferer
+from monai.inferers.inferer import Inferer
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -206,14 +206,19 @@ class DrawnMasks(Inferer):
     def __call__(
         self,
         inputs: Tensor,
-        network: Network,
+        network: Callable[..., Any],
         *args: Any,  # noqa: ARG002 - what every inferer of MONAI takes
         **kwargs: Any,  # noqa: ARG002
     ) -> Tensor:
         """(B, C, R, R) in [0, 1], rounded to 8 bits -> (B, 1, R, R).
 
         The noise of row i is that of an image called ``image<i>``.
+
+        Raises:
+            TypeError: `network` is none of this package's.
         """
+        if not isinstance(network, Network):
+            raise TypeError(f"a network of noise2mask is needed, not {type(network).__name__}")
         model = self.contents.model(network, inputs.device)
         way = model.way(self.sampler, self.draws)
         levels = torch.round(inputs.clamp(0, 1) * 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -65,7 +65,7 @@ def own_masks(
     names = [own, *near]
     at_ends(
         upper, [name.replace("_", " ") for name in names],
-        [float(curves.loc[name].iloc[0]) for name in names],
+        curves.loc[names].to_numpy(dtype=np.float64)[:, 0].tolist(),
         [OWN, *(look.colour for look in looks.values())],
     )  # fmt: skip
     _schedules(lower, scales)
