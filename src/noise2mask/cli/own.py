@@ -57,7 +57,7 @@ def predict(
     from noise2mask.inference.bundle import load_model
     from noise2mask.inference.predict import predict_files
     from noise2mask.progress import LOG
-    from noise2mask.workflow.data_commands import settings_of
+    from noise2mask.workflow.data_commands import setting
 
     torch.set_num_threads(threads)
     found = load_model(
@@ -66,7 +66,7 @@ def predict(
         study=study,
         prepared=prepared,
         architecture=architecture,
-        options=settings_of(set),
+        options=dict(setting(text) for text in set),
     )
     for warning in found.warnings:
         LOG.warning("%s: %s", model, warning)

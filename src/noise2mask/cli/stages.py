@@ -343,18 +343,20 @@ def _fingerprint_folder(
     from noise2mask.analysis.fingerprints import advice, mask_set
     from noise2mask.report.figures import style
     from noise2mask.report.figures.own_masks import own_masks
-    from noise2mask.workflow.data_commands import by_name
+    from noise2mask.workflow.data_commands import checked_options, setting
 
     if resolution < 8:
         raise UserError(f"--resolution {resolution}: masks need 8 pixels a side at least.")
     if not folder.expanduser().is_dir():
         raise UserError(f"{folder} is no folder; give one that holds masks.")
-    chosen = by_name(f"{folder.expanduser().absolute()}", settings)
-    beside = mask_set.atlas_for(atlas, resolution)
-    found = mask_set.describe(mask_set.read_mask_set(chosen.options, resolution))
-    tables = mask_set.beside_atlas(chosen.name, found, beside)
-    apart = mask_set.nearest(chosen.name, tables["oracles"]) if beside else None
-    print(mask_set.summary(chosen.name, found, apart, resolution))
+    place = folder.expanduser().absolute()
+    given = {"root": str(place), **dict(setting(text) for text in settings)}
+    beside, name = mask_set.atlas_for(atlas, resolution), place.resolve().name
+    masks = mask_set.read_mask_set(checked_options("folder", given), resolution)
+    found = mask_set.describe(masks)
+    tables = mask_set.beside_atlas(name, found, beside)
+    apart = mask_set.nearest(name, tables["oracles"]) if beside else None
+    print(mask_set.summary(name, found, apart, resolution))
     half = found.figures.loc[["log_snr_at_half"], ["mean", "low", "high"]].to_numpy(dtype=float)
     mean, low, high = half[0].tolist()
     tried = advice.tried_datasets(beside.parent) if beside else []
@@ -364,8 +366,8 @@ def _fingerprint_folder(
         out = output.expanduser()
         mask_set.write_tables(found, out)
         scales = {"b = 1": 1.0} | {f"b = {each.mean:g}": each.mean for each in advised.scales}
-        near = [] if apart is None else [str(name) for name in apart.index[: mask_set.NEAREST]]
-        drawn = own_masks(tables["oracles"], chosen.name, near, scales, mean)
+        near = [] if apart is None else [str(each) for each in apart.index[: mask_set.NEAREST]]
+        drawn = own_masks(tables["oracles"], name, near, scales, mean)
         style.save(drawn, out / "fingerprint")
 
 

@@ -34,6 +34,14 @@ def small():
     return fingerprint(discs(3.0), names(), AXIS, **FAST)
 
 
+def test_cases_of_one_slide_have_a_fingerprint_without_intervals(large):
+    found = fingerprint(discs(9.0), names(), AXIS, groups=["slide"] * 10, **FAST)
+    assert found.figures["mean"].to_dict() == pytest.approx(
+        large.figures["mean"].to_dict(), nan_ok=True
+    )
+    assert found.figures[["low", "high"]].isna().all(axis=None)
+
+
 def test_crossing_is_linear_between_levels_and_the_first_on_the_way():
     log_snr = np.array([2.0, 1.0, -1.0, -2.0])
     curves = np.array(

@@ -161,6 +161,8 @@ def fingerprint(
         gap: difference of the levels of x_0: 2 for -1/+1, 1 for 0/1. It moves the schedule along
             the axis of log SNR; nothing else depends on it.
         groups: patient or slide of each case: kept in one half, and drawn as one by the bootstrap.
+            Where all cases are of one, oracles are fitted on half of its cases and there is no
+            interval.
         oracles: scored by name; `DICE_AND_LOSS` are always among them.
         spacing: of the levels in log SNR.
         resamples: of the bootstrap.
@@ -168,12 +170,13 @@ def fingerprint(
         seed: of noise, halves and bootstrap.
 
     Raises:
-        ValueError: the masks are not boolean (N, H, W), or are of fewer than two groups.
+        ValueError: the masks are not boolean (N, H, W), or fewer than two.
     """
     units = list(cases) if groups is None else list(groups)
+    halved = units if len(set(units)) > 1 else list(cases)  # of one slide, its tiles are halved
     levels = spaced_levels(schedule, gap=gap, highest=HIGHEST, lowest=LOWEST, spacing=spacing)
     table = _cross_fitted(
-        masks, cases, halves(units, seed), levels, {**DICE_AND_LOSS, **oracles}, seed
+        masks, cases, halves(halved, seed), levels, {**DICE_AND_LOSS, **oracles}, seed
     )
     forms = geometry(masks, cases)
     bootstrap = Bootstrap(units, resamples, level, seed)

@@ -1,6 +1,7 @@
 """The charts of the page along the noise: losses, information, and what remains of masks."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -23,6 +24,8 @@ from noise2mask.report.page.vega import (
     tips,
 )
 
+SIDES: tuple[tuple[Literal["left", "right"], int], ...] = (("left", -1), ("right", 1))
+"""Of a point, for its name, with the sign of its shift."""
 SMALLEST = 1e-5
 """Share of the largest loss from which on losses are drawn."""
 
@@ -161,7 +164,9 @@ def fingerprints(report: Report) -> Iterator[Chart]:
     controls = [chosen(report, points, "dataset", every=False)]
     picked = alt.param(name="dataset", value=controls[0].options[0][0])
     is_chosen = "datum.dataset === dataset"
-    base = alt.Chart(data_of(points, "dataset", "title", "boundary_per_area", "death"))
+    places = np.log(points["boundary_per_area"].to_numpy(dtype=np.float64))
+    points["side"] = np.where(places <= (places.min() + places.max()) / 2, "left", "right")
+    base = alt.Chart(data_of(points, "dataset", "title", "boundary_per_area", "death", "side"))
     dots = (
         base.mark_point(filled=True, opacity=1)
         .encode(
@@ -181,11 +186,15 @@ def fingerprints(report: Report) -> Iterator[Chart]:
         )
         .add_params(picked)
     )  # fmt: skip
-    name = (
-        base.mark_text(dy=-14, color="#D55E00")
-        .encode(x="boundary_per_area:Q", y="death:Q", text="title:N")
-        .transform_filter(is_chosen)
-    )
+    # The name of a point stands on the side where there is room.
+    names = [
+        base.mark_text(dx=-12 * sign, align=side, color="#D55E00").encode(
+            x="boundary_per_area:Q",
+            y="death:Q",
+            text=alt.condition(f"{is_chosen} && datum.side === '{side}'", "title:N", alt.value("")),
+        )
+        for side, sign in SIDES
+    ]
     curve = (
         alt.Chart(data_of(long, "dataset", "title", "turned", "log_snr", "dice"))
         .mark_line(strokeWidth=1)
@@ -209,7 +218,7 @@ def fingerprints(report: Report) -> Iterator[Chart]:
         "Datasets: geometry of masks, and where they are lost",
         "Each point is a dataset: the higher, the earlier its masks are lost under noise. A click "
         "on a point, or the list, chooses the dataset whose curve is drawn below.",
-        (dots + name).properties(width="container", height=300),
+        alt.layer(dots, *names).properties(width="container", height=300),
         controls,
         picks="dataset",
     )

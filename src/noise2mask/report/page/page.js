@@ -51,7 +51,10 @@
       if (rows) rows.value = 58;
       for (const axis of spec.axes ?? []) {
         axis.labelLimit = 160;
-        if (rows && axis.scale === "y" && axis.labels !== false) axis.encode = { labels: { update: { text: { signal: "split(replace(datum.label, ' − ', ' · − '), ' · ')" } } } };
+        if (!rows || axis.scale !== "y" || axis.labels === false) continue;
+        const lines = "split(replace(datum.label, ' − ', ' · − '), ' · ')";
+        axis.labelFontSize = 11;
+        axis.encode = { labels: { update: { text: { signal: lines }, dy: { signal: `-6.5 * (length(${lines}) - 1)` } } } };
       }
     }
     const { view } = await vegaEmbed(place, spec, {
