@@ -1,6 +1,6 @@
 """Seconds that `noise2mask predict` takes for a megapixel, by network and sampler.
 
-    python benchmarks/predict.py [--threads 1] [--rounds 3] [--side 256]
+    python benchmarks/predict.py [--threads 1] [--rounds 3] [--side 128]
 
 The networks of the study `quick` with random weights (times do not depend on them) on one image
 that is cut into tiles of the network's own size, so a megapixel is one that the network sees.
@@ -35,7 +35,7 @@ SAMPLERS = {
     "DDIM, 10 steps, 1 draw": Sampler(sampler="ddim", steps=10),
     "DDIM, 10 steps, 5 draws": Sampler(sampler="ddim", steps=10, draws=5),
     "DPM-Solver++, 10 steps, 5 draws": Sampler(sampler="dpm_solver", steps=10, draws=5),
-    "DDIM, 50 steps, 5 draws": Sampler(sampler="ddim", steps=50, draws=5),
+    "DDIM, 50 steps, 1 draw": Sampler(sampler="ddim", steps=50),
 }
 PUBLISHED = 1000 * 5
 """Steps times draws as published; told from those of the last sampler, as a step costs the same."""
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="of torch")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each sampler")
-    parser.add_argument("--side", type=int, default=256, help="of the image, px")
+    parser.add_argument("--side", type=int, default=128, help="of the image, px")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     image = np.random.default_rng(0).integers(0, 256, (given.side, given.side, 3)).astype(np.uint8)

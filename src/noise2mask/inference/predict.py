@@ -9,6 +9,7 @@ averaged.
 import hashlib
 import io
 import json
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -262,8 +263,9 @@ def _batches(squares: list[Square], model: Model, way: Way) -> Iterator[list[Squ
 
 
 def at_once(model: Model, way: Way) -> int:
-    """Squares that fill a block of the network's rows."""
-    return max(1, BLOCK[model.trained.device.type] // way.sampler.draws)
+    """The fewest squares whose draws fill blocks of the network's rows without a rest."""
+    block = BLOCK[model.trained.device.type]
+    return block // math.gcd(block, way.sampler.draws)
 
 
 # Files ------------------------------------------------------------------------------------------
