@@ -341,9 +341,10 @@ def _fingerprint_folder(
     atlas: Path | None,
 ) -> None:
     from noise2mask.analysis.fingerprints import advice, mask_set
+    from noise2mask.data.layouts.entry import checked_options
     from noise2mask.report.figures import style
     from noise2mask.report.figures.own_masks import own_masks
-    from noise2mask.workflow.data_commands import checked_options, setting
+    from noise2mask.workflow.data_commands import setting
 
     if resolution < 8:
         raise UserError(f"--resolution {resolution}: masks need 8 pixels a side at least.")
