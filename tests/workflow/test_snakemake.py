@@ -40,5 +40,6 @@ def test_another_environment_than_the_installed_one_is_refused(method):
     command = [sys.executable, "-m", "snakemake", "-n", "--config", "study=test", "--sdm", method]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
-    assert f"--software-deployment-method {method}: every rule runs in the" in done.stderr
-    assert "Traceback" not in done.stderr
+    said = done.stdout + done.stderr
+    assert f"--software-deployment-method {method}: every rule runs in the" in said
+    assert "Traceback" not in said
