@@ -38,6 +38,8 @@ from noise2mask.report.tables import (
     steps_table,
 )
 
+TABLES = SHOWN[:2]
+"""Metrics of the main table: those that are tested; a figure and the page show the others."""
 ACROSS = 4
 """Datasets side by side: what a page of a code host holds without scrolling."""
 UNSPOKEN = ("not tested", "cannot be decided")
@@ -130,7 +132,7 @@ def _findings(report: Report) -> Findings | None:
 def _results(report: Report) -> Iterator[Written]:
     """The main table: a part each metric, and of many datasets some side by side."""
     datasets = report.datasets
-    for metric in SHOWN:
+    for metric in TABLES:
         if metric not in set(report.summary["metric"]):
             continue
         parts = [
@@ -156,7 +158,7 @@ def _is_usual(row: Row) -> bool:
 
 def _further(report: Report) -> Written | None:
     """Samplers and readings beside the usual ones."""
-    shown = [name for name in SHOWN if name in set(report.summary["metric"])]
+    shown = [name for name in TABLES if name in set(report.summary["metric"])]
     titles = " / ".join(metric_of(name).title for name in shown)
     parts = []
     for start in range(0, len(report.datasets), ACROSS):
@@ -174,13 +176,14 @@ def _under_results(report: Report) -> str:
     if report.winners:
         text.append("Bold: better beyond chance in every planned comparison of its row.")
     usual = trained(summary).drop_duplicates(["network", "mode"])
-    drawn = [
-        f"{labels.mode(mode)} {count}"
-        for mode in modes_in(usual)
-        if (count := labels.drawn(names_in(usual[usual["mode"] == mode], "sampler")))
-    ]
+    drawn: dict[str, list[str]] = {}
+    for mode in modes_in(usual):
+        count = labels.drawn(names_in(usual[usual["mode"] == mode], "sampler"))
+        if count:
+            drawn.setdefault(count, []).append(labels.mode(mode))
     if drawn:
-        text.append(f"Scored is the mean of N draws: {', '.join(drawn)}.")
+        told = "; ".join(f"{count} ({'; '.join(modes)})" for count, modes in drawn.items())
+        text.append(f"Scored is the mean of N draws: {told}.")
     if BLIND in set(summary["network"]):
         text.append("Image-blind: the better of mean mask and all foreground.")
     if CLASSICAL in set(summary["network"]):
@@ -188,16 +191,16 @@ def _under_results(report: Report) -> str:
             "Classical: the best of Otsu's threshold, clusters of colours and a pixel classifier, "
             "all fitted on train and val."
         )
-        text += _beaten_by_floors(report)
+        text += [_beaten_by_floors(report)]
     notes = reference_notes(report)
-    return " ".join([*text, *notes])
+    return " ".join(filter(None, [*text, *notes]))
 
 
-def _beaten_by_floors(report: Report) -> list[str]:
-    """A sentence for each dataset where trainings have no higher mean Dice than a floor."""
+def _beaten_by_floors(report: Report) -> str:
+    """How many trainings have no higher mean Dice than a floor, by dataset."""
     summary, labels = report.summary, report.labels
     dice = summary[summary["metric"] == "dice"]
-    sentences = []
+    parts = []
     for dataset in names_in(trained(dice), "dataset"):
         panel = dice[dice["dataset"] == dataset]
         floors = panel[panel["network"].isin(UNTRAINED)]
@@ -208,11 +211,9 @@ def _beaten_by_floors(report: Report) -> list[str]:
         means = [float(row["mean"]) for row in shown if row is not None]
         below = sum(not mean > highest for mean in means)
         if below:
-            sentences.append(
-                f"{labels.dataset(dataset)}: {below} of {len(means)} trainings are no better in "
-                f"Dice than the best floor ({highest:.3f})."
-            )
-    return sentences
+            title = labels.dataset(dataset).partition(" (for ")[0]
+            parts.append(f"{title} {below} of {len(means)} ({highest:.3f})")
+    return f"Trainings no better in Dice than the best floor: {'; '.join(parts)}." if parts else ""
 
 
 def reference_notes(report: Report) -> list[str]:
@@ -252,7 +253,7 @@ def _own_tables(report: Report) -> Iterator[Written]:
             )
             yield Written("How far masks grow", as_markdown(grown), note)
     if "ablation" in own:
-        metrics = [name for name in SHOWN if name in set(tables["summary"]["metric"])][:2]
+        metrics = [name for name in TABLES if name in set(tables["summary"]["metric"])]
         effects = effect_table(tables["grid"], tables["summary"], metrics)
         note = (
             "Means over the trainings of a level, and its effect against the base with the other "
@@ -290,8 +291,8 @@ def cautions(report: Report) -> Iterator[str]:
         floors = [f"{expected_gap(n):.3f} (N = {n})" for n in sorted(used) if n > 1][:1]
         if floors:
             yield (
-                "The mean of N masks is a multiple of 1/N, so its ECE stays above 0 even for a "
-                f"perfect sampler: {floors[0]} where all probabilities are equally frequent."
+                "The mean of N masks is a multiple of 1/N, so even a perfect sampler has an ECE: "
+                f"{floors[0]} where all probabilities are equally frequent."
             )
     if len(doubts(report.tables["information"], report.labels)):
         yield "Bits marked *not to be trusted* come from networks far from their optima."
