@@ -404,12 +404,20 @@ def measure(study: Study, measured: Measured, paths: Paths) -> None:
     )
 
 
-def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path = Path()) -> None:
+def report(
+    study: Study,
+    paths: Paths,
+    *,
+    readme: Path | None = None,
+    root: Path = Path(),
+    output: Path | None = None,
+) -> None:
     """Gather tables, draw figures, write the report.
 
     Args:
         readme: file whose table is brought up to date.
         root: folder that holds results and data; default: this one.
+        output: folder of the report; default: build/reports/<study> in root.
 
     Example:
         noise2mask report --study quick
@@ -417,10 +425,9 @@ def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path
     from noise2mask.report.build import report as write_report
     from noise2mask.report.build import update_readme
 
-    missing = write_report(study, paths.study, root, paths.report())
+    folder = output or root / paths.report()
+    missing = write_report(study, paths.study, root, folder)
     if readme is not None:
-        update_readme(paths.report(), readme)
+        update_readme(folder, readme)
     if missing:
-        LOG.warning(
-            "%d results are missing; %s/report.md lists them.", len(missing), paths.report()
-        )
+        LOG.warning("%d results are missing; %s/report.md lists them.", len(missing), folder)
