@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from noise2mask.errors import UserError
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.differences import planned
-from noise2mask.evaluation.labels import HEADLINE, Labels, labels_of, names_in, principal, trained
+from noise2mask.evaluation.labels import Labels, labels_of, names_in, principal, trained
 from noise2mask.evaluation.tables import read_table
 from noise2mask.report.cases import Case, Walk, read_cases
 from noise2mask.report.figures.looks import Looks
@@ -35,8 +35,6 @@ TOPICS: tuple[tuple[Topic, str], ...] = (
     ("masks", "fingerprints"),
 )
 """Each topic with the table that a study must have for it."""
-SHOWN = HEADLINE[:3]
-"""Metrics of the main table of a text."""
 PAPER = (
     "does one and the same architecture segment better, and above all give better calibrated "
     "probabilities, when it is trained by diffusion instead of feed-forward?"
