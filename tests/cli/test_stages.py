@@ -144,6 +144,23 @@ def test_a_users_mistake_is_one_sentence(folder, capsys, arguments, sentence):
     assert capsys.readouterr().err.strip() == sentence
 
 
+@pytest.mark.parametrize(
+    ("options", "root", "output"),
+    [
+        ([], ".", "build/reports/test"),
+        (["--root", "elsewhere"], "elsewhere", "elsewhere/build/reports/test"),
+        (["--root", "elsewhere", "--output", "mine"], "elsewhere", "mine"),
+    ],
+)
+def test_a_report_lies_beside_its_results(folder, monkeypatch, options, root, output):
+    seen = []
+    monkeypatch.setattr(
+        "noise2mask.report.build.report", lambda *given: seen.append(given[2:]) or []
+    )
+    assert cli.main(["report", "--study", "test", *options]) == 0
+    assert seen == [(Path(root), Path(output))]
+
+
 def test_interruption_says_how_to_go_on(folder, capsys, monkeypatch):
     def interrupted():
         raise KeyboardInterrupt

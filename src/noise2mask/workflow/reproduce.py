@@ -140,6 +140,7 @@ def _report_what_there_is(study: str, data: str | None) -> None:
             (_CURRENT / output).symlink_to(Path(output).resolve())
     command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
     command += [*(["--data", data] if data else []), "--root", str(_CURRENT)]
+    command += ["--output", str(paths.Paths(name).report())]
     subprocess.run(command, check=False, env=snakemake.surroundings())
     page = [sys.executable, "-m", "noise2mask", "page", "--study", study]
     subprocess.run(page, check=False, env=snakemake.surroundings())
