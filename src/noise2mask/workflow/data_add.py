@@ -15,6 +15,7 @@ from noise2mask.data.formats.listing import folder_of
 from noise2mask.data.layouts.answers import Answers, Layout
 from noise2mask.data.layouts.cases import shell
 from noise2mask.data.layouts.look import csv_text, look
+from noise2mask.data.source import listed
 from noise2mask.errors import UserError
 from noise2mask.report.figures.contact_sheet import Picture, contact_sheet, shrunk
 from noise2mask.report.figures.style import STYLE
@@ -180,6 +181,36 @@ def first_answer(folder: str) -> str:
     for name, value in options.items():
         parts += ["--set", f"{name}={_typed_value(value)}"]
     return f"but {found}; this reads it: {' '.join(map(shell, parts))}"
+
+
+def explained(kind: str, options: Mapping[str, Any], error: UserError) -> UserError:
+    """Why a dataset of a study cannot be listed, and what lies there instead.
+
+    Args:
+        kind: of the dataset.
+        options: of that kind.
+        error: why it cannot be read.
+
+    Returns:
+        The same error where its cases can be listed, or where nothing better is known.
+    """
+    root = str(options.get("root", ""))
+    if not root or not folder_of(root).is_dir():
+        return error
+    try:
+        listed(kind, options)
+    except UserError:
+        pass
+    else:
+        return error
+    try:
+        layout = look(folder_of(root), Answers())
+    except UserError:
+        return error
+    return UserError(
+        f"{str(error).rstrip('.')}; there, {layout.told[1]}: `noise2mask data add {shell(root)}` "
+        + ("asks for what is open." if layout.questions else "tells the options that read it.")
+    )
 
 
 def _typed_value(value: Any) -> str:
