@@ -17,7 +17,13 @@ from noise2mask.data.layouts.cases import shell
 from noise2mask.data.layouts.look import csv_text, look
 from noise2mask.data.source import listed
 from noise2mask.errors import UserError
-from noise2mask.report.figures.contact_sheet import Picture, contact_sheet, shrunk
+from noise2mask.report.figures.contact_sheet import (
+    LETTERS,
+    Picture,
+    contact_sheet,
+    shrunk,
+    two_lines,
+)
 from noise2mask.report.figures.style import STYLE
 from noise2mask.study.document import ReadError, parse
 from noise2mask.study.expand import valid_name
@@ -250,7 +256,7 @@ def _write_sheet(layout: Layout, title: str, path: Path) -> bool:
     for row in rows:
         for id, image, mask in row.pictures:
             share = f"{mask.mean():.1%}" if mask.any() else "no foreground"
-            caption = "\n".join(filter(None, (row.title[-40:], id[-40:], share)))
+            caption = "\n".join(filter(None, (row.title[:LETTERS], *two_lines(id), share)))
             pictures.append(Picture(*shrunk(image, mask), caption))
     state = "as they will be read" if not layout.questions else "before all is decided"
     titles = [f"{title}: {len(pictures)} pairs, {state}", "line: mask; below: share of foreground"]

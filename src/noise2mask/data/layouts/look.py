@@ -13,7 +13,7 @@ from noise2mask import plugins
 from noise2mask.data.formats import table as tables
 from noise2mask.data.layouts import scans
 from noise2mask.data.layouts.answers import Answers, Layout, Question, Shown, offers
-from noise2mask.data.layouts.cases import Cases, cases_in
+from noise2mask.data.layouts.cases import Cases, cases_in, short_name
 from noise2mask.data.layouts.contents import (
     LOOKED_AT,
     glimpses,
@@ -241,12 +241,14 @@ def _damage(damage: Sequence[str]) -> list[str]:
 def _previews(cases: Cases) -> tuple[Shown, ...]:
     """Pairs of each kind of masks, read as far as one can without an answer."""
     shown = []
+    families = list({id(match.masks): match.masks for match in cases.matches}.values())
     for match in cases.matches[:_PREVIEWED]:
         paths = {member.place: member.path for member in match.images.members}
         pairs = [
             (paths[place], [mask.path for mask in masks]) for place, masks in match.masks_of.items()
         ]
-        shown.append(Shown(match.masks.label, glimpses(pairs)))
+        title = short_name(match.masks, families) if len(families) > 1 else ""
+        shown.append(Shown(title, glimpses(pairs, 5 if len(families) < 2 else 6)))
     return tuple(shown)
 
 

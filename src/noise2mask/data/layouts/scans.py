@@ -159,8 +159,11 @@ def _entry(
                 "and the like change that")  # fmt: skip
     present = tuple(value for value in held.shares if value) or (1,)
     if asked:
+        skipped = {"missing_labels": "skip"} if "images" in given else {}
+        if channel:
+            skipped = {**skipped, "channel": 0}
         try:
-            shown = listed("volumes", {"foreground": present, "channel": 0, **given})
+            shown = listed("volumes", {**skipped, "foreground": present, **given})
             preview: tuple[Shown, ...] = (Shown("all labels", pictures_of("volumes", shown)),)
         except UserError:
             preview = ()
