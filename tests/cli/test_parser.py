@@ -23,6 +23,7 @@ def draw(
     out: Path | None = None,
     label: tuple[str, ...] = (),
     fast: bool = False,
+    processes: int = 1,
     colour: str,
 ) -> None:
     """Draw something.
@@ -48,7 +49,7 @@ def parsed(*arguments):
 def test_what_a_signature_says():
     assert parsed("draw", "here", "--colour", "red") == {
         "command": draw, "place": "here", "others": [], "side": 3, "kind": "dot", "out": None,
-        "label": [], "fast": False, "colour": "red", "log": None,
+        "label": [], "fast": False, "processes": 1, "colour": "red", "log": None,
     }  # fmt: skip
     found = parsed(
         "draw", "--side", "4", "--kind", "line", "--out", "a/b", "--label", "x", "--label", "y",
@@ -80,12 +81,17 @@ def test_a_default_stays_what_it_is_from_call_to_call():
         (["draw", "here"], "the following arguments are required: --colour; see `noise2mask draw"),
         (["draw", "x", "--colour", "r", "--kind", "lines"], "--kind: unknown value 'lines'; did"),
         (["draw", "x", "--colour", "r", "--side", "a"], "argument --side: invalid int value: 'a'"),
+        *(
+            (["draw", "x", "--colour", "r", f"--processes={count}"],
+             f"argument --processes: got '{count}'; give a whole number from 1 on; see `noise2")
+            for count in ("-1", "0", "a", "1.5")
+        ),
         (["draw", "x", "--col", "r"], "unknown option '--col'; did you mean '--colour'?"),
         (["draw", "", "--colour", "red"], "argument place: is empty; give a name; see `noise2mask"),
         (["draw", "x", "--colour", " "], "argument --colour: is empty; give a name; see `noise2"),
         (["old", "thngs"], "unknown command 'thngs'; did you mean 'things'? Valid: things"),
     ],
-)
+)  # fmt: skip
 def test_a_mistake_is_told_with_the_nearest_name(arguments, sentence):
     with pytest.raises(UserError) as caught:
         parsed(*arguments)

@@ -32,3 +32,14 @@ def test_snakemake_ends_when_its_jobs_have(tmp_path):
 def test_plain_snakemake_has_no_such_span():
     for profile in ROOT.glob("workflow/profiles/*/profile.yaml"):
         assert "timespan" not in profile.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["conda", "apptainer"])
+def test_another_environment_than_the_installed_one_is_refused(method):
+    command = [sys.executable, "-m", "snakemake", "-n", "--config", "study=test", "--sdm", method]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert f"--software-deployment-method {method}: every rule runs in the" in said
+    assert "Traceback" not in said

@@ -54,6 +54,13 @@ def given(key):
     return value
 
 
+if asked := workflow.deployment_settings.deployment_method:
+    raise WorkflowError(
+        f"--software-deployment-method {' '.join(sorted(str(each) for each in asked))}: every rule "
+        "runs in the environment that `make setup` installs from envs/, no other is made for it; "
+        "leave the option out."
+    )
+
 STUDY_FILE = paths.study_file(given("study") or "quick")
 DATA = given("data")
 
@@ -100,7 +107,7 @@ REPORT = str(paths.Paths(NAME).report())
 PAGE = f"{REPORT}/index.html"
 # All datasets are prepared: nothing that takes long begins before.
 READY = str(paths.PREPARED / NAME / "ready")
-# Used with --software-deployment-method conda only; `make` installs the same lock into .venv.
+# Says what software a rule needs, as Snakemake's linter asks; nothing is installed from it.
 ENVIRONMENT = "../../envs/core.yaml"
 PREPARING = {
     "kind",

@@ -45,6 +45,8 @@ _HELP = {
     "baseline": "as named in the study",
     "log": "file that gets a copy of the messages",
 }
+_LEAST = {"processes": 1, "threads": 1, "sheet": 0}
+"""Options that count something, and the smallest count."""
 _TYPES = {"Literal": Literal, "Path": Path, "bool": bool, "float": float, "int": int, "str": str}
 _OPTIONAL = " | None"
 
@@ -210,6 +212,8 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
         kind = eval(text, {"__builtins__": {}}, _TYPES)
         if get_origin(kind) is Literal:
             settings = {"choices": get_args(kind)}
+        elif parameter.name in _LEAST:
+            settings = {"type": _count_from(_LEAST[parameter.name])}
         else:
             settings = {"type": _text(required=needed) if kind is str else kind}
         settings["default"] = default
@@ -228,6 +232,21 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
 
 def _text(*, required: bool) -> Callable[[str], str | None]:
     return _some if required else _given
+
+
+def _count_from(least: int) -> Callable[[str], int]:
+    """Reads a whole number that is no smaller than `least`."""
+
+    def count(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"got {text!r}; give a whole number from {least} on")
+        return number
+
+    return count
 
 
 def _some(text: str) -> str:

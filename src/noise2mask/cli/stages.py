@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -106,17 +107,21 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     """
     from noise2mask.analysis.fingerprints.adapted_schedule import resolve_settings
     from noise2mask.data.prepared import read_manifest
+    from noise2mask.study.paths import ENDED
     from noise2mask.study.plan import run_settings
     from noise2mask.training.run import device_of, is_finished, run_of
     from noise2mask.training.size import check_size
     from noise2mask.training.train import train as run_training
+    from noise2mask.workflow.set_aside import take_back
 
     data = paths.prepared(training.dataset)
     licence = study.datasets[training.dataset].licence
     measured = paths.measured(training.measured())
     settings = resolve_settings(run_settings(study, training), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
-    out = paths.finished(training)
+    out, ended = paths.finished(training), paths.work(training) / ENDED
+    if not is_finished(run, out) and is_finished(run, ended):
+        take_back(ended, out)
     if is_finished(run, out):
         LOG.info(
             "%s is finished: its settings, data and code are those of %s. Remove that folder to "
@@ -130,6 +135,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     run_training(
         run, data, paths.work(training), out, device, tensorboard=study.compute.tensorboard
     )
+    shutil.rmtree(ended, ignore_errors=True)
 
 
 def sample(
@@ -391,12 +397,20 @@ def measure(study: Study, measured: Measured, paths: Paths) -> None:
     )
 
 
-def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path = Path()) -> None:
+def report(
+    study: Study,
+    paths: Paths,
+    *,
+    readme: Path | None = None,
+    root: Path = Path(),
+    output: Path | None = None,
+) -> None:
     """Gather tables, draw figures, write the report.
 
     Args:
         readme: file whose table is brought up to date.
         root: folder that holds results and data; default: this one.
+        output: folder of the report; default: build/reports/<study> in root.
 
     Example:
         noise2mask report --study quick
@@ -404,10 +418,9 @@ def report(study: Study, paths: Paths, *, readme: Path | None = None, root: Path
     from noise2mask.report.build import report as write_report
     from noise2mask.report.build import update_readme
 
-    missing = write_report(study, paths.study, root, paths.report())
+    folder = output or root / paths.report()
+    missing = write_report(study, paths.study, root, folder)
     if readme is not None:
-        update_readme(paths.report(), readme)
+        update_readme(folder, readme)
     if missing:
-        LOG.warning(
-            "%d results are missing; %s/report.md lists them.", len(missing), paths.report()
-        )
+        LOG.warning("%d results are missing; %s/report.md lists them.", len(missing), folder)

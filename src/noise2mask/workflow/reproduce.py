@@ -62,6 +62,8 @@ def reproduce(
         Path(".snakemake/incomplete").mkdir(exist_ok=True)
         snakemake.cancel_left_jobs()
         snakemake.wait_for_stages()
+        if not dry_run:
+            set_aside.keep_ended_trainings()
         # Nobody else runs here, so a lock is left over from a process that was killed.
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")
@@ -138,6 +140,7 @@ def _report_what_there_is(study: str, data: str | None) -> None:
             (_CURRENT / output).symlink_to(Path(output).resolve())
     command = [sys.executable, "-m", "noise2mask", "report", "--study", study]
     command += [*(["--data", data] if data else []), "--root", str(_CURRENT)]
+    command += ["--output", str(paths.Paths(name).report())]
     subprocess.run(command, check=False, env=snakemake.surroundings())
     page = [sys.executable, "-m", "noise2mask", "page", "--study", study]
     subprocess.run(page, check=False, env=snakemake.surroundings())
