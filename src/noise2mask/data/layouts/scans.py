@@ -159,7 +159,7 @@ def _entry(
                 "and the like change that")  # fmt: skip
     present = tuple(value for value in held.shares if value) or (1,)
     if asked:
-        skipped = {"missing_labels": "skip"} if "images" in given else {}
+        skipped: dict[str, Any] = {"missing_labels": "skip"} if "images" in given else {}
         if channel:
             skipped = {**skipped, "channel": 0}
         try:
