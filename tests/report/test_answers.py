@@ -23,12 +23,27 @@ def test_the_papers_question_has_a_sentence_each_planned_metric():
         wins = (rows.verdict == "first better").sum()
         losses = (rows.verdict == "second better").sum()
         assert found[title].startswith(
-            f"diffusion better in {wins}, feed-forward better in {losses}, undecided in "
-            f"{len(rows) - wins - losses} of 9 pairs of dataset and architecture; difference "
+            f"diffusion better in {wins}, feed-forward in {losses}, undecided in "
+            f"{len(rows) - wins - losses} of 9 pairs of dataset and architecture ("
         )
         for value in (rows.difference.min(), rows.difference.max()):
             digits = metric_of(metric).digits
             assert f"{value:+.{digits}f}".replace("-", "−") in found[title]
+
+
+def test_of_pooled_ece_the_signs_are_counted_and_both_losses_share_a_sentence():
+    tables = scores()
+    own = tables["comparisons"]
+    pooled = own[own.metric == "iou"].assign(metric="ece_pooled", verdict="")
+    own = pd.concat([own, pooled], ignore_index=True)
+    tables["comparisons"] = pd.concat([own, own.assign(loss="matched", difference=-0.01)])
+    found = told(**tables)
+    text = found["ECE pooled over pixels, no proper score and not tested"]
+    lower = (own[own.metric == "ece_pooled"].difference < 0).sum()
+    assert text.startswith(f"each with its own loss, diffusion lower in {lower} of 9 pairs of ")
+    assert text.endswith("; both with one loss, diffusion in 9 of 9 (−0.010).")
+    assert found["IoU"].count("diffusion") == 2
+    assert found["IoU"].count("pairs of dataset") == 1
 
 
 def test_what_cannot_be_decided_is_not_undecided():

@@ -6,6 +6,7 @@ from noise2mask.report.settings import (
     datasets_of,
     departures_of,
     kind_of_data,
+    limits_of,
     scale_of,
     settings_of,
 )
@@ -50,11 +51,10 @@ def test_departures_follow_from_the_settings():
             overrides=[{"modes": ["diffusion"], "training": {"steps": 7}}],
         )
     )
-    assert len(found) == 4
+    assert len(found) == 3
     assert found[0].startswith("Diffusion target: x_0;")
     assert found[1].startswith("Input scale b: 0.5, which shifts log SNR by -1.39;")
     assert found[2].endswith("100000 (feed-forward); 7 (diffusion).")
-    assert found[3].endswith("1 (feed-forward); 5 (diffusion).")
 
 
 def test_trainings_that_are_only_measured_make_no_departure():
@@ -65,6 +65,11 @@ def test_trainings_that_are_only_measured_make_no_departure():
     }
     override = {"modes": ["posterior"], "training": {"steps": 7}, "diffusion": {"target": "x_0"}}
     assert departures_of(study(modes=measured, overrides=[override])) == ()
+
+
+def test_a_verdict_on_masks_alone_hangs_on_no_budget():
+    assert limits_of(study()) == "real data, 32 px, 100000 steps"
+    assert limits_of(study(), trained=False) == "real data, 32 px"
 
 
 PHANTOM = {"kind": "phantoms", "title": "phantom", "stands_for": "ISIC16"}
@@ -91,6 +96,14 @@ def test_what_it_ran_on_cannot_be_taken_for_something_else(datasets, words):
 
 def test_the_scale_in_one_line():
     assert scale_of(study(seeds=[0, 1])) == "32 px, 100000 training steps, 4 trainings, 2 seeds"
+    members = {
+        "modes": {
+            "feed_forward": {"mode": "feed_forward", "seeds": [0, 1, 2], "samplers": ["one"]},
+            "ensemble": {"mode": "feed_forward", "seeds": [3, 4, 5], "samplers": ["members"]},
+        },
+        "readings": {"members": {"of": "one", "seeds": 3}},
+    }
+    assert scale_of(study(**members)).endswith(", 6 trainings, 1 to 3 seeds")
     nothing = {"networks": {}, "modes": {}, "samplers": {}}
     assert scale_of(study(**nothing)) == "32 px, nothing is trained"
 

@@ -10,11 +10,15 @@ from helpers.made_up_report import CLAIMS, METRICS, STUDY, analysis, made_up, sc
 from helpers.made_up_tables import NETWORKS, QUICK, samplers
 
 from noise2mask.evaluation.labels import metric_of, number
-from noise2mask.report.figures.index import figures
+from noise2mask.report.figures.index import captioned, figures
 from noise2mask.report.text import readme_block, report_text
 
 REPORT = made_up(**scores(), claims=CLAIMS)
 TEXT = report_text(REPORT)
+FIGURES = (
+    "comparison", "results_ece_pooled", "reliability_all", "quality_against_cost", "integrand",
+    "losses_log_snr",
+)  # fmt: skip
 
 
 def table_after(text, heading):
@@ -49,9 +53,7 @@ def test_the_text_is_well_formed():
     assert "\n\n\n" not in TEXT
 
 
-@pytest.mark.parametrize(
-    ("metric", "digits"), [("iou", (3, 2)), ("brier", (4, 4)), ("ece_pooled", (3, 3))]
-)
+@pytest.mark.parametrize(("metric", "digits"), [("iou", (3, 2)), ("brier", (4, 4))])
 def test_the_main_table_holds_the_usual_sampler_of_every_training(metric, digits):
     header, *rows = table_after(TEXT, f"**{metric_of(metric).title}** (")
     assert header[2:] == [f"{name} phantom (n = 12)" for name in ("lesion", "nuclei", "tissue")]
@@ -77,8 +79,8 @@ def test_who_does_not_beat_a_floor_is_told():
     for height, told in ((0.999, True), (0.001, False)):
         summary = pd.concat([table, floor.assign(mean=height)], ignore_index=True)
         text = report_text(replace(REPORT, tables={**REPORT.tables, "summary": summary}))
-        sentence = "lesion phantom: 6 of 6 trainings are no better in Dice than the best floor"
-        assert (f"{sentence} (0.999)" in text) == told
+        sentence = "no better in Dice than the best floor: lesion phantom 6 of 6 (0.999)"
+        assert (sentence in text) == told
         assert table_after(text, "**IoU** (")[-1][:2] == ["classical", "none"]
     assert "no better in Dice" not in TEXT
 
@@ -92,7 +94,7 @@ def test_bold_is_what_a_paired_test_allows():
     }
     found = set()
     titles = {"EnsemDiff": "ensemdiff", "SegDiff": "segdiff", "MedSegDiff": "medsegdiff"}
-    for metric in ("iou", "brier", "ece_pooled"):
+    for metric in ("iou", "brier"):
         _, *rows = table_after(TEXT, f"**{metric_of(metric).title}** (")
         for row in rows:
             for dataset, cell in zip(QUICK, row[2:], strict=True):
@@ -136,7 +138,7 @@ def test_at_most_six_figures_and_the_first_one_above_the_tables():
     shown = list(figures(REPORT))
     text = report_text(REPORT, shown)
     linked = re.findall(r"!\[[^]]+\]\(figures/(\w+)\.png\)", text)
-    assert linked == ["comparison", "results_iou", "reliability_all", "examples"]
+    assert linked == ["comparison", "results_ece_pooled", "reliability_all", "examples"]
     assert text.index("comparison.png") < text.index("## Claims")
     assert text.count("Look at ") == len(linked)
     chosen = STUDY.model_copy(
@@ -162,7 +164,7 @@ def test_many_datasets_make_several_narrow_tables():
     names = [f"dataset{k:02}" for k in range(18)]
     table = pd.concat([one.assign(dataset=name) for name in names])
     text = report_text(made_up(**{**scores(), "summary": table}))
-    assert all(text.count(f"{name} (n = 12)") == 3 for name in names)
+    assert all(text.count(f"{name} (n = 12)") == 2 for name in names)
     results = text[text.index("## Results") : text.index("## Keep")]
     assert max(line.count("|") for line in results.splitlines()) == 7
 
@@ -199,7 +201,7 @@ def test_stand_ins_are_told_in_the_head_and_in_every_table():
     assert text.splitlines()[2].startswith(
         "**Phantoms: computer-made pictures in place of ISIC16.**"
     )
-    for metric in ("IoU", "Brier", "ECE pooled over pixels"):
+    for metric in ("IoU", "Brier"):
         header, *_ = table_after(text, f"**{metric}** (")
         assert header[2] == "lesion phantom (for ISIC16), n = 12"
 
@@ -250,7 +252,7 @@ def test_the_readme_has_the_main_table_as_it_stands_in_the_report():
     for line in block.splitlines():
         assert line in TEXT
     assert "calibration" not in block
-    assert block.count("| EnsemDiff") == 6
+    assert block.count("| EnsemDiff") == 4
 
 
 def test_baselines_say_what_they_are_under_the_table():
@@ -273,3 +275,11 @@ def test_without_a_planned_comparison_nothing_is_said_of_one():
     text = report_text(without(REPORT, "comparisons"))
     assert "Asked" not in text
     assert "**" not in "".join(line for line in text.splitlines() if line.startswith("| EnsemDiff"))
+
+
+def test_a_study_of_the_size_of_quick_is_read_in_minutes():
+    """Of words, not of the bars between cells; the goal is 1,500 for more than these tables."""
+    shown = [one for one in captioned(REPORT.labels) if one.name in FIGURES]
+    text = report_text(REPORT, shown)
+    assert text.count("![") == 6
+    assert len([word for word in text.split() if re.search(r"\w", word)]) <= 1000

@@ -269,11 +269,13 @@ def open_(study: str) -> None:
     import webbrowser
 
     from noise2mask.report.page.build import FILE, write_page
+    from noise2mask.report.provenance import FILE as RECORD
     from noise2mask.study import paths
 
     folder = paths.Paths(paths.study_file(study).stem).shown()
-    shown = folder / FILE
-    if not shown.exists():
+    shown, made_of = folder / FILE, folder / RECORD
+    written = [path.stat().st_mtime for path in (made_of, shown) if path.exists()]
+    if len(written) < 2 or written[0] > written[1]:  # no page yet, or that of an older report
         write_page(folder)
     print(shown)
     webbrowser.open(shown.resolve().as_uri())

@@ -13,6 +13,8 @@ from noise2mask.evaluation.labels import metric_of, names_in, number
 from noise2mask.report.context import Report, Topic
 from noise2mask.report.tables import doubts, ranged, spread
 
+LOSSES = {"own": "each with its own loss,", "matched": "both with one loss,"}
+"""What is told of the losses of two trainings that are compared."""
 MANY = 6
 """Datasets or comparisons from which on only those that stand out are told."""
 
@@ -45,21 +47,39 @@ def answers(report: Report) -> list[Answer]:
 
 
 def _paper(report: Report) -> Iterator[tuple[str, str]]:
-    """Diffusion against feed-forward, a sentence each planned metric."""
-    family = planned(report.tables["comparisons"])
+    """Diffusion against feed-forward, a sentence each planned metric and one of pooled ECE."""
+    table = report.tables["comparisons"]
+    family = planned(table)
+    losses = names_in(family, "loss")
+    first, second = (report.labels.mode(str(family[side].iloc[0])) for side in _SIDES)
+    where = "pairs of dataset and architecture"
     for metric in names_in(family, "metric"):
-        for loss in names_in(family, "loss"):
+        parts: list[str] = []
+        for loss in losses:
             rows = family[(family["metric"] == metric) & (family["loss"] == loss)]
             if rows.empty:
                 continue
-            first, second = (report.labels.mode(str(rows[side].iloc[0])) for side in _SIDES)
-            alike = ", both with one loss" if loss == "matched" else ""
-            yield (
-                metric_of(metric).title,
-                f"{first} better in {_wins(rows, 'first')}, {second} better in "
-                f"{_wins(rows, 'second')}, {_rest(rows)} of {len(rows)} pairs of dataset and "
-                f"architecture{alike}; difference {_span(rows, metric_of(metric).digits)}.",
+            told = f"{LOSSES[loss]} " if len(losses) > 1 else ""
+            better, of = (" better", f" {where}") if not parts else ("", "")
+            parts.append(
+                f"{told}{first}{better} in {_wins(rows, 'first')}, {second} in "
+                f"{_wins(rows, 'second')}, {_rest(rows)} of {len(rows)}{of} "
+                f"({_span(rows, metric_of(metric).digits)})"
             )
+        yield metric_of(metric).title, f"{'; '.join(parts)}."
+    pooled = table[(table["metric"] == "ece_pooled") & table["loss"].isin(losses)]
+    parts = []
+    for loss in names_in(pooled.dropna(subset=["difference"]), "loss"):
+        rows = pooled[pooled["loss"] == loss].dropna(subset=["difference"])
+        told = f"{LOSSES[loss]} " if len(losses) > 1 else ""
+        lower, of = (" lower", f" {where}") if not parts else ("", "")
+        parts.append(
+            f"{told}{first}{lower} in {int((rows['difference'] < 0).sum())} of {len(rows)}{of} "
+            f"({_span(rows, metric_of('ece_pooled').digits)})"
+        )
+    if parts:
+        title = metric_of("ece_pooled").title
+        yield f"{title}, no proper score and not tested", f"{'; '.join(parts)}."
 
 
 def _contrasts(report: Report) -> Iterator[tuple[str, str]]:

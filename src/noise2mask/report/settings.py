@@ -11,6 +11,7 @@ from noise2mask.study.plan import (
     run_settings,
     samplers_of,
     scored_datasets,
+    seeds_of,
     trainings_of,
 )
 from noise2mask.study.schema import RunSettings, Study, Training
@@ -93,27 +94,45 @@ def kind_of_data(study: Study) -> str:
     return f"{mixed}, with stand-ins: {pairs}"
 
 
-def scale_of(study: Study, *, short: bool = False) -> str:
-    """At which scale the study ran, in one line.
-
-    Args:
-        study: the study.
-        short: for behind a verdict.
-    """
-    runs = _runs(study)
-    parts = [f"{study.resolution} px"]
+def scale_of(study: Study) -> str:
+    """At which scale the study ran, in one line."""
+    runs, size = _runs(study), f"{study.resolution} px"
     if not runs:
-        return ", ".join([*parts, "nothing is trained"])
+        return f"{size}, nothing is trained"
+    steps = _scored_steps(study, runs)
+    trained = f"{steps[0]}" + (f" to {steps[-1]}" if len(steps) > 1 else "")
+    return f"{size}, {trained} training steps, {len(runs)} trainings, {_seeds_of(study, runs)}"
+
+
+def limits_of(study: Study, *, trained: bool = True) -> str:
+    """What a verdict hangs on, in a few words: the data and, of trained networks, the budget."""
+    kind, runs = kind_of_data(study).partition(":")[0], _runs(study) if trained else ()
+    parts = [f"{kind[0].lower()}{kind[1:]}", f"{study.resolution} px"]
+    if runs:
+        steps = _scored_steps(study, runs)
+        parts.append(f"{'≤ ' if len(steps) > 1 else ''}{steps[-1]} steps")
+    return ", ".join(parts)
+
+
+def _scored_steps(study: Study, runs: Runs) -> list[int]:
+    """Different numbers of training steps, of scored modes if there are any, the least first."""
     scored = {training.mode for training, _ in runs if study.modes[training.mode].samplers}
-    steps = sorted({run.training.steps for training, run in runs
-                    if training.mode in scored or not scored})  # fmt: skip
-    if short:
-        parts.append(f"{steps[-1]} steps" if len(steps) == 1 else f"≤ {steps[-1]} steps")
-    else:
-        trained = f"{steps[0]}" + (f" to {steps[-1]}" if len(steps) > 1 else "")
-        parts += [f"{trained} training steps", f"{len(runs)} trainings"]
-    seeds = len(study.seeds)
-    return ", ".join([*parts, f"{seeds} seed" + "s" * (seeds > 1)])
+    return sorted({run.training.steps for training, run in runs
+                   if training.mode in scored or not scored})  # fmt: skip
+
+
+def _seeds_of(study: Study, runs: Runs) -> str:
+    """How many trainings of one kind there are; those that a reading joins are one of it."""
+    modes = {training.mode for training, _ in runs}
+    scored = {name for name in modes if study.modes[name].samplers} or modes
+    joined = {
+        name: max((study.readings[one].seeds for one in study.modes[name].samplers
+                   if one in study.readings), default=1)
+        for name in scored
+    }  # fmt: skip
+    counts = {len(seeds_of(study, name)) // joined[name] for name in scored}
+    low, high = min(counts), max(counts)
+    return (f"{low} to {high}" if low < high else f"{high}") + " seed" + "s" * (high > 1)
 
 
 def departures_of(study: Study) -> tuple[str, ...]:
@@ -134,15 +153,6 @@ def departures_of(study: Study) -> tuple[str, ...]:
     if len(steps) > 1:
         text = _across(study, scored, lambda run: run.training.steps)
         found.append(f"Trainings do not have the same number of steps: {text}.")
-    draws = {
-        name: draws_of(study, mode.samplers[0])
-        for name, mode in study.modes.items()
-        if mode.samplers
-    }
-    if len(set(draws.values())) > 1:
-        labels = labels_of(study)
-        counts = [f"{count} ({labels.mode(name)})" for name, count in draws.items()]
-        found.append(f"The modes are scored with different numbers of draws: {'; '.join(counts)}.")
     for field, chosen, text in (
         ("validation", "test", "Checkpoints are chosen on the test cases, so scores are too good"),
         ("masks", "grown", "Masks are interpolated and all above 0 is foreground, so they grow"),

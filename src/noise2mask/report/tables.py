@@ -197,7 +197,7 @@ def finding_table(findings: pd.DataFrame, *, numbers: bool) -> Table:
     """
     columns = [
         Column("", lambda row: row["name"], left=True),
-        Column("Claim", lambda row: row["statement"], left=True),
+        Column("Claim", stated, left=True),
         Column("Verdict", lambda row: row["verdict"], left=True),
     ]
     if numbers:
@@ -205,10 +205,17 @@ def finding_table(findings: pd.DataFrame, *, numbers: bool) -> Table:
     return Table(columns, findings.to_dict("records"))
 
 
+def stated(row: Record) -> str:
+    """The statement of a finding as a sentence; it may begin with the name of a mode."""
+    text = str(row["statement"])
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def finding_number(row: Record) -> str:
     """The number that decides a finding, or the first sentence of what is told of it."""
     if math.isfinite(float(row["value"])):
         what = _word(row["objective"])
+        what = f"{what[:1].upper()}{what[1:]}"
         n = f", n = {number(float(row['n']), 0)}" if float(row["n"]) > 0 else ""
         return f"{what} {ranged(row, 'value')}{n}".strip()
     return re.split(r"[;.] (?![^(]*\))", _word(row["numbers"]))[0].rstrip(".")

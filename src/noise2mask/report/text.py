@@ -38,6 +38,8 @@ from noise2mask.report.tables import (
     steps_table,
 )
 
+TABLES = SHOWN[:2]
+"""Metrics of the main table: those that are tested; a figure and the page show the others."""
 ACROSS = 4
 """Datasets side by side: what a page of a code host holds without scrolling."""
 UNSPOKEN = ("not tested", "cannot be decided")
@@ -130,7 +132,7 @@ def _findings(report: Report) -> Findings | None:
 def _results(report: Report) -> Iterator[Written]:
     """The main table: a part each metric, and of many datasets some side by side."""
     datasets = report.datasets
-    for metric in SHOWN:
+    for metric in TABLES:
         if metric not in set(report.summary["metric"]):
             continue
         parts = [
@@ -188,16 +190,16 @@ def _under_results(report: Report) -> str:
             "Classical: the best of Otsu's threshold, clusters of colours and a pixel classifier, "
             "all fitted on train and val."
         )
-        text += _beaten_by_floors(report)
+        text += [_beaten_by_floors(report)]
     notes = reference_notes(report)
-    return " ".join([*text, *notes])
+    return " ".join(filter(None, [*text, *notes]))
 
 
-def _beaten_by_floors(report: Report) -> list[str]:
-    """A sentence for each dataset where trainings have no higher mean Dice than a floor."""
+def _beaten_by_floors(report: Report) -> str:
+    """How many trainings have no higher mean Dice than a floor, by dataset."""
     summary, labels = report.summary, report.labels
     dice = summary[summary["metric"] == "dice"]
-    sentences = []
+    parts = []
     for dataset in names_in(trained(dice), "dataset"):
         panel = dice[dice["dataset"] == dataset]
         floors = panel[panel["network"].isin(UNTRAINED)]
@@ -208,11 +210,8 @@ def _beaten_by_floors(report: Report) -> list[str]:
         means = [float(row["mean"]) for row in shown if row is not None]
         below = sum(not mean > highest for mean in means)
         if below:
-            sentences.append(
-                f"{labels.dataset(dataset)}: {below} of {len(means)} trainings are no better in "
-                f"Dice than the best floor ({highest:.3f})."
-            )
-    return sentences
+            parts.append(f"{labels.dataset(dataset)} {below} of {len(means)} ({highest:.3f})")
+    return f"Trainings no better in Dice than the best floor: {'; '.join(parts)}." if parts else ""
 
 
 def reference_notes(report: Report) -> list[str]:
@@ -252,7 +251,7 @@ def _own_tables(report: Report) -> Iterator[Written]:
             )
             yield Written("How far masks grow", as_markdown(grown), note)
     if "ablation" in own:
-        metrics = [name for name in SHOWN if name in set(tables["summary"]["metric"])][:2]
+        metrics = [name for name in TABLES if name in set(tables["summary"]["metric"])]
         effects = effect_table(tables["grid"], tables["summary"], metrics)
         note = (
             "Means over the trainings of a level, and its effect against the base with the other "

@@ -504,7 +504,7 @@ class Compute(Settings):
     threads: Annotated[int, Field(ge=1, le=256, description="of one training or sampling")] = 1
     batch: Annotated[
         int, Field(ge=1, le=65536, description="draws sampled together; no effect on them")
-    ] = 8
+    ] = 40
     tensorboard: Annotated[
         bool, Field(description="write curves of trainings to work/<study>, for TensorBoard")
     ] = False

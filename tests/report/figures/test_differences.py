@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation.test_differences import made
-from helpers.made_up_tables import LABELS, comparisons_table, metrics_table
+from helpers.made_up_tables import LABELS, QUICK, comparisons_table, metrics_table
 
 from noise2mask.evaluation.labels import Labels
 from noise2mask.report.figures import differences
@@ -75,7 +75,34 @@ def test_a_matched_loss_stands_beside_the_own_one():
     figure = differences.comparison(both, LABELS)
     heights = [line.get_ydata()[0] for line in dots(panels(figure)[0])]
     assert len(heights) == len(set(heights)) == 18
-    assert legend_of(figure)[:2] == ["each its own loss", "both one loss"]
+    assert legend_of(figure) == [
+        "each its own loss", "both one loss", "open: undecided", "95 % interval, n = 12",
+    ]  # fmt: skip
+    looks = {
+        (line.get_marker(), line.get_markerfacecolor()) for line in figure.legends[0].legend_handles
+    }
+    assert len(looks) == 4
+
+
+def test_two_matched_losses_have_places_and_looks_of_their_own():
+    squared = COMPARISONS.assign(loss="matched", second="squared")
+    every = pd.concat([COMPARISONS, COMPARISONS.assign(loss="matched"), squared])
+    figure = differences.comparison(every, LABELS)
+    drawn = dots(panels(figure)[0])
+    heights = [line.get_ydata()[0] for line in drawn]
+    assert len(heights) == len(set(heights)) == 27
+    assert len({line.get_marker() for line in drawn}) == 3
+    assert legend_of(figure)[:3] == [
+        "each its own loss", "diffusion − feed-forward", "diffusion − feed-forward, squared error",
+    ]  # fmt: skip
+
+
+def test_names_of_rows_are_all_broken_or_none():
+    longer = COMPARISONS.replace({"dataset": {QUICK[0]: "a_much_longer_name_of_a_dataset"}})
+    for table, lines in ((COMPARISONS, 1), (longer, 2)):
+        (first, _) = panels(differences.comparison(table, LABELS))
+        names = [label.get_text() for label in first.get_yticklabels()]
+        assert {name.count("\n") + 1 for name in names} == {lines}
 
 
 def test_without_a_planned_comparison_there_is_no_figure():

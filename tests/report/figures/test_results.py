@@ -14,6 +14,7 @@ from helpers.made_up_tables import (
     samplers,
     summary_table,
 )
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from noise2mask.evaluation.labels import Labels
@@ -240,6 +241,27 @@ def test_a_classical_floor_has_a_line_of_its_own():
     figure = results.results(pd.concat([near, floor]), "iou")
     assert list(marked(figure.axes[0], "classical").get_xdata()) == [value, value]
     assert "classical" in legend_of(figure)
+
+
+def test_numbers_of_floors_stand_below_the_rows_and_meet_nothing():
+    """One floor inside the panel and one at its frame, beside a training at the frame too."""
+    table = SUMMARY[SUMMARY.metric == "iou"].copy()
+    table.loc[table["sampler"] == "calibration", ["mean", "low", "high"]] = 0.01
+    near = table["mean"][table.network != "blind"].median()
+    classical = table[table.network == "blind"].assign(network="classical", mean=near)
+    figure = results.results(pd.concat([table, classical]), "iou")
+    FigureCanvasAgg(figure).draw()
+    for axis in panels(figure):
+        rows = [line.get_window_extent() for line in axis.lines
+                if (line.get_gid() or "") not in ("blind", "classical")]  # fmt: skip
+        found = [text.get_window_extent() for text in axis.texts if text.get_text()]
+        assert len(found) >= 2
+        for place, one in enumerate(found):
+            assert not any(one.overlaps(other) for other in found[place + 1 :])
+        numbers = [text.get_window_extent() for text in axis.texts
+                   if str(text.get_gid()).startswith("number of")]  # fmt: skip
+        assert numbers
+        assert not any(one.overlaps(row) for one in numbers for row in rows)
 
 
 def test_reliability_leaves_image_blind_predictions_out():

@@ -12,7 +12,9 @@ from helpers.made_up_report import analysis, made_up, without
 from helpers.made_up_tables import QUICK
 
 from noise2mask.report.page.build import VEGA_LITE
-from noise2mask.report.page.charts import SMALLEST, SYMBOLS, charts, differences_of
+from noise2mask.report.page.charts import charts, differences_of
+from noise2mask.report.page.noise_charts import SMALLEST
+from noise2mask.report.page.vega import SYMBOLS
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,18 @@ def test_the_forest_has_every_difference_with_its_verdict(report, found):
     np.testing.assert_allclose(rows["difference"], table["difference"], rtol=1e-3)
     sure = table["verdict"].str.startswith(("first", "second"))
     assert 0 < (rows["side"] != "undecided").sum() == sure.sum()
+
+
+def test_the_best_within_a_time_are_a_line_that_ends_with_the_slowest(report, found):
+    texts = [
+        one for one in found["cost"].spec.to_dict()["datasets"].values() if "training" not in one
+    ]
+    best = pd.read_csv(io.StringIO(texts[0]))
+    for (metric, _), rows in best.groupby(["metric", "dataset"]):
+        assert rows["seconds_per_mask"].is_monotonic_increasing
+        assert rows["seconds_per_mask"].max() == report.tables["pareto"]["seconds_per_mask"].max()
+        sign = 1 if metric == "dice" else -1
+        assert (sign * rows["score"]).is_monotonic_increasing
 
 
 def test_losses_stand_on_both_axes_and_next_to_nothing_is_left_out(report, found):

@@ -1,6 +1,6 @@
 """Claims and predictions in a line each."""
 
-from noise2mask.report.page.findings import findings, limits, rules, silent
+from noise2mask.report.page.findings import findings, rules, silent
 
 
 def test_a_line_says_verdict_number_and_what_it_hangs_on(report):
@@ -9,8 +9,7 @@ def test_a_line_says_verdict_number_and_what_it_hangs_on(report):
         "C1", "refuted", "Diffusion < is & better.",
     )  # fmt: skip
     assert first.number.replace("−", "-") == "IoU -0.0090 [-0.0140, -0.0050], n = 12"
-    assert first.limits == f"these networks; {limits(report)}"
-    assert limits(report).startswith("phantoms, 32 px")
+    assert first.limits == "phantoms, 32 px, 100000 steps; these networks"
     # Brackets are kept whole.
     assert second.number == "Idle 0.29 (all but t = 65 to 777; 0.3 of the axis)"
 

@@ -31,7 +31,11 @@ def test_a_case_shows_mean_spread_and_draws_of_each_training(report):
     assert 0 < changed.sum() < case.mask.sum()
     assert not (changed & ~case.mask).any()
     single, drawn = shown["trainings"]
-    assert (single["title"], single["draws"], single["spread"]) == ("feed-forward", [], None)
+    assert (single["title"], single["draws"], single["spread"]) == (
+        "EnsemDiff, feed-forward",
+        [],
+        None,
+    )
     assert (drawn["number"], len(drawn["draws"])) == (5, 5)
     prediction = case.predictions[1]
     assert float(drawn["dice"]) == round(dice(prediction.mean >= 128, case.mask), 3)

@@ -41,13 +41,13 @@ def test_bold_is_what_the_paired_tests_allow(report):
 
 
 def test_what_has_one_value_is_no_choice(report):
-    names = {one["name"]: [value for value, _ in one["options"]] for one in controls(report)}
+    names = {one.name: [value for value, _ in one.options] for one in controls(report)}
     assert names["mode"][0] == ""
     assert set(names["mode"]) == {"", "feed_forward", "diffusion"}
     one = report.tables["summary"]
     one = one[one["mode"] == "diffusion"]
     less = replace(report, tables={**report.tables, "summary": one})
-    assert {one["name"]: len(one["options"]) for one in controls(less)}["mode"] == 1
+    assert {one.name: len(one.options) for one in controls(less)}["mode"] == 1
 
 
 def test_without_scores_there_is_none(report):

@@ -319,7 +319,11 @@ def find(kind: str, function: str, evidence: Evidence, options: Options) -> Find
             return untested(said, reason, _open(said.statement))
     given: dict[str, Any] = plugins.options(kind, function).model_validate(options).model_dump()
     outcome: Outcome = plugins.member(kind, function)(evidence, **given)
-    stated = {name: str(value) for name, value in given.items()} | dict(outcome.stated)
+    modes, labels = evidence.study.modes, labels_of(evidence.study)
+    stated = {
+        name: labels.mode(value) if isinstance(value, str) and value in modes else str(value)
+        for name, value in given.items()
+    } | dict(outcome.stated)
     reasons = [CONDITIONS[name](evidence, outcome) for name in said.conditions]
     told = outcome._replace(stated=stated)
     return concluded(said, told, [reason for reason in reasons if reason])

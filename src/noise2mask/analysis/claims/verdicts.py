@@ -141,28 +141,18 @@ def claim(
     rule: str = "before the runs",
 ) -> Callable[[Function], Function]:
     """Mark a function as a claim of the paper; arguments, literals, are those of :class:`Said`."""
-    return _marked(Said(name, statement, objective, needs, conditions, rule))
+    said = Said(name, statement, objective, needs, conditions, rule)
 
-
-def prediction(
-    *,
-    name: str,
-    statement: str,
-    objective: str,
-    needs: tuple[str, ...] = (),
-    conditions: tuple[str, ...] = (),
-    rule: str = "before the runs",
-) -> Callable[[Function], Function]:
-    """Mark a function as a prediction; its keyword-only arguments are what a study says to it."""
-    return _marked(Said(name, statement, objective, needs, conditions, rule))
-
-
-def _marked(said: Said) -> Callable[[Function], Function]:
     def marked(function: Function) -> Function:
         function.said = said  # type: ignore[attr-defined]
         return function
 
     return marked
+
+
+prediction = claim
+"""The same mark of a prediction, whose keyword-only arguments are what a study says to it; of which
+kind a function is, is read from the name of the mark in its source."""
 
 
 def finding_table(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def quality_against_cost(
     figure = Figure(figsize=(width, 2.3 * len(SHOWN) * max(1, len(blocks)) + 1.0))
     if not datasets:
         return None
-    letters = _letters(pareto, labels)
+    letters = letters_of(pareto, labels)
     numbers = set() if draws is None else set(draws["sampler"])
     grid = figure.subplots(
         len(SHOWN) * len(blocks), across, squeeze=False, sharex=True, sharey=False
@@ -76,7 +76,8 @@ def quality_against_cost(
                 axis.set_xlabel("seconds per mask")
             axis.tick_params(labelbottom=metric == SHOWN[-1])
         axes[0].set_ylabel(direction(metric_of(metric)))
-    legend(figure, _handles(pareto, looks, labels, numbers, letters))
+    lines = legend(figure, _handles(pareto, looks, labels, numbers, letters))
+    figure.set_figheight(figure.get_figheight() + 0.18 * max(0, lines - 3))  # panels keep theirs
     if letters:
         for line, axes in enumerate(grid):
             block, metric = blocks[line // len(SHOWN)], SHOWN[line % len(SHOWN)]
@@ -85,7 +86,7 @@ def quality_against_cost(
     return figure
 
 
-def _letters(pareto: pd.DataFrame, labels: Labels) -> dict[str, str]:
+def letters_of(pareto: pd.DataFrame, labels: Labels) -> dict[str, str]:
     """The letters that tell networks apart; none where there is only one."""
     networks = names_in(pareto[pareto["mode"] != REFERENCE], "network")
     if len(networks) < 2:
@@ -132,7 +133,8 @@ def _panel(
             axis.annotate(
                 f"{number(value, 2)} {'↓' if better > 0 else '↑'}", (x, edge),
                 xytext=(8 * side, (3 + 10 * (len(crowd) - 1)) * better), gid="outside",
-                textcoords="offset points", fontsize=8, color="0.25", zorder=4,
+                textcoords="offset points", fontsize=8, color=look.colour, zorder=4,
+                fontweight="bold",
                 va="bottom" if better > 0 else "top", ha="left" if side > 0 else "right",
                 bbox={"facecolor": "white", "alpha": 0.85, "pad": 0.8, "linewidth": 0},
             )  # fmt: skip

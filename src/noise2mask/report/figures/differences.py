@@ -4,7 +4,7 @@ All are drawn by :func:`forest` from the same columns: `difference`, its interva
 and `p_holm`, by which a mark is filled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +28,11 @@ from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import CONTRAST, KNOWN, Look, Looks
 from noise2mask.report.figures.style import counted_title, folded, legend, panels
 
-LOSSES = {"own": CONTRAST, "matched": Look("#5F5F5F", "s")}
-"""Of a comparison of two modes, by what is told of their losses."""
+LOSSES: Mapping[str, Sequence[Look]] = {
+    "own": (CONTRAST,),
+    "matched": (Look("#5F5F5F", "s"), Look("#CC79A7", "D"), Look("#009E73", "^")),
+}
+"""Of comparisons of two modes, by what is told of their losses."""
 NAMES = 34
 """Letters in a line left of the panels."""
 
@@ -109,11 +112,13 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
     """
     labels = labels or Labels()
     table = planned(comparisons)
-    losses = [name for name in LOSSES if name in set(table["loss"])]
+    series = _series(table)
     metrics = [name for name in HEADLINE if name in set(table["metric"])]
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
-    names = [folded(f"{labels.dataset(one)}, {labels.network(two)}", NAMES) for one, two in pairs]
-    lines = max((name.count("\n") + 1 for name in names), default=1)
+    names = [f"{labels.dataset(one)}, {labels.network(two)}" for one, two in pairs]
+    if any(len(name) > NAMES for name in names):  # then all are broken alike
+        names = [folded(name, min(NAMES, *(len(one) - 1 for one in names))) for name in names]
+    lines = max([len(series), *(name.count("\n") + 1 for name in names)])
     figure, axes = panels(
         len(metrics), (0.1 + 0.16 * lines) * len(pairs) + 1.0, extra=0.35, across=len(metrics)
     )
@@ -124,8 +129,10 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
         marks = []
         for _, row in rows.iterrows():
             mark = _mark(row, pairs.index((row["dataset"], row["network"])))
-            place = losses.index(row["loss"]) - (len(losses) - 1) / 2
-            marks.append(mark._replace(look=LOSSES[row["loss"]], shift=0.3 * place))
+            number = list(series).index((row["loss"], row["first"], row["second"]))
+            shift = min(0.3, 0.7 / len(series)) * (number - (len(series) - 1) / 2)
+            look = series[row["loss"], row["first"], row["second"]]
+            marks.append(mark._replace(look=look, shift=shift))
         forest(axis, marks, names, numbers=None)
         _sides(axis, metric_of(metric))
         turned = " (axis reversed)" if axis.xaxis_inverted() else ""
@@ -133,13 +140,36 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
         for place in range(1, len(pairs)):
             if pairs[place][0] != pairs[place - 1][0]:
                 axis.axhline(place - 0.5, color="0.75", linewidth=0.8)
-    told = {"own": "each its own loss", "matched": "both one loss"}
     handles = [
-        Line2D([], [], linestyle="", markersize=6.5, label=told[name], **LOSSES[name].marks())
-        for name in losses if len(losses) > 1
-    ]  # fmt: skip
-    legend(figure, [*handles, *_handles(table, labels)])
+        Line2D([], [], linestyle="", markersize=6.5, label=label, **look.marks())
+        for label, look in zip(_told(series, labels), series.values(), strict=True)
+    ]
+    several = len(series) > 1
+    legend(figure, [*handles * several, *_handles(table, labels, filled=not several)])
     return figure
+
+
+def _series(table: pd.DataFrame) -> dict[tuple[str, str, str], Look]:
+    """The looks of the comparisons of a figure: its losses and the two modes, by loss."""
+    found: dict[tuple[str, str, str], Look] = {}
+    for loss, looks in LOSSES.items():
+        rows = table[table["loss"] == loss].drop_duplicates(["first", "second"])
+        for place, row in enumerate(rows.to_dict("records")):
+            key = (loss, str(row["first"]), str(row["second"]))
+            found[key] = looks[place % len(looks)]
+    return found
+
+
+def _told(series: Mapping[tuple[str, str, str], Look], labels: Labels) -> list[str]:
+    """What a legend calls them: of one matched loss that it is one, of several which."""
+    words = {"own": "each its own loss", "matched": "both one loss"}
+    several = sum(loss == "matched" for loss, _, _ in series) > 1
+    return [
+        f"{labels.mode(first)} − {labels.mode(second)}"
+        if several and loss == "matched"
+        else words[loss]
+        for loss, first, second in series
+    ]
 
 
 @figure(
@@ -303,14 +333,16 @@ def _range(rows: pd.DataFrame, room: float) -> tuple[float, float]:
     return low + min(room, 0) * width, high + max(room, 0) * width
 
 
-def _handles(rows: pd.DataFrame, labels: Labels) -> list[Line2D]:
-    """What a legend of differences shows."""
+def _handles(rows: pd.DataFrame, labels: Labels, *, filled: bool = True) -> list[Line2D]:
+    """What a legend of differences shows; `filled` marks too, unless others stand beside them."""
     tested = rows["verdict"].fillna("") != ""
-    faces = {"beyond chance (Holm)": CONTRAST.colour, "undecided": "white"}
+    colour = CONTRAST.colour if filled else "0.35"
+    faces = {"beyond chance (Holm)": colour} if filled else {}
+    faces |= {"undecided" if filled else "open: undecided": "white"}
     found = [
-        Line2D([], [], color=CONTRAST.colour, marker="o", markerfacecolor=face, markersize=6.5,
+        Line2D([], [], color=colour, marker="o", markerfacecolor=face, markersize=6.5,
                linestyle="", label=label)
         for label, face in (faces if tested.any() else {"not tested": "white"}).items()
     ]  # fmt: skip
     label = f"{labels.interval()}, {counted(rows['n'])}"
-    return [*found, Line2D([], [], color=CONTRAST.colour, linewidth=1.8, label=label)]
+    return [*found, Line2D([], [], color=colour, linewidth=1.8, label=label)]

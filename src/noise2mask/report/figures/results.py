@@ -14,7 +14,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from noise2mask.evaluation.labels import (
     BLIND,
     CLASSICAL,
-    HEADLINE,
     UNTRAINED,
     Labels,
     Metric,
@@ -54,17 +53,20 @@ DECADE = 10
 """Times that losses differ from which on their axis is logarithmic."""
 SEEN = 0.001
 """Share of the pixels of a diagram below which a bin is too empty to be drawn."""
+LINE = 0.8
+"""Height of a line of numbers below the rows, in rows."""
 FLOOR_DASHES = {BLIND: (0, (4, 2)), CLASSICAL: (0, (1, 1.5))}
 """How the lines of floors are dashed."""
 
 
 @figure(
     "Results",
-    "{metric}: mean over test cases with {interval}; open, a further sampler or reading. Axes "
-    "differ; what is far behind stands at the frame with its number.",
+    "{metric}: test cases, with {interval}; open, a further sampler or reading. Axes differ; "
+    "what is far behind stands at the frame with its number.",
     "Look at which colour lies further on the better side.",
     rank=30,
-    each={"metric": HEADLINE},
+    # The first has room in a report's text, whose tables have the two after it.
+    each={"metric": ("ece_pooled", "iou", "brier", "dice", "ece")},
 )
 def results(
     summary: pd.DataFrame,
@@ -96,17 +98,18 @@ def results(
     ticks = _ticks(rows, heights, labels)
     fold = 24 if len(ticks) == len(rows) else 30  # names of trainings leave less room
     last = max(heights.values(), default=0.0)
-    figure, axes = panels(len(datasets), 0.17 * last + 1.15, extra=0.5)
+    figure, axes = panels(len(datasets), 0.17 * last + 1.27, extra=0.5)
     if not axes:
         return None
     for axis, dataset in zip(axes, datasets, strict=True):
         panel = table[table["dataset"] == dataset]
         axis.set_title(counted_title(labels.dataset(dataset), trained(panel)["n"], fold))
         _dots(axis, panel, heights, looks, meaning)
+        _floor_lines(axis, panel, meaning, last)
         axis.xaxis.set_major_locator(MaxNLocator(4))
         axis.set_xlabel(direction(meaning))
         axis.set_yticks(list(ticks), list(ticks.values()))
-        axis.set_ylim(last + 1.6, -0.9)
+        axis.set_ylim(last + LINE * (len(FLOOR_DASHES) + 1), -0.9)
         axis.tick_params(axis="y", length=0)
         axis.grid(visible=False, axis="y")
     kinds = {row[1:]: row for row in rows if row.mode != REFERENCE}.values()
@@ -174,8 +177,8 @@ def _dots(
             [cell["mean"]], [height], linestyle="", markersize=7, **look.marks(),
             gid=f"{row.network} {row.mode} {row.sampler}",
         )  # fmt: skip
-    low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
-    _floor_lines(axis, panel, meaning, low, high)
+    low, high = _range(shown, panel)
+    axis.set_xlim(low, high)
     right = meaning.better < 0
     for value, height, row in outside:
         look = looks.of_row(*row[:3])
@@ -192,33 +195,40 @@ def _dots(
         )  # fmt: skip
 
 
-def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, low: float, high: float) -> None:
-    """What is reached without a network as lines, or as an arrow at the frame if it is far away."""
+def _range(shown: Sequence[float], panel: pd.DataFrame) -> tuple[float, float]:
+    """Ends of the axis: all that is drawn of the rows, and the floors that are not far from it."""
+    low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
     width = max(high - low, 1e-3)
-    inner = low - FAR * width, high + FAR * width
-    for height, (name, dash) in enumerate(FLOOR_DASHES.items()):
+    floors = panel["mean"][panel["network"].isin(FLOOR_DASHES)].astype(float)
+    near = floors[(floors >= low - FAR * width) & (floors <= high + FAR * width)]
+    low, high = min([low, *near]), max([high, *near])
+    return low - 0.07 * width, high + 0.07 * width
+
+
+def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, last: float) -> None:
+    """What is reached without a network as lines, or as an arrow at the frame if it is far away.
+
+    Their numbers stand in lines of their own below the last row.
+    """
+    low, high = axis.get_xlim()
+    for line, (name, dash) in enumerate(FLOOR_DASHES.items(), start=1):
         for value in panel["mean"][panel["network"] == name].astype(float):
             if not np.isfinite(value):
                 continue
-            text, place = number(value, metric.digits), 0.01 + 0.06 * height
-            if inner[0] <= value <= inner[1]:
-                low, high = min(low, value), max(high, value)
+            text, inside = number(value, metric.digits), low <= value <= high
+            place, right = value, value > (low + high) / 2
+            if inside:
                 axis.axvline(value, color="0.35", linewidth=1.3, linestyle=dash, gid=name)
-                side = "left" if value < (low + high) / 2 else "right"
-                axis.annotate(
-                    text, (value, place), xycoords=("data", "axes fraction"), color="0.3",
-                    fontsize=8, xytext=(4 if side == "left" else -4, 1), ha=side, va="bottom",
-                    textcoords="offset points",
-                )  # fmt: skip
             else:
-                right = value > high
                 words = f"{UNTRAINED[name]} {text}"
-                axis.text(
-                    0.99 if right else 0.01, place, f"{words} →" if right else f"← {words}",
-                    transform=axis.transAxes, color="0.3", fontsize=8, va="bottom",
-                    ha="right" if right else "left", gid=name,
-                )  # fmt: skip
-    axis.set_xlim(low - 0.07 * width, high + 0.07 * width)
+                text = f"{words} →" if right else f"← {words}"
+                place = high if right else low
+            axis.annotate(
+                text, (place, last + LINE * line), gid=f"number of {name}", color="0.3", fontsize=8,
+                xytext=(-4 if right else 4, 0), textcoords="offset points", va="center",
+                ha="right" if right else "left",
+                bbox={"facecolor": "white", "pad": 0.6, "linewidth": 0},
+            )  # fmt: skip
 
 
 @figure(

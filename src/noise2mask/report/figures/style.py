@@ -75,8 +75,9 @@ def styled(draw: Callable[_P, _R]) -> Callable[_P, _R]:
 def save(figure: Figure, path: Path) -> Path:
     """Write `figure` to ``<path>.png``, which is returned; equal figures have equal bytes.
 
-    A page of a code host shows it at half its pixels, so that it is sharp on any screen. It has
-    :data:`COLOURS`, which nobody sees and which makes its file a third.
+    A page of a code host shows it at half its pixels, so that it is sharp on any screen. One of
+    lines has :data:`COLOURS`, which nobody sees and which makes its file a third; one with pictures
+    keeps all, as fewer would change its colour bars.
 
     Args:
         figure: made by a function with the mark of :mod:`noise2mask.report.figures.index`.
@@ -87,9 +88,10 @@ def save(figure: Figure, path: Path) -> Path:
     with style.context(["default", dict(STYLE)]):
         figure.savefig(buffer, format="png", metadata={"Software": None})
     picture = Image.open(buffer).convert("RGB")
-    few = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    if not any(axis.images for axis in figure.axes):
+        picture = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     with writing(written) as temporary:
-        few.save(temporary, format="png", optimize=True)
+        picture.save(temporary, format="png", optimize=True)
     return written
 
 
@@ -135,13 +137,17 @@ def counted_title(title: str, n: Iterable[float], width: int) -> str:
     return folded(headed(title, note), width).replace("\xa0", " ")
 
 
-def legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """One legend for all panels, above them, in as many columns as fit, at most five."""
-    labels = [str(handle.get_label()) for handle in handles]
+def legend(figure: Figure, handles: Sequence[Artist]) -> int:
+    """One legend for all panels, above them, in as many columns as fit, at most five.
+
+    Returns:
+        Its lines.
+    """
+    columns = _columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
     figure.legend(
-        handles=list(handles), loc="outside upper center",
-        ncols=_columns(labels, figure.get_figwidth()), numpoints=1, **_SPACING,
-    )  # fmt: skip
+        handles=list(handles), loc="outside upper center", ncols=columns, numpoints=1, **_SPACING
+    )
+    return -(-len(handles) // columns)
 
 
 _SPACING = {"handlelength": 2.2, "handletextpad": 0.8, "columnspacing": 1.5, "borderpad": 0.4}

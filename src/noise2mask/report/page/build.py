@@ -25,11 +25,11 @@ from noise2mask.report.diff.compare import compare
 from noise2mask.report.diff.revisions import open_reports
 from noise2mask.report.diff.text import as_text
 from noise2mask.report.figures.index import Captioned, captioned, in_report
-from noise2mask.report.page.findings import findings, limits, rules, silent
+from noise2mask.report.page.findings import findings, rules, silent
 from noise2mask.report.page.folded import datasets, folded, pairs
 from noise2mask.report.page.pictures import cases_of_page, explorer
 from noise2mask.report.page.results import controls, results, runs
-from noise2mask.report.settings import REAL, kind_of_data, scale_of, settings_of
+from noise2mask.report.settings import REAL, kind_of_data, limits_of, scale_of, settings_of
 from noise2mask.report.text import cautions, environment, reference_notes
 
 FILE = "index.html"
@@ -38,7 +38,8 @@ VEGA_LITE = "6.4"
 TOGETHER = {"fingerprints": ("fingerprint_curves",)}
 """Charts whose controls set those of others too."""
 DARK = {
-    "#0072B2": "#5AB4E8", "#D55E00": "#FF9A4D", "#CC79A7": "#E6A0C8", "#009E73": "#3FCFA3",
+    "#0072B2": "#6C9BFF", "#D55E00": "#FF9A4D", "#CC79A7": "#E6A0C8", "#009E73": "#3FCFA3",
+    "#6A3D9A": "#B793E6", "#7F4F24": "#CF9A68", "#8A7A00": "#CFC04A",
     "#000000": "#E8E8EC", "#8A8A8A": "#9A9BA3", "#B9B9B9": "#4C4E56", "#333333": "#D0D0D6",
 }  # fmt: skip
 """Colours that are hard to see on a dark page, and what stands in for them."""
@@ -131,7 +132,7 @@ def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None
         silent=silent(report),
         first=[] if by_claims else told,
         beside=told if by_claims else [],
-        limits=limits(report),
+        limits=limits_of(report.study),
         deciding=_deciding(in_report(drawn, report.study.pictures.figures), figures),
         missing=report.record.missing,
         command=report.command,

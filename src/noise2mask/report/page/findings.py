@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from noise2mask import plugins
 from noise2mask.evaluation.labels import number
 from noise2mask.report.context import Report
-from noise2mask.report.settings import kind_of_data, scale_of
-from noise2mask.report.tables import finding_number
+from noise2mask.report.settings import limits_of
+from noise2mask.report.tables import finding_number, stated
 from noise2mask.report.text import UNSPOKEN
 
 
@@ -28,8 +28,10 @@ def findings(report: Report, table: str) -> Iterator[Finding]:
         if row["verdict"] in UNSPOKEN:
             continue
         yield Finding(
-            str(row["name"]), str(row["verdict"]), str(row["statement"]), finding_number(row),
-            "; ".join(filter(None, [_word(row["scope"]), limits(report)])),
+            str(row["name"]), str(row["verdict"]), stated(row), finding_number(row),
+            "; ".join(filter(None, [
+                limits_of(report.study, trained=row["seeds"] > 0), _word(row["scope"]),
+            ])),
         )  # fmt: skip
 
 
@@ -38,12 +40,6 @@ def silent(report: Report) -> str:
     rows = report.findings.to_dict("records")
     names = [str(row["name"]) for row in rows if row["verdict"] in UNSPOKEN]
     return f"This study cannot speak to {', '.join(names)}." if names else ""
-
-
-def limits(report: Report) -> str:
-    """What a verdict hangs on, in a few words: data and budget."""
-    kind = kind_of_data(report.study).partition(":")[0]
-    return f"{kind[0].lower()}{kind[1:]}, {scale_of(report.study, short=True)}"
 
 
 def rules(report: Report) -> Iterator[dict[str, Any]]:
@@ -65,7 +61,7 @@ def rules(report: Report) -> Iterator[dict[str, Any]]:
         ]
         yield {
             "name": str(row["name"]), "verdict": str(row["verdict"]),
-            "statement": str(row["statement"]),
+            "statement": stated(row),
             "said": [(name, words) for name, words in said if words not in ("", "–")],
         }  # fmt: skip
 

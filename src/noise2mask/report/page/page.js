@@ -48,10 +48,13 @@
       for (const legend of spec.legends ?? []) legend.columns = 1;
       // Parts of a long name stand below each other, and rows are apart for it.
       const rows = spec.signals?.find(({ name }) => name === "y_step");
-      if (rows) rows.value = 46;
+      if (rows) rows.value = 58;
       for (const axis of spec.axes ?? []) {
-        axis.labelLimit = 150;
-        if (rows && axis.scale === "y" && axis.labels !== false) axis.encode = { labels: { update: { text: { signal: "split(datum.label, ' · ')" } } } };
+        axis.labelLimit = 160;
+        if (!rows || axis.scale !== "y" || axis.labels === false) continue;
+        const lines = "split(replace(datum.label, ' − ', ' · − '), ' · ')";
+        axis.labelFontSize = 11;
+        axis.encode = { labels: { update: { text: { signal: lines }, dy: { signal: `-6.5 * (length(${lines}) - 1)` } } } };
       }
     }
     const { view } = await vegaEmbed(place, spec, {
@@ -195,7 +198,7 @@
       byId("explorer-place").textContent = words;
       level.setAttribute("aria-valuetext", words);
       byId("explorer-pictures").replaceChildren(
-        picture(one.image, "image"), picture(one.reference, "reference"), picture(step.x_t, "x_t, the noisy mask"),
+        picture(one.image, "image"), picture(one.reference, "reference"), picture(step.x_t, "xₜ, the noisy mask"),
         picture(step.oracle, "read by the best filter"),
         ...(one.networks ? [picture(step.without_image, "read by the network without the image"), picture(step.with_image, "read with the image")] : []));
       byId("explorer-numbers").replaceChildren(...step.numbers.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));

@@ -49,7 +49,7 @@ def _case(report: Report, case: Case) -> dict[str, Any]:
         found = one.mean >= 128
         trainings.append(
             {
-                "title": labels.mode(one.mode),
+                "title": f"{labels.network(one.network)}, {labels.mode(one.mode)}",
                 "number": one.number,
                 "dice": number(dice(found, case.mask), 3),
                 "mean": png(one.mean),

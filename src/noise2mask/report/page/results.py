@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from noise2mask.evaluation.labels import (
@@ -15,30 +15,18 @@ from noise2mask.evaluation.labels import (
     with_interval,
 )
 from noise2mask.report.context import Report
+from noise2mask.report.page.controls import Control, chosen, scores
 from noise2mask.study.plan import run_settings
 from noise2mask.study.schema import Training
 
 
-def controls(report: Report) -> list[dict[str, Any]]:
+def controls(report: Report) -> list[Control]:
     """What may be chosen of the main table."""
-    table, labels = trained(report.tables["summary"]), report.labels
+    table = trained(report.tables["summary"])
     if table.empty:
         return []
-    first = [("", "all")]
-
-    def chosen(name: str, label: str, title: Callable[[str], str]) -> dict[str, Any]:
-        options = [(value, title(value)) for value in names_in(table, name)]
-        several = len(options) > 1
-        return {"name": name, "label": label, "options": first + options if several else options}
-
-    metrics = [(name, metric_of(name).title) for name in names_in(table, "metric")]
-    return [
-        {"name": "metric", "label": "Score", "options": metrics},
-        chosen("dataset", "Dataset", labels.dataset),
-        chosen("network", "Architecture", labels.network),
-        chosen("mode", "Training", labels.mode),
-        chosen("sampler", "Sampler", str),
-    ]
+    filters = ("dataset", "network", "mode", "sampler")
+    return [scores(table), *(chosen(report, table, name, every=True) for name in filters)]
 
 
 def results(report: Report) -> dict[str, Any] | None:
