@@ -1,7 +1,7 @@
 """Square tiles of large images, and the whole image out of its tiles again."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -71,7 +71,7 @@ def tiles_of(
     short = ((0, max(0, side - height)), (0, max(0, side - width)))
     if np.any(short):
         image = np.pad(image, (*short, (0, 0)), mode="symmetric")
-        mask = np.pad(mask, short, mode="symmetric")
+        mask = cast("Mask | Levels", np.pad(mask, short, mode="symmetric"))
     for top in starts(height, side, step or side):
         for left in starts(width, side, step or side):
             part = np.s_[top : top + side, left : left + side]

@@ -19,7 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -180,14 +180,15 @@ def load(source: Source) -> tuple[Image, Mask | Levels]:
     light = (values * volume.slope + volume.intercept - low) / (high - low or 1)
     image = np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8).T[::-1, :, None]
     label = np.moveaxis(labels, axis, 0)[number].T[::-1]
-    mask: Mask | Levels = np.isin(label, given["foreground"])
+    foreground = np.isin(label, given["foreground"])
+    mask: Mask | Levels = foreground
     if "ignore" in given:
-        mask = with_left_out(mask, np.isin(label, given["ignore"]))
+        mask = with_left_out(foreground, np.isin(label, given["ignore"]))
     sides = np.delete(volume.spacing, axis)[::-1]  # height and width of a voxel
     side = given["spacing"] or sides.min()
     rows, columns = np.maximum(1, np.rint(sides / side * mask.shape)).astype(int).tolist()
     if (rows, columns) == mask.shape:
-        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+        return np.ascontiguousarray(image), cast("Mask | Levels", np.ascontiguousarray(mask))
     return resize_image(image, (rows, columns)), resize_levels(mask, (rows, columns))
 
 
