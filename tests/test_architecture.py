@@ -29,7 +29,7 @@ ROWS["cli"] = set(ROWS) | FOUNDATIONS  # inside functions
 # Sub-packages in the order in which they may import one another; plain modules come first but
 # for those named here, which come last.
 INSIDE = {
-    "data": ("formats", "download", "checks"),
+    "data": ("formats", "download", "checks", "layouts"),
     "analysis": ("oracles", "information", "fingerprints", "claims"),
     "report": ("figures", "diff", "page"),
 }

@@ -1,5 +1,6 @@
 """The command line: fast help, one-sentence errors, honest exit codes."""
 
+import base64
 import os
 import shutil
 import stat
@@ -11,6 +12,7 @@ import pytest
 from helpers.project import ROOT
 
 from noise2mask import cli
+from noise2mask.workflow import set_aside
 
 TRAINING = [
     "--dataset",
@@ -80,6 +82,37 @@ def test_the_stages_of_one_training(folder, capsys):
     }  # fmt: skip
     text = (folder / "build/reports/test/report.md").read_text()
     assert "results are missing" in text
+
+
+def test_a_training_that_ended_unnoticed_is_kept_from_snakemake_and_found(folder, capsys):
+    """Its run was killed before it ended, so Snakemake deletes what it has left, and asks again."""
+    train = ["train", *TRAINING, "--study", "test"]
+    assert cli.main(["prepare", "--study", "test", "--dataset", "lesion_phantom"]) == 0
+    assert cli.main(train) == 0
+    place = Path("test/lesion_phantom/ensemdiff/diffusion/seed0")
+    results, ended = folder / "results" / place, folder / "work" / place / "ended"
+    outputs = [results / name for name in ("run.json", "model.safetensors", "history.jsonl")]
+    before = [path.read_bytes() for path in outputs]
+
+    def killed_and_started_again():
+        marker = base64.urlsafe_b64encode(bytes(f"results/{place}/run.json", "utf-8")).decode()
+        (folder / ".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
+        (folder / ".snakemake/incomplete" / marker).write_text('{"external_jobid": "7"}')
+        set_aside.keep_ended_trainings()
+        for path in outputs:
+            path.unlink()
+        capsys.readouterr()
+        assert cli.main(train) == 0
+        return capsys.readouterr().err
+
+    assert "is finished" in killed_and_started_again()
+    assert [path.read_bytes() for path in outputs] == before
+    assert not ended.exists()
+    study = folder / "config/test.yaml"
+    study.write_text(study.read_text().replace("learning_rate: ", "learning_rate: 1"))
+    assert "training lesion_phantom EnsemDiff" in killed_and_started_again()
+    assert outputs[1].read_bytes() != before[1]
+    assert not ended.exists()
 
 
 @pytest.mark.parametrize(

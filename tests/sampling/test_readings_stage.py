@@ -166,7 +166,7 @@ def test_the_report_names_them(folder):
     assert "members (1 draws of one_pass, 2 trainings; N: 2)" in page
     assert "temperature fitted on validation cases" in page
     text = (report / "report.md").read_text()
-    assert "feed-forward N = 1, diffusion N = 3, ensemble N = 2" in text
+    assert "N = 1 (feed-forward); N = 3 (diffusion); N = 2 (ensemble)" in text
     assert "| feed-forward (tempered) |" in text
 
 

@@ -1,8 +1,9 @@
 """A small study through a real Slurm of one node, with the profile that clusters use.
 
 It shows that jobs are submitted with what they ask for, that a cancelled one is tried again from
-its checkpoint, and that a run whose controller was killed goes on. It does not show more than one
-node, an accounting database, limits that the kernel enforces, or a real GPU.
+its checkpoint, and that a run whose controller was killed goes on: what still runs is cancelled and
+continued, and a training that has ended meanwhile is not trained again. It does not show more than
+one node, an accounting database, limits that the kernel enforces, or a real GPU.
 """
 
 import os
@@ -37,7 +38,7 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 800, "checkpoint_every": 25, "validate_every": 400}
+    study["training"] |= {"steps": 1000, "checkpoint_every": 25, "validate_every": 400}
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
@@ -61,6 +62,10 @@ def trainings() -> list[dict[str, str]]:
     return [job for job in slurm_node.jobs() if job.get("Comment", "").startswith("rule_train")]
 
 
+def states() -> dict[str, str]:
+    return {job["JobId"]: job["JobState"] for job in slurm_node.jobs()}
+
+
 def running() -> list[dict[str, str]]:
     return [job for job in trainings() if job["JobState"] == "RUNNING"]
 
@@ -68,7 +73,7 @@ def running() -> list[dict[str, str]]:
 def wait_for(condition, process) -> None:
     end = time.monotonic() + 600
     while not condition():
-        assert process.poll() is None, process.communicate()[0]
+        assert process is None or process.poll() is None, process.communicate()[0]
         assert time.monotonic() < end
         time.sleep(0.1)
 
@@ -92,18 +97,19 @@ def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(proje
     for pid in [*map(int, children.stdout.split()), process.pid]:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
-    left = {job["JobId"] for job in running()}
-    assert left
+    left = {job["JobId"]: job["Comment"] for job in running()}
+    ahead = next(job for job, comment in left.items() if comment != again)
+    wait_for(lambda: states()[ahead] == "COMPLETED", None)
 
     process = start(project)
     text = process.communicate()[0]
     assert process.returncode == 0, text
     assert "An earlier run left jobs in Slurm's queue; cancelling" in text
-    ended = {job["JobId"]: job["JobState"] for job in slurm_node.jobs()}
+    ended = states()
     # A job that was asked to end may end by itself, well or not.
     assert {ended[job] for job in left} <= {"CANCELLED", "COMPLETED", "FAILED"}
-    log = project.folder / "logs/mini" / f"lesion_phantom.ensemdiff.{_mode(again)}.seed0.train.log"
-    assert "goes on at" in log.read_text()
+    assert "goes on at" in log_of(project, again)
+    assert "is finished" in log_of(project, left[ahead])
 
     # What was asked for, and how few jobs: two drawings and two scores are a job each.
     found = slurm_node.jobs()
@@ -126,5 +132,7 @@ def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(proje
         assert re.sub(r"\blocal\b", "mini", local) == cluster, table
 
 
-def _mode(comment: str) -> str:
-    return "feed_forward" if "feed_forward" in comment else "diffusion"
+def log_of(project: Project, comment: str) -> str:
+    mode = "feed_forward" if "feed_forward" in comment else "diffusion"
+    log = project.folder / "logs/mini" / f"lesion_phantom.ensemdiff.{mode}.seed0.train.log"
+    return log.read_text()

@@ -182,7 +182,7 @@ def _add_command(stages: Subparsers, name: str, last: str, command: Command) -> 
     help_of = {**_HELP, **said.parameters}
     for parameter in inspect.signature(command).parameters.values():
         for flags, settings in _arguments(parameter):
-            key = flags[0].lstrip("-").replace("-", "_")
+            key = settings.get("dest", flags[0].lstrip("-").replace("-", "_"))
             text = help_of.get(key, "").replace("%", "%%")
             parser.add_argument(*flags, help=text, **settings)
     parser.add_argument("--log", type=Path, help=help_of["log"])
@@ -220,7 +220,10 @@ def _arguments(parameter: inspect.Parameter) -> Iterator[tuple[tuple[str, ...], 
     if parameter.kind is parameter.KEYWORD_ONLY:
         if needed and "action" not in settings:
             settings["required"] = True
-        yield (f"--{parameter.name.replace('_', '-')}",), settings
+        flag = parameter.name.rstrip("_").replace("_", "-")
+        if parameter.name.endswith("_"):  # from_, a word of Python
+            settings |= {"dest": parameter.name, "metavar": flag.upper()}
+        yield (f"--{flag}",), settings
     else:
         if not needed:
             settings["nargs"] = "?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -101,17 +102,21 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     """
     from noise2mask.analysis.fingerprints.adapted_schedule import resolve_settings
     from noise2mask.data.prepared import read_manifest
+    from noise2mask.study.paths import ENDED
     from noise2mask.study.plan import run_settings
     from noise2mask.training.run import device_of, is_finished, run_of
     from noise2mask.training.size import check_size
     from noise2mask.training.train import train as run_training
+    from noise2mask.workflow.set_aside import take_back
 
     data = paths.prepared(training.dataset)
     licence = study.datasets[training.dataset].licence
     measured = paths.measured(training.measured())
     settings = resolve_settings(run_settings(study, training), data, measured, study.analysis.pair)
     run = run_of(settings, read_manifest(data), licence)
-    out = paths.finished(training)
+    out, ended = paths.finished(training), paths.work(training) / ENDED
+    if not is_finished(run, out) and is_finished(run, ended):
+        take_back(ended, out)
     if is_finished(run, out):
         LOG.info(
             "%s is finished: its settings, data and code are those of %s. Remove that folder to "
@@ -125,6 +130,7 @@ def train(study: Study, training: Training, paths: Paths) -> None:
     run_training(
         run, data, paths.work(training), out, device, tensorboard=study.compute.tensorboard
     )
+    shutil.rmtree(ended, ignore_errors=True)
 
 
 def sample(

@@ -281,6 +281,30 @@ def open_(study: str) -> None:
     webbrowser.open(shown.resolve().as_uri())
 
 
+def claims(*studies: str, readme: Path | None = None) -> None:
+    """Set what several studies say of each claim side by side.
+
+    Args:
+        studies: their names, or folders of reports; the last run's report is read, or else the
+            published one.
+        readme: file in which the table is put between the markers ``claims`` instead of printing.
+
+    Example:
+        noise2mask claims quick controls real
+    """
+    from noise2mask.report.claims_beside import text_of, update_claims
+    from noise2mask.study import paths
+
+    folders = [
+        Path(name) if Path(name).is_dir() else paths.Paths(paths.study_file(name).stem).shown()
+        for name in studies
+    ]
+    if readme is None:
+        print(text_of(folders), end="")
+    else:
+        update_claims(folders, readme)
+
+
 def diff(
     a: str | None = None,
     b: str | None = None,

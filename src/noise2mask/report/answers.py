@@ -131,7 +131,8 @@ def _draws(report: Report) -> Iterator[tuple[str, str]]:
             spread(row.to_dict(), "ece_pooled", 3, ends=("ece_pooled_low", "ece_pooled_high"))
             for row in (rows.iloc[0], rows.iloc[-1])
         ]
-        parts.append(f"{report.labels.dataset(dataset)} {' to '.join(ends)}")
+        title = report.labels.dataset(dataset).partition(" (for ")[0]
+        parts.append(f"{title} {' to '.join(ends)}")
     title = metric_of("ece_pooled").title
     yield f"More draws (N = {counts[0]} to {counts[-1]})", f"{title}: {'; '.join(parts)}."
 

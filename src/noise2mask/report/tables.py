@@ -173,7 +173,8 @@ def further_rows(summary: pd.DataFrame, metrics: Sequence[str], labels: Labels) 
     ]
     for dataset in names_in(trained(summary), "dataset"):
         panel = summary[summary["dataset"] == dataset]
-        columns.append(Column(labels.dataset(dataset), _several(panel, metrics)))
+        title = labels.dataset(dataset).partition(" (for ")[0]  # the main table says for what
+        columns.append(Column(title, _several(panel, metrics)))
     return Table(columns, rows)
 
 

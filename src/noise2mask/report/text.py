@@ -158,7 +158,7 @@ def _is_usual(row: Row) -> bool:
 
 def _further(report: Report) -> Written | None:
     """Samplers and readings beside the usual ones."""
-    shown = [name for name in SHOWN if name in set(report.summary["metric"])]
+    shown = [name for name in TABLES if name in set(report.summary["metric"])]
     titles = " / ".join(metric_of(name).title for name in shown)
     parts = []
     for start in range(0, len(report.datasets), ACROSS):
@@ -176,13 +176,14 @@ def _under_results(report: Report) -> str:
     if report.winners:
         text.append("Bold: better beyond chance in every planned comparison of its row.")
     usual = trained(summary).drop_duplicates(["network", "mode"])
-    drawn = [
-        f"{labels.mode(mode)} {count}"
-        for mode in modes_in(usual)
-        if (count := labels.drawn(names_in(usual[usual["mode"] == mode], "sampler")))
-    ]
+    drawn: dict[str, list[str]] = {}
+    for mode in modes_in(usual):
+        count = labels.drawn(names_in(usual[usual["mode"] == mode], "sampler"))
+        if count:
+            drawn.setdefault(count, []).append(labels.mode(mode))
     if drawn:
-        text.append(f"Scored is the mean of N draws: {', '.join(drawn)}.")
+        told = "; ".join(f"{count} ({'; '.join(modes)})" for count, modes in drawn.items())
+        text.append(f"Scored is the mean of N draws: {told}.")
     if BLIND in set(summary["network"]):
         text.append("Image-blind: the better of mean mask and all foreground.")
     if CLASSICAL in set(summary["network"]):
@@ -210,7 +211,8 @@ def _beaten_by_floors(report: Report) -> str:
         means = [float(row["mean"]) for row in shown if row is not None]
         below = sum(not mean > highest for mean in means)
         if below:
-            parts.append(f"{labels.dataset(dataset)} {below} of {len(means)} ({highest:.3f})")
+            title = labels.dataset(dataset).partition(" (for ")[0]
+            parts.append(f"{title} {below} of {len(means)} ({highest:.3f})")
     return f"Trainings no better in Dice than the best floor: {'; '.join(parts)}." if parts else ""
 
 
@@ -289,8 +291,8 @@ def cautions(report: Report) -> Iterator[str]:
         floors = [f"{expected_gap(n):.3f} (N = {n})" for n in sorted(used) if n > 1][:1]
         if floors:
             yield (
-                "The mean of N masks is a multiple of 1/N, so its ECE stays above 0 even for a "
-                f"perfect sampler: {floors[0]} where all probabilities are equally frequent."
+                "The mean of N masks is a multiple of 1/N, so even a perfect sampler has an ECE: "
+                f"{floors[0]} where all probabilities are equally frequent."
             )
     if len(doubts(report.tables["information"], report.labels)):
         yield "Bits marked *not to be trusted* come from networks far from their optima."

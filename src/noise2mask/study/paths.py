@@ -19,6 +19,8 @@ DRAWS = {"test": "draws.npz", "val": "val.npz"}
 """Files of the draws of a split, in the folder of a sampler."""
 AGAINST_PROPER = "against_proper.csv"
 """Scores against the masks without a quirk, in the folder of a sampler."""
+ENDED = "ended"
+"""Files of a training that ended when nobody waited for it, in its working folder."""
 RAW, PREPARED, CHECKED = Path("data/raw"), Path("data/prepared"), Path("data/checked")
 FINGERPRINT_TABLES = ("cases", "curves", "figures", "geometry", "readability")
 """Tables in a dataset's fingerprint."""

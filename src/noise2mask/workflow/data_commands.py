@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from noise2mask import plugins
 from noise2mask.data import catalogue
 from noise2mask.data.checks.check import check, summary_text, write
 from noise2mask.data.checks.measures import Checked
 from noise2mask.data.download import fetch
+from noise2mask.data.layouts.entry import checked_options
 from noise2mask.errors import UserError, unknown
 from noise2mask.progress import LOG
 from noise2mask.report.figures.contact_sheet import write_sheet
 from noise2mask.study.document import ReadError, parse
 from noise2mask.study.paths import CHECKED, raw_folder
 from noise2mask.study.schema import Dataset, Shares, Study
+from noise2mask.workflow.data_add import first_answer
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,28 @@ def by_name(name: str, settings: Sequence[str] = ()) -> Chosen:
     Raises:
         UserError: neither a name nor a folder, or an option is wrong.
     """
-    given = dict(_setting(text) for text in settings)
+    given = dict(setting(text) for text in settings)
     if name not in catalogue.entries() and Path(name).expanduser().is_dir():
         folder = Path(name).expanduser()
-        options = _checked_options("folder", {"root": name, **given})
-        return Chosen(folder.resolve().name, folder.resolve().name, "", "folder", options, None)
+        kind = str(given.pop("kind", "folder"))
+        if kind == "folder" and not given and not _has_pairs(folder):
+            raise UserError(f"{name} holds no images/ and masks/, {first_answer(name)}")
+        if kind not in plugins.names("format"):
+            raise UserError(f"--set kind: {unknown(kind, 'kind', plugins.names('format'))}.")
+        options = checked_options(kind, {"root": name, **given})
+        return Chosen(folder.resolve().name, folder.resolve().name, "", kind, options, None)
     entry = catalogue.entry(name)
     options = {**entry.options, **given}
     root = str(raw_folder(entry, name, options))
-    options = _checked_options(entry.kind, {"root": root, **options})
+    options = checked_options(entry.kind, {"root": root, **options})
     return Chosen(name, entry.title, entry.licence, entry.kind, options, entry)
+
+
+def _has_pairs(folder: Path) -> bool:
+    """Whether a folder, or each of its folders, has images/ and masks/."""
+    wanted = ("images", "masks")
+    parts = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    return any(all((part / name).is_dir() for name in wanted) for part in parts)
 
 
 def of_study(study: Study, dataset: str) -> Chosen:
@@ -89,7 +102,12 @@ def of_study(study: Study, dataset: str) -> Chosen:
     )
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def setting(text: str) -> tuple[str, Any]:
+    """An option and its value of ``key=value``, the value in YAML.
+
+    Raises:
+        UserError: it is not of this form.
+    """
     key, equals, value = text.partition("=")
     try:
         if equals:
@@ -97,21 +115,6 @@ def _setting(text: str) -> tuple[str, Any]:
     except (yaml.YAMLError, ReadError):
         pass
     raise UserError(f"--set {text!r} is not key=value, e.g. --set size=128.")
-
-
-def _checked_options(kind: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    model = plugins.options("format", kind)
-    try:
-        model.model_validate(options)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = str(wrong["loc"][0])
-        if wrong["type"] == "extra_forbidden":
-            raise UserError(
-                f"--set {name}: {unknown(name, 'option', list(model.model_fields))}."
-            ) from None
-        raise UserError(f"option {name} of kind {kind}: {wrong['msg']}.") from None
-    return dict(options)
 
 
 # Fetching -------------------------------------------------------------------------------------
@@ -163,6 +166,19 @@ def inspect(chosen: Chosen, processes: int, sheet: int) -> Checked:
         UserError: the raw data are not there or not of the promised form.
     """
     unpack(chosen)
+    try:
+        return _inspected(chosen, processes, sheet)
+    except UserError as error:
+        plain = set(chosen.options) == {"root"} and chosen.kind == "folder"
+        if chosen.entry is not None or not plain or not chosen.root.is_dir():
+            raise
+        answer = first_answer(str(chosen.options["root"]))
+        if "this reads it" not in answer:
+            raise
+        raise UserError(f"{str(error).rstrip('.')}; or, {answer.removeprefix('but ')}") from error
+
+
+def _inspected(chosen: Chosen, processes: int, sheet: int) -> Checked:
     counts = {str(split): n for split, n in chosen.entry.counts.items()} if chosen.entry else {}
     checked = check(
         chosen.kind,

@@ -28,6 +28,7 @@ from noise2mask.study import paths
 from noise2mask.workflow.snakemake import FOLDER
 
 RECORDS = Path(".snakemake/metadata")
+_BEGUN = Path(".snakemake/incomplete")
 CHECKSUMS = "checksums.json"
 BASELINE_MODEL = "model"
 """The folder below its run in which a baseline keeps its network."""
@@ -71,12 +72,12 @@ def folders(study: str) -> tuple[Path, Path]:
     return paths.RESULTS / study, paths.PREPARED / study
 
 
-def record_files() -> dict[str, Path]:
+def record_files(folder: Path = RECORDS) -> dict[str, Path]:
     """Snakemake's record files by the output that they are about."""
     found = {}
-    for file in RECORDS.rglob("*"):
+    for file in folder.rglob("*"):
         # A long name is cut into folders marked with @.
-        parts = [part.removeprefix("@") for part in file.relative_to(RECORDS).parts]
+        parts = [part.removeprefix("@") for part in file.relative_to(folder).parts]
         try:
             output = base64.urlsafe_b64decode("".join(parts)).decode()
         except (binascii.Error, UnicodeDecodeError):
@@ -84,6 +85,11 @@ def record_files() -> dict[str, Path]:
         if file.is_file():
             found[output] = file
     return dict(sorted(found.items()))
+
+
+def begun() -> list[str]:
+    """Outputs of jobs that have begun and of whose end no run has noted anything."""
+    return list(record_files(_BEGUN))
 
 
 def doubts(study: str, *, verify: bool = False) -> dict[str, str]:

@@ -62,6 +62,8 @@ def reproduce(
         Path(".snakemake/incomplete").mkdir(exist_ok=True)
         snakemake.cancel_left_jobs()
         snakemake.wait_for_stages()
+        if not dry_run:
+            set_aside.keep_ended_trainings()
         # Nobody else runs here, so a lock is left over from a process that was killed.
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")

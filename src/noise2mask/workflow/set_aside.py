@@ -1,7 +1,9 @@
 """Keeping what is made again until the new result is there.
 
 Snakemake deletes the outputs of a job before it starts. What only lacks proof may well be right and
-have taken days, so it gets a second name first.
+have taken days, so it gets a second name first. So does a training that came to its end after the
+run that waited for it was killed: whether it is whole is for the stage to say that starts in its
+place, which knows settings, data and code.
 """
 
 import os
@@ -14,20 +16,49 @@ from noise2mask.study import paths
 from noise2mask.workflow import outputs
 
 ASIDE = Path(".snakemake/set_aside")
+_LAST = "run.json"
+"""The last file that a training writes."""
+_TRAINING = {_LAST, "model.safetensors", "history.jsonl"}
 
 
 def set_aside(files: Iterable[str]) -> None:
     """Give files a second name below :data:`ASIDE`; what is kept there already stays."""
     for file in files:
-        kept = ASIDE / file
-        if kept.exists():
-            continue
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(file, kept)
-        except OSError:  # no hard links here
-            with writing(kept) as temporary:
-                shutil.copyfile(file, temporary)
+        _name_again(Path(file), ASIDE / file)
+
+
+def _name_again(file: Path, kept: Path) -> None:
+    if kept.exists():
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, kept)
+    except OSError:  # no hard links here
+        with writing(kept) as temporary:
+            shutil.copyfile(file, temporary)
+
+
+def keep_ended_trainings() -> None:
+    """Give the files of trainings that ended unnoticed a second name in their working folders.
+
+    Call it while nothing runs here, before Snakemake does.
+    """
+    folders = {Path(output).parent for output in outputs.begun() if Path(output).name == _LAST}
+    for folder in (found for found in folders if found.is_relative_to(paths.RESULTS)):
+        files = {path.name: path for path in folder.iterdir() if path.is_file()}
+        if files.keys() >= _TRAINING:
+            kept = paths.WORK / folder.relative_to(paths.RESULTS) / paths.ENDED
+            shutil.rmtree(kept, ignore_errors=True)
+            for name, file in files.items():
+                _name_again(file, kept / name)
+
+
+def take_back(ended: Path, finished: Path) -> None:
+    """Put the files of a training that ended unnoticed where Snakemake looks for them."""
+    finished.mkdir(parents=True, exist_ok=True)
+    for file in sorted(ended.iterdir(), key=lambda file: file.name == _LAST):
+        file.replace(finished / file.name)
+    shutil.rmtree(ended)  # a second name of a file that lay there is still here
 
 
 def move(folder: Path) -> None:

@@ -1,11 +1,20 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
-from noise2mask.analysis.fingerprints.fingerprint import crossing, fingerprint, halves, timestep_at
+from noise2mask.analysis.fingerprints.fingerprint import (
+    crossing,
+    fingerprint,
+    halves,
+    timestep_at,
+    write_fingerprint,
+)
 from noise2mask.analysis.fingerprints.geometry import FIGURES
 from noise2mask.analysis.oracles.oracles import all_foreground
+from noise2mask.data.prepare import prepare
 from noise2mask.diffusion import schedule
 from noise2mask.evaluation.bootstrap import Interval, Resampling, percentile_interval
 
@@ -153,3 +162,24 @@ def test_there_is_no_interval_for_what_happens_in_some_resamples_only():
     found = fingerprint(masks, names(), AXIS, **FAST).figures.loc["log_snr_at_50"]
     assert found[["mean", "low", "high"]].isna().all()
     assert found["n"] == 10
+
+
+def test_tiles_of_one_slide_have_a_fingerprint_without_intervals(tmp_path):
+    for number, mask in enumerate(discs(9.0)):
+        for role in ("images", "masks"):
+            path = tmp_path / "raw" / role / f"slide_{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(255 * mask.astype(np.uint8)).save(path)
+    shares = {"train": 0.5, "val": 0.25, "test": 0.25}
+    for name, pattern in (("apart", r"^(slide_\d)"), ("one", r"^(slide)_")):
+        options = {"root": str(tmp_path / "raw"), "group_pattern": pattern}
+        data = tmp_path / name
+        prepare("folder", options, name, 32, shares, data, leaks="accepted")
+        write_fingerprint(data, [], tmp_path / f"{name}_out", spacing=1.0, resamples=50, level=0.95)
+    apart, one = (
+        pd.read_csv(tmp_path / f"{name}_out/figures.csv").set_index("figure")
+        for name in ("apart", "one")
+    )
+    assert one["mean"].notna().sum() == apart["mean"].notna().sum() > 0
+    assert one[["low", "high"]].isna().all(axis=None)
+    assert apart.loc["foreground", ["low", "high"]].notna().all()

@@ -98,9 +98,9 @@ def test_two_matched_losses_have_places_and_looks_of_their_own():
 
 
 def test_names_of_rows_are_all_broken_or_none():
-    longer = COMPARISONS.replace({"dataset": {QUICK[0]: "a_much_longer_name_of_a_dataset"}})
-    for table, lines in ((COMPARISONS, 1), (longer, 2)):
-        (first, _) = panels(differences.comparison(table, LABELS))
+    stand_ins = Labels(datasets={name: f"{name.replace('_', ' ')} (for HER2)" for name in QUICK})
+    for labels, lines in ((LABELS, 1), (stand_ins, 2)):  # the shortest fit on a line
+        (first, _) = panels(differences.comparison(COMPARISONS, labels))
         names = [label.get_text() for label in first.get_yticklabels()]
         assert {name.count("\n") + 1 for name in names} == {lines}
 

@@ -89,8 +89,8 @@ def write_fingerprint(
 
     `cases`, `curves`, `geometry` and `figures` are those of
     :class:`Fingerprint`, `readability` compares masks
-    with the images they belong to. Timesteps are those of the linear schedule of 1000, masks -1 and
-    +1.
+    with the images they belong to. Of cases of one group alone no interval is given. Timesteps are
+    those of the linear schedule of 1000, masks -1 and +1.
 
     Args:
         data: folder of the prepared dataset.
@@ -105,12 +105,13 @@ def write_fingerprint(
     images = np.concatenate([split.images for split in splits])
     cases = [id for split in splits for id in split.ids]
     groups = [group for split in splits for group in split.groups]
+    alone = len(set(groups)) == 1  # tiles of one slide: halved as cases, without an interval
     LOG.info("fingerprint of %s: %d masks of %d px", data.name, len(masks), masks.shape[1])
     found = fingerprint(
         masks,
         cases,
         linear_log_snr(),
-        groups=groups,
+        groups=None if alone else groups,
         oracles={name: ORACLES[name] for name in oracles},
         spacing=spacing,
         resamples=resamples,
@@ -125,6 +126,8 @@ def write_fingerprint(
         seed=0,
     )
     figures = found.figures.rename_axis("figure").reset_index()
+    if alone:
+        figures[["low", "high"]] = np.nan
     tables = (found.cases, found.curves, figures, found.geometry, compared)
     for name, table in zip(FINGERPRINT_TABLES, tables, strict=True):
         text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")

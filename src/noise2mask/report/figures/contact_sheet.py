@@ -57,8 +57,7 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
     pictures = {}
     for row, measures in sorted(rows, key=lambda item: item[0].id):  # volumes are read in order
         image, mask = load(source_of[row.id])
-        small = _small(image, foreground_of(mask))
-        pictures[row.id] = Picture(*small, _caption(row, measures))
+        pictures[row.id] = Picture(*shrunk(image, foreground_of(mask)), _caption(row, measures))
     titles = [f"{checked.title}: {len(pictures)} of {len(checked.rows)} cases", licence, LEGEND]
     figure = contact_sheet([pictures[row.id] for row, _ in rows], titles)
     with style.context(["default", dict(STYLE)]), writing(path) as temporary:
@@ -100,7 +99,7 @@ def _caption(row: Row, measures: Measures) -> str:
     return "\n".join(filter(None, [*lines, f"{row.split or 'no split'}, {share}"]))
 
 
-def _small(image: Image, mask: Mask) -> tuple[Image, Mask]:
+def shrunk(image: Image, mask: Mask) -> tuple[Image, Mask]:
     """Image and mask as large as they are shown; small ones stay as they are."""
     longer = max(mask.shape)
     if longer <= SHOWN:

@@ -189,14 +189,21 @@ def _handles(
     letters: dict[str, str],
 ) -> Sequence[Line2D]:
     rows = rows_of(pareto)
+    counted = {row.mode for row in rows if row.sampler in numbers}
     handles: dict[tuple[str, str], Line2D] = {}
     for row in rows:
         look, title = looks.of_row(*row[:3]), labels.kind(row, rows)
         key = (row.mode, row.sampler)
         if row.mode == REFERENCE:
             key, title = (row.mode, row.network), labels.network(row.network)
-        elif row.sampler in numbers:
-            same = [one.sampler for one in rows if one.mode == row.mode and one.sampler in numbers]
+        elif row.sampler in numbers or (look == looks.mode(row.mode) and row.mode in counted):
+            # One entry for all that have the look of the training.
+            same = [
+                one.sampler
+                for one in rows
+                if one.mode == row.mode
+                and (one.sampler in numbers or looks.of_row(*one[:3]) == looks.mode(row.mode))
+            ]
             drawn = sorted({labels.draws.get(name, 1) for name in same})
             key, look = (row.mode, ""), looks.mode(row.mode)
             title = f"{labels.mode(row.mode)}, N = {', '.join(map(str, drawn))}"

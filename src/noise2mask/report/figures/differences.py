@@ -117,7 +117,9 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
     names = [f"{labels.dataset(one)}, {labels.network(two)}" for one, two in pairs]
     if any(len(name) > NAMES for name in names):  # then all are broken alike
-        names = [folded(name, min(NAMES, *(len(one) - 1 for one in names))) for name in names]
+        names = [
+            folded(name, min(NAMES, len(name) - 1) if " (for " in name else NAMES) for name in names
+        ]
     lines = max([len(series), *(name.count("\n") + 1 for name in names)])
     figure, axes = panels(
         len(metrics), (0.1 + 0.16 * lines) * len(pairs) + 1.0, extra=0.35, across=len(metrics)

@@ -138,8 +138,7 @@ def losses(
     "Information",
     "Image information along log SNR: bits per mask and unit of log SNR, with quantiles; grey, the "
     "mask's own entropy, scaled.",
-    "Look at where the blue area lies: other timesteps teach little about the image. Where the "
-    "dotted line leaves it the networks are far from their optima.",
+    "Look at where the blue area lies: other timesteps teach little about the image.",
     rank=70,
 )
 def integrand(

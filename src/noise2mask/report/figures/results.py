@@ -61,8 +61,7 @@ FLOOR_DASHES = {BLIND: (0, (4, 2)), CLASSICAL: (0, (1, 1.5))}
 
 @figure(
     "Results",
-    "{metric}: test cases, with {interval}; open, a further sampler or reading. Axes differ; "
-    "what is far behind stands at the frame with its number.",
+    "{metric}: test cases, with {interval}; open, a further sampler or reading. Axes differ.",
     "Look at which colour lies further on the better side.",
     rank=30,
     # The first has room in a report's text, whose tables have the two after it.
@@ -192,6 +191,7 @@ def _dots(
             f"{text} →" if right else f"← {text}", (place, height), gid="outside",
             xytext=(-7 if right else 7, 0), textcoords="offset points", fontsize=8, color="0.25",
             va="center", ha="right" if right else "left",
+            bbox={"facecolor": "white", "pad": 0.6, "linewidth": 0},
         )  # fmt: skip
 
 

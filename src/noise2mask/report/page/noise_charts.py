@@ -1,6 +1,7 @@
 """The charts of the page along the noise: losses, information, and what remains of masks."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import altair as alt
 import numpy as np
@@ -23,6 +24,8 @@ from noise2mask.report.page.vega import (
     tips,
 )
 
+SIDES: tuple[tuple[Literal["left", "right"], int], ...] = (("left", -1), ("right", 1))
+"""Of a point, for its name, with the sign of its shift."""
 SMALLEST = 1e-5
 """Share of the largest loss from which on losses are drawn."""
 
@@ -185,10 +188,12 @@ def fingerprints(report: Report) -> Iterator[Chart]:
     )  # fmt: skip
     # The name of a point stands on the side where there is room.
     names = [
-        base.mark_text(dx=-12 * sign, align=side, color="#D55E00")
-        .encode(x="boundary_per_area:Q", y="death:Q", text="title:N")
-        .transform_filter(f"{is_chosen} && datum.side === '{side}'")
-        for side, sign in (("left", -1), ("right", 1))
+        base.mark_text(dx=-12 * sign, align=side, color="#D55E00").encode(
+            x="boundary_per_area:Q",
+            y="death:Q",
+            text=alt.condition(f"{is_chosen} && datum.side === '{side}'", "title:N", alt.value("")),
+        )
+        for side, sign in SIDES
     ]
     curve = (
         alt.Chart(data_of(long, "dataset", "title", "turned", "log_snr", "dice"))
