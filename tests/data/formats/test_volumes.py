@@ -487,7 +487,7 @@ def test_the_only_label_needs_no_name(tmp_path: Path) -> None:
     assert volumes.load(found[0])[1].any()
     save(tmp_path / "labelsTr" / "liver_0.nii.gz", 0 * block())
     spatial_files.read_labels.cache_clear()
-    assert "are all 0: there is no foreground" in refused(tmp_path, foreground=None)
+    assert "are all 0, so there is no foreground" in refused(tmp_path, foreground=None)
 
 
 def test_patients_of_several_volumes(tmp_path: Path) -> None:
