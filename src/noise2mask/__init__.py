@@ -8,6 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from noise2mask.analysis.fingerprints.mask_set import fingerprint_masks as fingerprint_masks
+    from noise2mask.inference.arrays import draw_masks as draw_masks
+    from noise2mask.inference.arrays import plot_prediction as plot_prediction
+    from noise2mask.inference.arrays import score_prediction as score_prediction
     from noise2mask.inference.bundle import load_model as load_model
     from noise2mask.inference.model import Model as Model
     from noise2mask.inference.predict import Prediction as Prediction
@@ -21,9 +25,13 @@ _HOMES = {
     "Model": "noise2mask.inference.model",
     "Prediction": "noise2mask.inference.predict",
     "Study": "noise2mask.study.schema",
+    "draw_masks": "noise2mask.inference.arrays",
+    "fingerprint_masks": "noise2mask.analysis.fingerprints.mask_set",
     "load_model": "noise2mask.inference.bundle",
     "load_study": "noise2mask.study.load",
+    "plot_prediction": "noise2mask.inference.arrays",
     "predict": "noise2mask.inference.predict",
+    "score_prediction": "noise2mask.inference.arrays",
 }
 """Where each name lives that this package offers."""
 
@@ -32,9 +40,13 @@ __all__ = [
     "Prediction",
     "Study",
     "__version__",
+    "draw_masks",
+    "fingerprint_masks",
     "load_model",
     "load_study",
+    "plot_prediction",
     "predict",
+    "score_prediction",
 ]
 
 

@@ -123,6 +123,10 @@ def test_a_volume_needs_a_plane(tmp_path):
     given = opened(path, "case", GREY, axis="axial")
     assert given.ids[0] == "case_z000"
     assert len(given.ids) == 7
+    assert given.voxel_ml == pytest.approx(2 * 1.5 * 3 / 1000)
+    (tmp_path / "flat").mkdir()
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "flat/a.png")
+    assert opened(tmp_path / "flat/a.png", "a", GREY).voxel_ml is None
 
 
 def test_files_that_cannot_be_told_apart_or_are_none(tmp_path):

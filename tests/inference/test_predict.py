@@ -196,3 +196,23 @@ def test_the_number_of_threads_does_not_count(model):
         assert np.array_equal(predict(model, picture()).probability, one.probability)
     finally:
         torch.set_num_threads(1)
+
+
+def test_a_volume_has_its_foreground_in_millilitres(model, tmp_path):
+    import nibabel
+
+    values = np.random.default_rng(0).integers(0, 256, (20, 18, 3)).astype(np.uint8)
+    (tmp_path / "in").mkdir()
+    affine = np.diag([2.0, 2.5, 4.0, 1])
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "in/v.nii.gz")
+    (row,) = predict_files(model, tmp_path / "in", tmp_path / "out", axis="axial")
+    mask = np.asarray(nibabel.load(tmp_path / "out/v_mask.nii.gz").dataobj)
+    assert row["volume_ml"] == pytest.approx(mask.sum() * 2 * 2.5 * 4 / 1000)
+    assert f"{row['volume_ml']:.6g}" in (tmp_path / "out/predictions.csv").read_text()
+
+
+@pytest.mark.parametrize(("draws", "squares"), [(1, 8), (2, 4), (3, 8), (5, 8), (8, 1), (12, 2)])
+def test_blocks_of_the_network_are_full(model, draws, squares):
+    """Rows that fill a block up cost as much as draws."""
+    assert predicting.at_once(model, model.way(draws=draws)) == squares
+    assert draws * squares % predicting.BLOCK["cpu"] == 0

@@ -283,3 +283,12 @@ def test_a_study_of_the_size_of_quick_is_read_in_minutes():
     text = report_text(REPORT, shown)
     assert text.count("![") == 6
     assert len([word for word in text.split() if re.search(r"\w", word)]) <= 1000
+
+
+def test_a_study_that_scores_neither_overlap_nor_brier_has_its_table():
+    summary = scores()["summary"]
+    text = report_text(made_up(summary=summary[summary["metric"].isin(["dice", "ece", "nll"])]))
+    assert re.findall(r"\*\*(.+)\*\* \((?:higher|lower) is better\)", text) == [
+        "Dice",
+        "ECE per case",
+    ]

@@ -299,18 +299,21 @@ def fingerprint(
     r"""Describe masks: geometry, and what can be read of them under noise.
 
     Of a folder of your own, whose files are masks or that holds images/ and masks/, or of a dataset
-    of a study. Nothing is trained.
+    of a study. Nothing is trained. Of your own masks it also tells which datasets of the published
+    atlas are like them, and which schedule, input scale and number of steps reports recommend for
+    such masks, and how sure that is.
 
     Args:
         folder: of masks, in place of a study.
         output: folder for the tables and the figure of your masks; default: only print.
         resolution: that your masks are resized to; that of the atlas where they are compared.
         set: option of the kind `folder` for your masks, KEY=VALUE; may be repeated.
-        atlas: folder of a report with fingerprints at that resolution, e.g. reports/atlas.
+        atlas: folder of a report with fingerprints at that resolution; default: the published one,
+            reports/atlas, where it is here and of that resolution.
 
     Example:
         noise2mask fingerprint --study quick --dataset lesion_phantom
-        noise2mask fingerprint ~/masks --output ~/fingerprint --atlas reports/atlas
+        noise2mask fingerprint ~/masks --output ~/fingerprint
     """
     if (folder is None) == (study is None):
         raise UserError(
@@ -343,27 +346,36 @@ def _fingerprint_folder(
     settings: tuple[str, ...],
     atlas: Path | None,
 ) -> None:
-    from noise2mask.analysis.fingerprints import mask_set
+    from noise2mask.analysis.fingerprints import advice, mask_set
+    from noise2mask.data.layouts.entry import checked_options
     from noise2mask.report.figures import style
-    from noise2mask.report.figures.fingerprints import atlas as atlas_figure
-    from noise2mask.report.figures.index import Drawn
-    from noise2mask.workflow.data_commands import by_name
+    from noise2mask.report.figures.own_masks import own_masks
+    from noise2mask.workflow.data_commands import setting
 
     if resolution < 8:
         raise UserError(f"--resolution {resolution}: masks need 8 pixels a side at least.")
     if not folder.expanduser().is_dir():
         raise UserError(f"{folder} is no folder; give one that holds masks.")
-    chosen = by_name(f"{folder.expanduser().absolute()}", settings)
-    found = mask_set.describe(mask_set.read_mask_set(chosen.options, resolution))
-    tables = mask_set.beside_atlas(chosen.name, found, atlas)
-    apart = mask_set.nearest(chosen.name, tables["oracles"]) if atlas else None
-    print(mask_set.summary(chosen.name, found, apart, resolution))
+    place = folder.expanduser().absolute()
+    given = {"root": str(place), **dict(setting(text) for text in settings)}
+    beside, name = mask_set.atlas_for(atlas, resolution), place.resolve().name
+    masks = mask_set.read_mask_set(checked_options("folder", given), resolution)
+    found = mask_set.describe(masks)
+    tables = mask_set.beside_atlas(name, found, beside)
+    apart = mask_set.nearest(name, tables["oracles"]) if beside else None
+    print(mask_set.summary(name, found, apart, resolution))
+    half = found.figures.loc[["log_snr_at_half"], ["mean", "low", "high"]].to_numpy(dtype=float)
+    mean, low, high = half[0].tolist()
+    tried = advice.tried_datasets(beside.parent) if beside else []
+    advised = advice.advise((mean, low, high), resolution, tried)
+    print("\n".join(advice.told(advised, resolution)))
     if output is not None:
         out = output.expanduser()
         mask_set.write_tables(found, out)
-        drawn = atlas_figure(tables["oracles"], tables["fingerprints"])
-        if drawn is not None:
-            style.save(drawn.figure if isinstance(drawn, Drawn) else drawn, out / "fingerprint")
+        scales = {"b = 1": 1.0} | {f"b = {each.mean:g}": each.mean for each in advised.scales}
+        near = [] if apart is None else [str(each) for each in apart.index[: mask_set.NEAREST]]
+        drawn = own_masks(tables["oracles"], name, near, scales, mean)
+        style.save(drawn, out / "fingerprint")
 
 
 def measure(study: Study, measured: Measured, paths: Paths) -> None:

@@ -1,39 +1,76 @@
 """A finished training as one folder that a user needs nothing beside.
 
-A bundle holds::
+A bundle is one of MONAI's (:mod:`noise2mask.inference.monai_bundle`) and holds::
 
-    model.safetensors   the weights, with the record of their run inside
-    bundle.json         the run, how images are prepared, samplers and temperatures, the scores
-    README.md           the model card: what it is, data, licence, scores, warnings
-    step.onnx           one step of the network, where it was asked for
-    SHA256SUMS          checksums of all these, as `sha256sum -c` reads them
+    bundle.json                the run, how images are prepared, samplers and temperatures, scores
+    models/model.safetensors   the weights, with the record of their run inside
+    models/model.pt            the same weights as MONAI loads them, a state dict
+    models/model.onnx          one step of the network, where it was asked for
+    models/model.pt2           the same as a program of torch.export, where it was asked for
+    configs/metadata.json      what MONAI wants to be told of a model
+    configs/inference.json     what `python -m monai.bundle run` runs
+    docs/README.md             the model card: what it is, data, licence, scores, limits, warnings
+    docs/data_license.txt      the licence of the data that it was trained on
+    SHA256SUMS                 checksums of all these, as `sha256sum -c` reads them
 
-Nothing is pickled, so opening a stranger's bundle executes nothing of it.
+Here nothing but safetensors and JSON is read, so opening a stranger's bundle executes nothing of
+it. :mod:`noise2mask.inference.export` writes one.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from noise2mask.errors import UserError
-from noise2mask.files import checked, write_bytes, write_json, write_text
-from noise2mask.inference.card import card, scores_of
-from noise2mask.inference.model import Model, Preparation, Way, as_json, check_usable, open_training
-from noise2mask.progress import LOG
+from noise2mask.inference.model import Model, Preparation, Way, check_usable, open_training
+from noise2mask.inference.published import load_published
+from noise2mask.networks.base import Network
 from noise2mask.sampling.sample import Trained
 from noise2mask.study.schema import RunSettings
 from noise2mask.training.run import Run, build_network, device_of, load_tensors, process_of
 
-CONTENT, WEIGHTS, CARD, STEP, SUMS = (
-    "bundle.json", "model.safetensors", "README.md", "step.onnx", "SHA256SUMS",
-)  # fmt: skip
-FORMAT = 1
+CONTENT, SUMS = "bundle.json", "SHA256SUMS"
+WEIGHTS = "models/model.safetensors"
+FORMAT = 2
 """Of ``bundle.json``; another number is refused."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a bundle says of its network, without the weights.
+
+    Attributes:
+        run: that made it.
+        digest: of the run, which the weights have inside.
+        preparation: of its images.
+        ways: to draw, by name; the first is used where none is named.
+        warnings: sentences that a user of its masks should know.
+    """
+
+    run: Run
+    digest: str
+    preparation: Preparation
+    ways: Mapping[str, Way]
+    warnings: tuple[str, ...]
+
+    def model(self, network: Network, device: torch.device) -> Model:
+        """The model of a network that has this bundle's weights.
+
+        Raises:
+            UserError: its mode draws no masks of images.
+        """
+        # As trainings lay their weights out; another layout changes the last bits of a mask.
+        laid_out: Network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        trained = Trained(self.run, laid_out.eval(), process_of(self.run.settings), device)
+        check_usable(trained)
+        return Model(trained, self.preparation, self.ways, self.warnings)
 
 
 def load_model(
@@ -42,18 +79,24 @@ def load_model(
     device: Literal["cpu", "cuda"] = "cpu",
     study: str | None = None,
     prepared: Path | None = None,
+    architecture: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Model:
     """A trained network, ready to segment images.
 
     Args:
-        folder: of a finished training, or a bundle.
+        folder: of a finished training, or a bundle; with `architecture` a file with the weights of
+            a published code.
         device: where to compute.
         study: name or file of a training's study; None: found by the place of its folder.
         prepared: folder of its prepared data; None: found likewise.
+        architecture: of a published checkpoint, e.g. "ensemdiff".
+        options: what a published checkpoint was trained with, where it differs from the published
+            defaults, see :class:`noise2mask.inference.published.Contract`.
 
     Raises:
-        UserError: it is neither, its files are damaged or do not belong together, or its network
-            does not segment images.
+        UserError: it is none of these, its files are damaged or do not belong together, or its
+            network does not segment images.
 
     Example:
         >>> from noise2mask import load_model, predict
@@ -61,8 +104,24 @@ def load_model(
         >>> predict(model, image).mask.mean()  # doctest: +SKIP
     """
     place, where = Path(folder).expanduser(), device_of(device)
+    if architecture is not None:
+        return load_published(place, architecture, options or {}, where)
+    if options:
+        raise UserError(
+            f"--set {next(iter(options))} is for a published checkpoint; name its --architecture."
+        )
+    if place.is_file():
+        raise UserError(
+            f"{place} is a file, and weights alone do not say what network they are of; give the "
+            "folder of a training or a bundle, or the --architecture of a published checkpoint."
+        )
     if (place / CONTENT).exists():
-        return _open_bundle(place, where)
+        check_sums(place)
+        contents = contents_of(place)
+        tensors, inside = load_tensors(place / WEIGHTS)
+        if inside.get("digest") != contents.digest:
+            raise UserError(f"{place / WEIGHTS} belongs to another run; export the training again.")
+        return contents.model(built(contents, tensors), where)
     if not (place / "run.json").exists():
         raise UserError(
             f"{place} holds neither a finished training (run.json) nor a bundle ({CONTENT}); give "
@@ -72,86 +131,50 @@ def load_model(
     return open_training(place, where, study, prepared)[0]
 
 
-def _open_bundle(folder: Path, device: torch.device) -> Model:
-    _check_sums(folder)
-    content = json.loads((folder / CONTENT).read_bytes())
-    if content.get("format") != FORMAT:
-        raise UserError(
-            f"{folder} is a bundle of format {content.get('format')}, but this version of "
-            f"noise2mask reads format {FORMAT}; export it again with this version."
-        )
-    tensors, inside = load_tensors(folder / WEIGHTS)
-    try:
-        run = Run(
-            RunSettings.model_validate(content["run"]["settings"]),
-            content["run"]["data"],
-            content["run"]["code"],
-        )
-        preparation = Preparation.model_validate(content["preparation"])
-        ways = {name: Way.model_validate(way) for name, way in content["ways"].items()}
-        warnings = tuple(content["warnings"])
-        belongs = inside["digest"] == content["run"]["digest"]
-    except (ValidationError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder / CONTENT} is not as this version of noise2mask writes it "
-            f"({type(error).__name__}); export the training again with this version."
-        ) from None
-    if not belongs:
-        raise UserError(f"{folder / WEIGHTS} belongs to another run; export the training again.")
-    network = build_network(run.settings, run.data["channels"])
+def built(contents: Contents, tensors: Mapping[str, Tensor]) -> Network:
+    """The network of a bundle with these weights."""
+    network = build_network(contents.run.settings, contents.run.data["channels"])
     network.load_state_dict(tensors)
-    trained = Trained(run, network.eval().to(device), process_of(run.settings), device)
-    check_usable(trained)
-    return Model(trained, preparation, ways, warnings)
+    return network
 
 
-def export(
-    training: Path,
-    out: Path,
-    *,
-    study: str | None = None,
-    prepared: Path | None = None,
-    onnx: bool = False,
-) -> None:
-    """Write the bundle of a finished training.
-
-    Args:
-        training: its folder.
-        out: folder of the bundle, new or empty.
-        study: as in :func:`load_model`.
-        prepared: likewise.
-        onnx: write one step of the network as ONNX, if it agrees with torch.
+def contents_of(folder: Path) -> Contents:
+    """What the ``bundle.json`` of a bundle says.
 
     Raises:
-        UserError: the training cannot be opened, `out` holds something, or ONNX differs.
+        UserError: it is missing, of another format or not as this version writes it.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already and not an empty folder; choose another name.")
-    model, found, manifest = open_training(training, torch.device("cpu"), study, prepared)
-    run = json.loads(checked(training / "run.json").read_bytes())
-    scores, warnings = scores_of(found, training, model, manifest)
-    warnings = (*model.warnings, *warnings)
-    written: dict[str, bytes] = {WEIGHTS: checked(training / WEIGHTS).read_bytes()}
-    step: Mapping[str, Any] | None = None
-    if onnx:
-        from noise2mask.inference.onnx_step import step_as_onnx
+    path = folder / CONTENT
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); copy or export it again.") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        named = content.get("format") if isinstance(content, dict) else "unknown"
+        raise UserError(
+            f"{folder} is a bundle of format {named}, but this version of noise2mask reads format "
+            f"{FORMAT}; export it again with this version."
+        )
+    try:
+        return Contents(
+            Run(
+                RunSettings.model_validate(content["run"]["settings"]),
+                content["run"]["data"],
+                content["run"]["code"],
+            ),
+            content["run"]["digest"],
+            Preparation.model_validate(content["preparation"]),
+            {name: Way.model_validate(way) for name, way in content["ways"].items()},
+            tuple(content["warnings"]),
+        )
+    except (ValidationError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not as this version of noise2mask writes it ({type(error).__name__}); "
+            "export the training again with this version."
+        ) from None
 
-        written[STEP], step = step_as_onnx(model)
-    content = {
-        "format": FORMAT, "run": run, **as_json(model), "warnings": list(warnings),
-        "scores": scores, "onnx": step,
-    }  # fmt: skip
-    for name, data in written.items():
-        write_bytes(out / name, data)
-    write_json(out / CONTENT, content)
-    write_text(out / CARD, card(model, run, scores, warnings, step))
-    names = sorted([*written, CONTENT, CARD])
-    lines = [f"{_sha256(out / name)}  {name}\n" for name in names]
-    write_text(out / SUMS, "".join(lines))
-    LOG.info("%s: %s", out, ", ".join([*names, SUMS]))
 
-
-def _check_sums(folder: Path) -> None:
+def check_sums(folder: Path) -> None:
     """Refuse a bundle whose files are not those that were exported.
 
     Raises:
@@ -167,11 +190,12 @@ def _check_sums(folder: Path) -> None:
         ) from None
     for name in {CONTENT, WEIGHTS, *wanted}:
         path = folder / name
-        if name not in wanted or not path.is_file() or _sha256(path) != wanted[name]:
+        if name not in wanted or not path.is_file() or sha256_of(path) != wanted[name]:
             what = "is missing" if not path.is_file() else "was changed or damaged"
             raise UserError(f"{path} {what}: {SUMS} says otherwise; copy or export it again.")
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from noise2mask import plugins
 from noise2mask.data.prepared import Manifest
 from noise2mask.evaluation.bootstrap import estimate_mean
 from noise2mask.evaluation.tables import read_table, resampling_of
 from noise2mask.files import checked
+from noise2mask.inference.inputs import FAR
 from noise2mask.inference.model import Model
 from noise2mask.study.paths import BLIND
 from noise2mask.study.schema import Study
@@ -95,7 +97,7 @@ def card(
     run: Mapping[str, Any],
     scores: Sequence[Score],
     warnings: Sequence[str],
-    step: Mapping[str, Any] | None,
+    programs: Mapping[str, Mapping[str, Any]],
 ) -> str:
     """The model card, Markdown.
 
@@ -104,7 +106,7 @@ def card(
         run: content of its ``run.json``.
         scores: of :func:`scores_of`.
         warnings: sentences.
-        step: what is said of the ONNX file; None: there is none.
+        programs: what is said of each file with one step of the network.
     """
     data, settings, prepared = run["data"], model.trained.run.settings, model.preparation
     parameters = sum(each.numel() for each in model.trained.network.parameters())
@@ -142,19 +144,61 @@ def card(
             for place, name in enumerate(model.ways)
         ),
         "## Scores",
-        _table(scores) if scores else "None: the training was not evaluated.",
+        _table([row for row in scores if not _of_probabilities(row)]),
+        "## Calibration",
+        "Of the probabilities, before any is made a mask; `_band` is about the boundary of the "
+        "reference alone. Lower is better, but for `error_auroc`.",
+        _table([row for row in scores if _of_probabilities(row)]),
+        "## Limits",
+        "\n".join(f"- {text}" for text in _limits(model)),
         "## Warnings",
         "\n".join(f"- {text}" for text in warnings) or "None were found.",
+        "## In MONAI",
+        "```\npython -m monai.bundle run --config_file configs/inference.json --bundle_root . "
+        "--dataset_dir <images> --output_dir <folder>\n```",
+        "gives the masks of `noise2mask predict` on the same device; it needs noise2mask and, for "
+        "MONAI's command line, the package fire.",
     ]
-    if step is not None:
-        parts += [
-            "## ONNX",
-            f"`step.onnx` is the network alone, for one batch of one image: inputs "
-            f"{', '.join(step['inputs'])}, images standardised by the mean and deviation in "
-            f"`bundle.json`. Its output differs from torch's by at most {step['difference']:.1e} "
-            f"of the largest value (tolerance {step['tolerance']:.0e}, opset {step['opset']}).",
-        ]
+    if programs:
+        parts += ["## One step as a program", *(_told(*each) for each in programs.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _of_probabilities(row: Score) -> bool:
+    """Whether a metric is one of calibration."""
+    return str(row["metric"]).removesuffix("_band") in plugins.names("calibration")
+
+
+def _limits(model: Model) -> tuple[str, ...]:
+    """What no score tells."""
+    prepared = model.preparation
+    size = (
+        f"Images with sides beyond {prepared.shortest} / {FAR} to {prepared.longest} x {FAR} px "
+        "are refused: at another scale nothing is known of it."
+        if prepared.tile is None
+        else f"Tiles of {prepared.tile} px are segmented alone; nothing larger is seen at once."
+    )
+    return (
+        "Scores are of test cases of the same source as the training's. Another scanner, stain or "
+        "clinic is not tested.",
+        f"Details finer than a pixel at {prepared.resolution} px are lost before the network sees "
+        "them.",
+        size,
+        "Volumes are segmented slice by slice; a slice knows nothing of its neighbours.",
+        "Entropy and deviation are the network's own doubt. They are measured on images like the "
+        "training's and promise nothing on others.",
+    )
+
+
+def _told(name: str, program: Mapping[str, Any]) -> str:
+    """What is said of a file with one step."""
+    opset = f", opset {program['opset']}" if "opset" in program else ""
+    return (
+        f"`{name}` is the network alone, for a batch of one image: inputs "
+        f"{', '.join(program['inputs'])}, images standardised by the mean and deviation in "
+        f"`bundle.json`. Its output differs from torch's by at most {program['difference']:.1e} of "
+        f"the largest value (tolerance {program['tolerance']:.0e}{opset})."
+    )
 
 
 def _listed(facts: Mapping[str, str]) -> str:
@@ -169,6 +213,8 @@ def _way(model: Model, name: str) -> str:
 
 
 def _table(scores: Sequence[Score]) -> str:
+    if not scores:
+        return "None: the training was not evaluated."
     lines = [
         "| Sampler | Metric | Mean | Interval | Test cases |",
         "| --- | --- | ---: | ---: | ---: |",

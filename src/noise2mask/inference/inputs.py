@@ -44,6 +44,7 @@ class Input:
         stored: shape of a map as its file stores it.
         view: the map of a slice, (H, W), as a view into a stored one.
         header: of a file that places its voxels.
+        voxel_ml: volume of a voxel, of a volume.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Input:
     stored: tuple[int, ...]
     view: Callable[[Map, int], Map]
     header: spatial_files.Header | None = None
+    voxel_ml: float | None = None
 
 
 def found(given: Path) -> dict[str, Path]:
@@ -212,20 +214,22 @@ def _volume(
 
     stem = place.replace("/", "_")
     ids = tuple(f"{stem}_{AXES[plane]}{slice:03d}" for slice in range(order[number]))
-    return Input(path, place, ids, size, read, header.shape[:3], view, header)
+    millilitres = abs(float(np.linalg.det(header.affine[:3, :3]))) / 1000  # the affine is in mm
+    return Input(path, place, ids, size, read, header.shape[:3], view, header, millilitres)
 
 
 def fitted(path: Path, image: Image, preparation: Preparation, *, any_size: bool) -> Image:
     """The image with the channels of the training's, if it fits them.
 
     Raises:
-        UserError: it has more channels, or another scale.
+        UserError: it has other channels, and is no grey image for colours, or has another scale.
     """
     channels = image.shape[2]
-    if channels > preparation.channels:
+    shown_as = {1: "grey", 3: "grey or colours"}.get(preparation.channels, "those channels")
+    if channels != preparation.channels and (channels, preparation.channels) != (1, 3):
         raise UserError(
             f"{path} has {channels} channels, but the network was trained on images of "
-            f"{preparation.channels}; save it in grey."
+            f"{preparation.channels}; save it in {shown_as}."
         )
     shown = np.broadcast_to(image, (*image.shape[:2], preparation.channels))
     shorter, longer = sorted(image.shape[:2])

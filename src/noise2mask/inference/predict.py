@@ -9,6 +9,7 @@ averaged.
 import hashlib
 import io
 import json
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -41,7 +42,11 @@ from noise2mask.study.schema import digest
 
 STATE = ".noise2mask"
 """Folder in the output that holds what is finished."""
-COLUMNS = ("file", "height", "width", "slices", "foreground", "entropy", "deviation", "mask")
+COLUMNS = (
+    "file", "height", "width", "slices", "foreground", "volume_ml", "entropy", "deviation", "mask",
+)  # fmt: skip
+"""Of ``predictions.csv``: `foreground` and `entropy` are means over pixels, `volume_ml` is that of
+a volume's foreground, by the voxel size in its header."""
 
 
 class Square(NamedTuple):
@@ -183,7 +188,7 @@ def predict(
 
     Args:
         model: see :func:`noise2mask.load_model`.
-        image: uint8 (H, W), or (H, W, C) with 1 or 3 channels.
+        image: uint8 (H, W), or (H, W, C) with 1 channel or those that the network knows.
         name: seeds the noise of its draws, as the id of a case does in a study.
         sampler: a name in `model.ways`; None: the first.
         draws: another number of them than the sampler's own.
@@ -192,22 +197,51 @@ def predict(
     Raises:
         UserError: the image does not fit the training's, or there is no such sampler.
     """
+    pixels, way = pixels_of(image), model.way(sampler, draws)
+    parts = [
+        (place, fused(each, way)) for place, each in draw_squares(model, pixels, name, way, overlap)
+    ]
+    size = (pixels.shape[0], pixels.shape[1])
+    return _prediction(joined(parts, size, model.preparation), way)
+
+
+def pixels_of(image: npt.ArrayLike) -> Image:
+    """An image as (H, W, C).
+
+    Raises:
+        UserError: it is not uint8 (H, W) or (H, W, C).
+    """
     pixels = np.asarray(image)
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3):
         raise UserError(
             f"the image is {pixels.dtype} {pixels.shape}, but uint8 (H, W) or (H, W, C) is needed; "
             "scale its values to 0 ... 255."
         )
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def draw_squares(
+    model: Model, pixels: Image, name: str, way: Way, overlap: float
+) -> list[tuple[Place, Draws]]:
+    """Draws of the parts of an image that the network sees, with their places.
+
+    Args:
+        model: the network.
+        pixels: (H, W, C) of any size.
+        name: seeds the noise.
+        way: to draw.
+        overlap: share of a tile that the next one covers again.
+
+    Raises:
+        UserError: the image has other channels than the training's.
+    """
     shown = inputs.fitted(Path(name), pixels, model.preparation, any_size=True)
-    way = model.way(sampler, draws)
     squares = list(squares_of(name, shown, model.preparation, _share(overlap)))
-    parts = []
-    for batch in _batches(squares, model, way):
-        found = drawn(model, batch, way)
-        parts += [(sq.place, fused(each, way)) for sq, each in zip(batch, found, strict=True)]
-    size = (pixels.shape[0], pixels.shape[1])
-    return _prediction(joined(parts, size, model.preparation), way)
+    return [
+        (square.place, found)
+        for batch in _batches(squares, model, way)
+        for square, found in zip(batch, drawn(model, batch, way), strict=True)
+    ]
 
 
 def _prediction(maps: Map, way: Way) -> Prediction:
@@ -229,8 +263,9 @@ def _batches(squares: list[Square], model: Model, way: Way) -> Iterator[list[Squ
 
 
 def at_once(model: Model, way: Way) -> int:
-    """Squares that fill a block of the network's rows."""
-    return max(1, BLOCK[model.trained.device.type] // way.sampler.draws)
+    """The fewest squares whose draws fill blocks of the network's rows without a rest."""
+    block = BLOCK[model.trained.device.type]
+    return block // math.gcd(block, way.sampler.draws)
 
 
 # Files ------------------------------------------------------------------------------------------
@@ -459,11 +494,12 @@ class _Work:
         seen = resize_image(np.ascontiguousarray(image), given.shape)
         overlay = self._out / f"{given.place}_overlay.png"
         mask = given.view(found.mask.astype(np.float32), best) > 0
-        write_bytes(overlay, _png(_outlined(seen, mask)))
+        write_bytes(overlay, _png(outlined(seen, mask)))
         names = [path.relative_to(self._out).as_posix() for path in [*written, overlay]]
         deviation = None if found.deviation is None else float(found.deviation.mean())
         row = dict(zip(COLUMNS, (
             str(given.path), *given.shape, len(given.ids), float(found.mask.mean()),
+            None if given.voxel_ml is None else float(found.mask.sum() * given.voxel_ml),
             float(found.entropy.mean()), deviation, names[0],
         ), strict=True))  # fmt: skip
         self.rows[given.place] = row
@@ -481,7 +517,7 @@ def _in_images(hundredths: float) -> str:
     return f"{hundredths / 100:.4g} images"
 
 
-def _outlined(image: Image, mask: npt.NDArray[np.bool_]) -> Image:
+def outlined(image: Image, mask: npt.NDArray[np.bool_]) -> Image:
     """The image in colours with the outline of a mask, (H, W, 3)."""
     from skimage.segmentation import find_boundaries
 

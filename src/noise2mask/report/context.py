@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from noise2mask.errors import UserError
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.differences import planned
-from noise2mask.evaluation.labels import HEADLINE, Labels, labels_of, names_in, principal, trained
+from noise2mask.evaluation.labels import Labels, labels_of, names_in, principal, trained
 from noise2mask.evaluation.tables import read_table
 from noise2mask.report.cases import Case, Walk, read_cases
 from noise2mask.report.figures.looks import Looks
-from noise2mask.report.old_tables import upgraded
 from noise2mask.report.provenance import FILE, Record, parsed
 from noise2mask.report.tables import Winners, winners
 from noise2mask.study.schema import Study
@@ -36,8 +35,6 @@ TOPICS: tuple[tuple[Topic, str], ...] = (
     ("masks", "fingerprints"),
 )
 """Each topic with the table that a study must have for it."""
-SHOWN = HEADLINE[:3]
-"""Metrics of the main table of a text."""
 PAPER = (
     "does one and the same architecture segment better, and above all give better calibrated "
     "probabilities, when it is trained by diffusion instead of feed-forward?"
@@ -145,7 +142,6 @@ def read_report(folder: Path) -> Report:
         raise UserError(
             f"the report in {folder} cannot be read ({str(error).splitlines()[0]}); make it again."
         ) from None
-    found = upgraded(found)
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
     cases, walks = read_cases(folder)
     return Report(record.study, study, empty | found, record, cases or None, walks)

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import jinja2
+import pandas as pd
 
 from noise2mask.evaluation.labels import (
     BLIND,
     CLASSICAL,
+    HEADLINE,
     UNTRAINED,
     Row,
     headline_rows,
@@ -19,7 +21,7 @@ from noise2mask.evaluation.labels import (
 )
 from noise2mask.evaluation.reliability import expected_gap
 from noise2mask.report.answers import answers
-from noise2mask.report.context import SHOWN, Report, scope
+from noise2mask.report.context import Report, scope
 from noise2mask.report.figures.index import Shown, in_report
 from noise2mask.report.markdown import as_markdown, escaped
 from noise2mask.report.settings import departures_of, kind_of_data, scale_of
@@ -38,8 +40,8 @@ from noise2mask.report.tables import (
     steps_table,
 )
 
-TABLES = SHOWN[:2]
-"""Metrics of the main table: those that are tested; a figure and the page show the others."""
+TABLES = 2
+"""Metrics of the main table: the first that are scored; a figure and the page show the others."""
 ACROSS = 4
 """Datasets side by side: what a page of a code host holds without scrolling."""
 UNSPOKEN = ("not tested", "cannot be decided")
@@ -132,9 +134,7 @@ def _findings(report: Report) -> Findings | None:
 def _results(report: Report) -> Iterator[Written]:
     """The main table: a part each metric, and of many datasets some side by side."""
     datasets = report.datasets
-    for metric in TABLES:
-        if metric not in set(report.summary["metric"]):
-            continue
+    for metric in _metrics(report.summary):
         parts = [
             as_markdown(
                 metric_table(
@@ -152,13 +152,19 @@ def _results(report: Report) -> Iterator[Written]:
         )
 
 
+def _metrics(summary: pd.DataFrame) -> list[str]:
+    """Of the headline metrics, the first that a study scores: those that are tested, if it can."""
+    scored = set(summary["metric"])
+    return [name for name in HEADLINE if name in scored][:TABLES]
+
+
 def _is_usual(row: Row) -> bool:
     return not row.extra
 
 
 def _further(report: Report) -> Written | None:
     """Samplers and readings beside the usual ones."""
-    shown = [name for name in TABLES if name in set(report.summary["metric"])]
+    shown = _metrics(report.summary)
     titles = " / ".join(metric_of(name).title for name in shown)
     parts = []
     for start in range(0, len(report.datasets), ACROSS):
@@ -253,8 +259,7 @@ def _own_tables(report: Report) -> Iterator[Written]:
             )
             yield Written("How far masks grow", as_markdown(grown), note)
     if "ablation" in own:
-        metrics = [name for name in TABLES if name in set(tables["summary"]["metric"])]
-        effects = effect_table(tables["grid"], tables["summary"], metrics)
+        effects = effect_table(tables["grid"], tables["summary"], _metrics(tables["summary"]))
         note = (
             "Means over the trainings of a level, and its effect against the base with the other "
             "factors held equal. There are no intervals here: the planned contrasts are the test."

@@ -1,11 +1,22 @@
 """A fingerprint of a folder of masks, without a study."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.project import ROOT
 from PIL import Image
 
-from noise2mask.analysis.fingerprints.mask_set import MaskSet, describe, nearest, read_mask_set
+from noise2mask.analysis.fingerprints.mask_set import (
+    MaskSet,
+    atlas_for,
+    describe,
+    fingerprint_masks,
+    nearest,
+    read_mask_set,
+)
 from noise2mask.cli import main
 from noise2mask.errors import UserError
 
@@ -99,3 +110,42 @@ def test_a_wrong_call_is_one_sentence(given, said, capsys, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert main(["fingerprint", *given]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_command_says_what_reports_recommend_and_needs_no_torch(folder, tmp_path):
+    """Beside the published atlas, at its resolution, in a process of its own."""
+    code = (
+        "import sys\nfrom noise2mask.cli import main\n"
+        f"status = main(['fingerprint', {str(folder)!r}, '--output', {str(tmp_path / 'out')!r}])\n"
+        "print('torch' in sys.modules, 'monai' in sys.modules, status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    *lines, last = done.stdout.splitlines()
+    assert last == "False False 0"
+    assert any("nearest in the atlas" in line for line in lines)
+    assert any("recommended: linear schedule, input scale b = " in line for line in lines)
+    assert Image.open(tmp_path / "out/fingerprint.png").size[1] > 300
+
+
+def test_an_atlas_of_another_resolution_is_refused(folder, capsys):
+    given = ["fingerprint", str(folder), "--resolution", "16"]
+    assert main([*given, "--atlas", str(ROOT / "reports/atlas")]) == 2
+    said = capsys.readouterr().err
+    assert "was made at 128 px and the masks are looked at at 16" in said
+    assert atlas_for(None, 16) is None
+    assert atlas_for(None, 128).name == "atlas"
+
+
+def test_arrays_have_the_fingerprint_of_their_files(folder):
+    masks = [np.asarray(Image.open(path)) for path in sorted(folder.iterdir())]
+    groups = [f"p{number // 2}" for number in range(8)]
+    alone = read_mask_set({"root": str(folder), "group_pattern": r"^(p\d)"}, 24)
+    found = fingerprint_masks(masks, groups, resolution=24)
+    files = describe(MaskSet(alone.masks, [f"{n:05d}" for n in range(8)], alone.groups))
+    pd.testing.assert_frame_equal(found.figures, files.figures)
+    with pytest.raises(UserError, match="two groups"):
+        fingerprint_masks(masks, ["one"] * 8)
+    with pytest.raises(UserError, match="every mask is background alone"):
+        fingerprint_masks(np.zeros((3, 8, 8)))

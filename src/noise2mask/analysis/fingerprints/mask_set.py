@@ -6,14 +6,16 @@ Masks are read as those of a dataset are, resized to one square resolution and d
 nearest in root mean square over the log SNR they share.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from noise2mask import plugins
+from noise2mask.analysis.fingerprints.advice import settings_of, table_of
 from noise2mask.analysis.fingerprints.fingerprint import Fingerprint, fingerprint
 from noise2mask.analysis.fingerprints.likeness import dice_curves
 from noise2mask.analysis.oracles.noisy_masks import Masks, linear_log_snr
@@ -23,6 +25,7 @@ from noise2mask.data.formats.pairing import Reading, matches
 from noise2mask.data.resize import resize_mask
 from noise2mask.data.source import Listing, Source, decided, listed, surveyed
 from noise2mask.errors import UserError
+from noise2mask.evaluation.tables import read_table
 from noise2mask.files import write_text
 from noise2mask.progress import LOG, Progress
 from noise2mask.study.schema import Analysis, Evaluation
@@ -30,6 +33,7 @@ from noise2mask.study.schema import Analysis, Evaluation
 OF_MASKS = ("foreground", "threshold", "white_is_zero", "group_pattern")
 """Options of the kind `folder` that a folder of masks alone can have."""
 NEAREST = 3
+PUBLISHED = Path("reports") / "atlas"
 SAID = {
     "foreground": "share of foreground",
     "objects": "objects per mask",
@@ -171,16 +175,76 @@ def beside_atlas(name: str, found: Fingerprint, atlas: Path | None) -> dict[str,
         first = table.assign(dataset=name)
         others = []
         if atlas is not None:
-            path = atlas / f"{key}.csv"
+            path = table_of(atlas, key)
             if not path.is_file():
                 raise UserError(
                     f"{path} does not exist; give --atlas the folder of a report that has "
                     "fingerprints."
                 )
-            read = pd.read_csv(path)
+            read = read_table(path, key)
             others = [read[read["dataset"] != name]]
         tables[key] = pd.concat([first, *others], ignore_index=True)
     return tables
+
+
+def fingerprint_masks(
+    masks: ArrayLike, groups: Sequence[str] | None = None, *, resolution: int = 128
+) -> Fingerprint:
+    """The fingerprint of masks that are there as arrays.
+
+    Args:
+        masks: (N, H, W), or N masks (H, W) of any sizes; foreground is what is not 0.
+        groups: patient or slide of each; each mask is its own when absent.
+        resolution: side that they are resized to, their area kept; 128 is that of the atlas.
+
+    Raises:
+        UserError: there are masks of fewer than two groups, or they hold nothing but foreground or
+            background.
+    """
+    given = [np.asarray(mask) != 0 for mask in cast("Sequence[ArrayLike]", masks)]
+    names = [f"{number:05d}" for number in range(len(given))]
+    units = names if groups is None else list(groups)
+    if len(units) != len(given) or len(set(units)) < 2:
+        raise UserError(
+            f"{len(given)} masks of {len(set(units))} group(s), {len(units)} named: a fingerprint "
+            "is fitted on one half of the groups and scored on the other; give masks of two groups "
+            "at least, and a group for each."
+        )
+    if any(mask.ndim != 2 for mask in given):
+        raise UserError("masks are (H, W) each; give an array (N, H, W) or a list of such.")
+    stacked = np.stack([resize_mask(mask, (resolution, resolution)) for mask in given])
+    if not stacked.any() or stacked.all():
+        what = "foreground" if stacked.any() else "background"
+        raise UserError(f"every mask is {what} alone; give masks that have both.")
+    return describe(MaskSet(stacked, names, units))
+
+
+def atlas_for(given: Path | None, resolution: int) -> Path | None:
+    """The report to compare with: the one given, or the published atlas where it fits.
+
+    Args:
+        given: folder of a report; None: `reports/atlas` in this folder or in the checkout that this
+            package is installed from.
+        resolution: of the masks.
+
+    Returns:
+        None: none was given, and the published one is not here or is of another resolution.
+
+    Raises:
+        UserError: the given one is of another resolution, so that its curves lie elsewhere.
+    """
+    if given is not None:
+        side = int(settings_of(given)["resolution"])
+        if side != resolution:
+            raise UserError(
+                f"{given} was made at {side} px and the masks are looked at at {resolution}, which "
+                f"moves their curves; give --resolution {side}, or leave --atlas out."
+            )
+        return given
+    for place in (PUBLISHED, Path(__file__).resolve().parents[4] / PUBLISHED):
+        if table_of(place, "oracles").is_file():
+            return place if settings_of(place)["resolution"] == resolution else None
+    return None
 
 
 def nearest(name: str, oracles: pd.DataFrame) -> pd.Series:
