@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +28,10 @@ from pydantic import Field
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.listing import files_below, folder_of
-from noise2mask.data.formats.pairing import Root, Window, add, listed, matches
+from noise2mask.data.formats.pairing import Ignore, Root, Window, add, listed, matches
 from noise2mask.data.formats.pairs import with_id
-from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import Image, Listing, Mask, Source
+from noise2mask.data.resize import resize_image, resize_levels
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source, with_left_out
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
 
@@ -65,6 +65,7 @@ def sources(
         tuple[int, ...] | None,
         Field(min_length=1, description="labels that are foreground; none: the only one there is"),
     ] = None,
+    ignore: Ignore = None,
     axis: Annotated[
         Literal["sagittal", "coronal", "axial"], Field(description="plane of the slices")
     ] = "axial",
@@ -114,12 +115,20 @@ def sources(
         )
     found = volumes_in(place, images, labels, missing_labels)
     about = about_in(place)
-    about.check(found.pairs, foreground)
-    chosen = _foreground(found.pairs, about, foreground)
+    about.check(found.pairs, (*(foreground or ()), *(ignore or ())))
+    ignore = about.ignored if ignore is None else ignore
+    if both := set(foreground or ()) & set(ignore):
+        raise UserError(
+            f"the label {min(both)} is among both foreground {list(foreground or ())} and ignore "
+            f"{list(ignore)} of {place}; name it in one of them."
+        )
+    chosen = _foreground(found.pairs, about, foreground, ignore)
     group_of = {id: id for id in found.pairs}
     if group_pattern is not None:
         group_of = matches(group_pattern, "group_pattern", list(found.pairs))
     rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
+    if ignore:
+        rule["ignore"] = tuple(ignore)
     progress = Progress(f"finding slices in {place}", len(found.pairs))
     cases = []
     for done, (id, (channels, labels_at)) in enumerate(found.pairs.items(), start=1):
@@ -177,8 +186,8 @@ def files(
     return sorted(paths)
 
 
-def load(source: Source) -> tuple[Image, Mask]:
-    """Cut one slice from its volume: image uint8 (H, W, 1) and mask bool (H, W).
+def load(source: Source) -> tuple[Image, Mask | Levels]:
+    """Cut one slice from its volume: image uint8 (H, W, 1) and its mask (H, W).
 
     The last volume stays in memory, because a compressed one has to be read from its beginning
     for every slice.
@@ -195,13 +204,17 @@ def load(source: Source) -> tuple[Image, Mask]:
     values = np.moveaxis(volume.values, axis, 0)[number].astype(np.float64)  # the rest is a view
     light = (values * volume.slope + volume.intercept - low) / (high - low or 1)
     image = np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8).T[::-1, :, None]
-    mask = np.isin(np.moveaxis(labels, axis, 0)[number], given["foreground"]).T[::-1]
+    label = np.moveaxis(labels, axis, 0)[number].T[::-1]
+    foreground = np.isin(label, given["foreground"])
+    mask: Mask | Levels = foreground
+    if "ignore" in given:
+        mask = with_left_out(foreground, np.isin(label, given["ignore"]))
     sides = np.delete(volume.spacing, axis)[::-1]  # height and width of a voxel
     side = given["spacing"] or sides.min()
     rows, columns = np.maximum(1, np.rint(sides / side * mask.shape)).astype(int).tolist()
     if (rows, columns) == mask.shape:
-        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
-    return resize_image(image, (rows, columns)), resize_mask(mask, (rows, columns))
+        return np.ascontiguousarray(image), cast("Mask | Levels", np.ascontiguousarray(mask))
+    return resize_image(image, (rows, columns)), resize_levels(mask, (rows, columns))
 
 
 def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.NDArray[np.int64]:
@@ -216,7 +229,7 @@ def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.
 
 
 def _foreground(
-    pairs: Mapping[str, Any], about: "About", given: Sequence[int] | None
+    pairs: Mapping[str, Any], about: "About", given: Sequence[int] | None, ignore: Sequence[int]
 ) -> tuple[int, ...]:
     """The labels that are foreground: those given, or the only one that there is."""
     if given is not None:
@@ -229,10 +242,14 @@ def _foreground(
             present |= set(np.unique(spatial_files.read_labels(path)).tolist())
             progress.update(done)
         labels = dict.fromkeys(sorted(present - {0}), "")
+    labels = {label: name for label, name in labels.items() if label not in ignore}
     if len(labels) == 1:
         return tuple(labels)
     if not labels:
-        raise UserError(f"the labels in {about.place} are all 0, so there is no foreground.")
+        beside = f" or left out {list(ignore)}" if ignore else ""
+        raise UserError(
+            f"the labels in {about.place} are all 0{beside}, so there is no foreground."
+        )
     known = ", ".join(f"{label} ({name})" if name else str(label) for label, name in labels.items())
     raise UserError(
         f"the labels in {about.place} are {known}, and all that is not foreground is background; "
@@ -370,7 +387,12 @@ class About:
     channels: tuple[str, ...] = ()
     tables: tuple[Path, ...] = ()
 
-    def check(self, found: Mapping[str, Any], foreground: Sequence[int] | None) -> None:
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """The label that nnU-Net calls ``ignore``: of voxels that are left out."""
+        return tuple(label for label, name in self.labels.items() if name == "ignore")
+
+    def check(self, found: Mapping[str, Any], named: Sequence[int]) -> None:
         """Refuse missing volumes and unknown labels."""
         if missing := sorted(self.ids - found.keys()):
             raise UserError(
@@ -382,11 +404,10 @@ class About:
                 f"{self.place} has {len(found)} volumes, but dataset.json says {self.count}; "
                 "unpack the archive again."
             )
-        named = foreground or ()
         if self.labels and (unknown := [one for one in named if one not in self.labels]):
             known = ", ".join(f"{label} ({name})" for label, name in self.labels.items())
             raise UserError(
-                f"foreground {list(named)} names the label {unknown[0]}, but the labels in "
+                f"`foreground` or `ignore` names the label {unknown[0]}, but the labels in "
                 f"{self.place} are {known}; correct it."
             )
 

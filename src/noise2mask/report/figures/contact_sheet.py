@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from noise2mask import plugins
 from noise2mask.data.checks.measures import Checked, Measures, Row, measured
 from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import Image, Mask
+from noise2mask.data.source import Image, Mask, foreground_of
 from noise2mask.data.splits import SPLITS
 from noise2mask.files import writing
 from noise2mask.report.figures.style import STYLE, WIDTH, empty, styled
@@ -57,7 +57,7 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
     pictures = {}
     for row, measures in sorted(rows, key=lambda item: item[0].id):  # volumes are read in order
         image, mask = load(source_of[row.id])
-        pictures[row.id] = Picture(*shrunk(image, mask), _caption(row, measures))
+        pictures[row.id] = Picture(*shrunk(image, foreground_of(mask)), _caption(row, measures))
     titles = [f"{checked.title}: {len(pictures)} of {len(checked.rows)} cases", licence, LEGEND]
     figure = contact_sheet([pictures[row.id] for row, _ in rows], titles)
     with style.context(["default", dict(STYLE)]), writing(path) as temporary:
