@@ -58,7 +58,9 @@ def test_masks_unlike_all_that_were_tried_are_not_tested():
     text = "\n".join(told(found, 32))
     assert "not tested for such masks: the nearest that were tried are a (4.0 away)" in text
     nothing = advise((math.nan,) * 3, 32, [tried("a")])
-    assert nothing.near == []
+    assert nothing.near == nothing.scales == []
+    one_slide = told(advise((-3.0, math.nan, math.nan), 32, [tried("a")]), 32)
+    assert any("for 80% of the timesteps" in line and "nan" not in line for line in one_slide)
     assert "no report is here" in "\n".join(told(advise(place(1.0), 32, []), 32))
 
 
@@ -73,6 +75,7 @@ def test_steps_that_were_tried_once_say_nothing_of_fewer():
     alone = tried("a", dice={10: 0.8})
     assert fewest_steps(alone) is None
     assert fewest_steps(tried("a", dice={1: 0.7, 3: 0.795, 10: 0.8, 50: 0.79})) == 3
+    assert advise(place(-3.0), 32, [tried("b"), alone]).steps == 10
     found = advise(place(-3.0), 32, [alone])
     assert found.steps == 10
     assert "fewer were not tried" in "\n".join(told(found, 32))

@@ -72,7 +72,7 @@ class Tried(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """An input scale for these masks, by the rule `unreadable`, with the interval of the masks."""
+    """An input scale for these masks, by the rule `unreadable`, with their interval, or NaN."""
 
     share: float
     mean: float
@@ -86,7 +86,7 @@ class Advice(NamedTuple):
     Attributes:
         scale: recommended input scale b of the linear schedule.
         steps: recommended number of sampling steps.
-        scales: those that the rule gives for these masks.
+        scales: those that the rule gives for these masks; none where these do not die.
         near: datasets that count, with their distance in log SNR, the nearest first.
         others: all others that were tried.
     """
@@ -186,7 +186,8 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
     """What the reports recommend for masks that die at this log SNR.
 
     The scale 1, unless every dataset near gained by a chosen scale beyond its interval; the fewest
-    steps that lost no more than a Dice point on any of those near where several were tried.
+    steps that lost no more than a Dice point on each of those near, 10 where one of them was drawn
+    with a single number of steps.
 
     Args:
         at_half: log SNR at which the masks die (figure `log_snr_at_half`) with its interval.
@@ -194,8 +195,9 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
         tried: of :func:`tried_datasets`.
     """
     scales = [
-        Scale(share, *(round(input_scale(place, share), 3) for place in at_half))
+        Scale(share, *(_scale(place, share) for place in at_half))
         for share in SHARES.values()
+        if np.isfinite(at_half[0])
     ]
     apart = [
         (each, abs(_at(at_half[0], resolution, each.resolution) - each.at_half)) for each in tried
@@ -208,10 +210,15 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
         for scale in scales
         if near and all(share_gains(each, scale.share) for each, _ in near)
     ]
-    enough = [steps for each, _ in near if (steps := fewest_steps(each)) is not None]
-    return Advice(
-        better[0].mean if better else 1.0, max(enough, default=STEPS), scales, near, others
-    )
+    enough = [fewest_steps(each) for each, _ in near]
+    known = [steps for steps in enough if steps is not None]
+    fewest = max(known) if known and len(known) == len(enough) else STEPS
+    return Advice(better[0].mean if better else 1.0, fewest, scales, near, others)
+
+
+def _scale(at_half: float, share: float) -> float:
+    """The scale of one log SNR; NaN where an interval has no end."""
+    return round(input_scale(at_half, share), 3) if np.isfinite(at_half) else math.nan
 
 
 def share_gains(each: Tried, share: float) -> bool:
@@ -265,10 +272,13 @@ def told(advice: Advice, resolution: int) -> list[str]:
             )
         )
     choices = ", ".join(
-        f"{scale.mean:g} [{scale.low:g}, {scale.high:g}] for {scale.share:.0%} of the timesteps"
+        f"{scale.mean:g}"
+        + (f" [{scale.low:g}, {scale.high:g}]" if np.isfinite(scale.low) else "")
+        + f" for {scale.share:.0%} of the timesteps"
         for scale in advice.scales
     )
-    lines.append(f"    b that leaves masks unreadable at {resolution} px: {choices}")
+    if choices:
+        lines.append(f"    b that leaves masks unreadable at {resolution} px: {choices}")
     if advice.near:
         known = [each for each, _ in advice.near]
         sizes = sorted({each.resolution for each in known})
