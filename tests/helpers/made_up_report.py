@@ -16,7 +16,6 @@ from helpers.made_up_tables import (
 
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.report.context import Report
-from noise2mask.report.old_tables import upgraded
 from noise2mask.report.provenance import FORMAT, Code, Record
 from noise2mask.study.schema import Study
 
@@ -92,9 +91,9 @@ def analysis() -> dict[str, pd.DataFrame]:
 
 def made_up(study: Study = STUDY, missing: tuple[str, ...] = (), cases=None, **tables) -> Report:
     """A report of these tables, or of scores and their figures."""
-    found = upgraded(tables or scores())
+    found = tables or scores()
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
-    base = {name: table[:0] for name, table in upgraded(scores()).items()}
+    base = {name: table[:0] for name, table in scores().items()}
     shown = example_cases(each=1) if cases is None else cases
     return Report("made_up", study, empty | base | found, record(study, missing), shown or None)
 

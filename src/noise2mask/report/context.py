@@ -16,7 +16,6 @@ from noise2mask.evaluation.labels import Labels, labels_of, names_in, principal,
 from noise2mask.evaluation.tables import read_table
 from noise2mask.report.cases import Case, Walk, read_cases
 from noise2mask.report.figures.looks import Looks
-from noise2mask.report.old_tables import upgraded
 from noise2mask.report.provenance import FILE, Record, parsed
 from noise2mask.report.tables import Winners, winners
 from noise2mask.study.schema import Study
@@ -143,7 +142,6 @@ def read_report(folder: Path) -> Report:
         raise UserError(
             f"the report in {folder} cannot be read ({str(error).splitlines()[0]}); make it again."
         ) from None
-    found = upgraded(found)
     empty = {name: pd.DataFrame(columns=list(columns)) for name, columns in COLUMNS.items()}
     cases, walks = read_cases(folder)
     return Report(record.study, study, empty | found, record, cases or None, walks)

@@ -7,9 +7,8 @@ from helpers.made_up_tables import LABELS, QUICK, comparisons_table, metrics_tab
 from noise2mask.evaluation.labels import Labels
 from noise2mask.report.figures import differences
 from noise2mask.report.figures.looks import KNOWN
-from noise2mask.report.old_tables import upgraded
 
-COMPARISONS = upgraded({"comparisons": comparisons_table(metrics_table(cases=12))})["comparisons"]
+COMPARISONS = comparisons_table(metrics_table(cases=12))
 PAIRS = (
     ("adapted", "linear"), ("adapted", "cosine"), ("recycled", "linear"), ("wide", "cosine"),
 )  # fmt: skip
