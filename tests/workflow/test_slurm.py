@@ -38,7 +38,9 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 1000, "checkpoint_every": 25, "validate_every": 400}
+    study["training"] |= {"steps": 1200, "checkpoint_every": 25, "validate_every": 400}
+    # It is still at work when the other has ended, though it is cancelled once.
+    study["overrides"] = [{"modes": ["diffusion"], "training": {"steps": 2500}}]
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
@@ -81,17 +83,15 @@ def wait_for(condition, process) -> None:
 def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(project):
     work = project.folder / "work/mini"
 
-    def at_work():
-        return running() and list(work.rglob("state.safetensors"))
+    def longer():
+        return [job["JobId"] for job in running() if "feed_forward" not in job["Comment"]]
 
     process = start(project)
-    wait_for(at_work, process)
-    cancelled = running()[0]
-    subprocess.run(["scancel", cancelled["JobId"]], check=True)
-    again = cancelled["Comment"]
-    wait_for(lambda: len([job for job in running() if job["JobId"] != cancelled["JobId"]
-                          and job["Comment"] == again]) == 1, process)  # fmt: skip
-    wait_for(at_work, process)
+    wait_for(lambda: longer() and list(work.rglob("diffusion/seed0/state.safetensors")), process)
+    (cancelled,) = longer()
+    again = next(job["Comment"] for job in running() if job["JobId"] == cancelled)
+    subprocess.run(["scancel", cancelled], check=True)
+    wait_for(lambda: longer() and cancelled not in longer(), process)
     # Snakemake first, so that it cannot cancel its jobs.
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
     for pid in [*map(int, children.stdout.split()), process.pid]:

@@ -1,5 +1,6 @@
 """How Snakemake is called."""
 
+import os
 import subprocess
 import sys
 
@@ -43,3 +44,32 @@ def test_another_environment_than_the_installed_one_is_refused(method):
     said = done.stdout + done.stderr
     assert f"--software-deployment-method {method}: every rule runs in the" in said
     assert "Traceback" not in said
+
+
+RUN = "28b85215-0c55-4c5e-8a5b-3f2f6c1d9e77"
+
+
+def test_jobs_that_a_killed_run_has_left_are_cancelled_and_no_others(tmp_path, monkeypatch):
+    """A job that runs has taken its number from the notes, so the queue tells whose it is."""
+    monkeypatch.chdir(tmp_path)
+    listed = [
+        f"1 {RUN} {tmp_path}", f"2 mine_{RUN} {tmp_path}", f"3 {RUN} {tmp_path}/other",
+        f"4 reproduce {tmp_path}", f"5_1 {RUN} {tmp_path}",
+    ]  # fmt: skip
+    (tmp_path / "queue").write_text("\n".join(listed) + "\n")
+    for name, script in (
+        ("squeue", f"cat {tmp_path}/queue"),
+        (
+            "scancel",
+            f'echo "$@" > {tmp_path}/cancelled; grep reproduce queue > left; mv left queue',
+        ),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    snakemake.cancel_left_jobs()
+    assert not (tmp_path / "cancelled").exists()  # no job has begun without an end
+    (tmp_path / ".snakemake/incomplete").mkdir(parents=True)
+    (tmp_path / ".snakemake/incomplete/x").write_text('{"external_jobid": null}')
+    snakemake.cancel_left_jobs()
+    assert (tmp_path / "cancelled").read_text() == "1 2 5_1\n"

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,10 @@ _AT_WORK = FOLDER / "at_work"
 # Snakemake looks for new jobs once in such a span, besides whenever a job ends. With its usual
 # second that alone keeps a sixth of a core busy, and more the longer the study is.
 _PACE = ("--max-jobs-per-timespan", "100000/1h")
+
+
+# All jobs of a run are called by its UUID, perhaps with a prefix that the user has chosen.
+_RUN = re.compile(r"(\S+_)?[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @contextmanager
@@ -201,23 +206,23 @@ def cancel_left_jobs() -> None:
 
 
 def _left_jobs() -> list[str]:
-    """Jobs of Slurm that Snakemake has noted as begun, and that still wait or run here."""
-    noted = set()
-    for file in (path for path in Path(".snakemake/incomplete").rglob("*") if path.is_file()):
-        with suppress(OSError, ValueError, AttributeError):
-            noted.add(json.loads(file.read_bytes()).get("external_jobid"))
-    if not any(noted) or shutil.which("squeue") is None:
+    """Jobs of Slurm that a Snakemake has submitted from this folder, and that still wait or run.
+
+    Snakemake's own notes of what has begun do not tell: a job that runs takes its number from them.
+    """
+    begun = any(path.is_file() for path in Path(".snakemake/incomplete").rglob("*"))
+    if not begun or shutil.which("squeue") is None:
         return []
-    # %Z is the folder that a job was submitted from: a number alone may be another cluster's.
+    # %Z is the folder that a job was submitted from.
     listed = subprocess.run(
-        ["squeue", "--noheader", "--me", "--format=%i %Z"],
+        ["squeue", "--noheader", "--me", "--format=%i %j %Z"],
         capture_output=True,
         text=True,
         check=False,
     )
-    rows = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
-    here = str(Path.cwd())
-    return sorted(row[0] for row in rows if row[0] in noted and row[1:] == [here])
+    rows = (line.split(maxsplit=2) for line in listed.stdout.splitlines())
+    found = (row for row in rows if len(row) == 3 and row[2] == str(Path.cwd()))
+    return sorted(number for number, name, _ in found if _RUN.fullmatch(name))
 
 
 def _main() -> None:

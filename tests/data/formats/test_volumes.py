@@ -535,3 +535,54 @@ def test_volumes_of_itk(tmp_path: Path, suffix: str) -> None:
         assert one.id == other.id
         for array, same in zip(volumes.load(one), volumes.load(other), strict=True):
             np.testing.assert_array_equal(array, same)
+
+
+# Volumes that lie otherwise -------------------------------------------------------------------
+
+PATTERNS = {
+    "images": r"/(?P<id>patient\d+_frame\d+)\.nii\.gz$",
+    "labels": r"/(?P<id>patient\d+_frame\d+)_gt\.nii\.gz$",
+}
+
+
+def test_volumes_in_folders_of_patients_are_found_by_patterns(tmp_path):
+    from helpers.native_layouts import COUNT, acdc
+
+    laid = acdc(tmp_path)
+    options = {"root": str(tmp_path), **PATTERNS, "foreground": (1,)}
+    listing = volumes.sources(**options, group_pattern="^([^_]+)_")
+    assert {source.id for source in listing} == set(laid.masks)
+    assert len({source.group for source in listing}) == COUNT
+    for source in listing:
+        np.testing.assert_array_equal(volumes.load(source)[1], laid.masks[source.id])
+    assert len(volumes.files(**options)) == 4 * COUNT
+    assert any("4d" in name for name in listing.unused["matching neither `images` nor `labels`"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": None}, "of the regular expressions `images` and `labels` only one is given"),
+        ({"labels": r"(?P<id>x)"}, "matches labels"),
+        ({"images": r"frame\d+\.nii"}, "has no group named id"),
+        ({"images": r"(?P<id>patient\d+_\w+)\.nii\.gz$"}, "set `missing_labels` to skip"),
+        ({"images": r"/(?P<id>patient00[1-3]_frame\d+)\.nii\.gz$"}, "have no image"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_refused(tmp_path, change, sentence):
+    from helpers.native_layouts import acdc
+
+    acdc(tmp_path)
+    with pytest.raises(UserError) as told:
+        volumes.sources(root=str(tmp_path), **{**PATTERNS, **change})
+    assert sentence in str(told.value)
+
+
+def test_volumes_without_labels_are_left_out_where_that_is_said(tmp_path):
+    from helpers.native_layouts import COUNT, acdc
+
+    acdc(tmp_path)
+    wide = {**PATTERNS, "images": r"/(?P<id>patient\d+_\w+)\.nii\.gz$"}
+    listing = volumes.sources(root=str(tmp_path), **wide, foreground=(1,), missing_labels="skip")
+    left_out = listing.unused["volumes without labels (`missing_labels: skip`)"]
+    assert len(left_out) == COUNT

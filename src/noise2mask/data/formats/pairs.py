@@ -86,7 +86,7 @@ def sources(
     )
     reading.check(root)
     place = folder_of(root)
-    found = _found(place, _with_id(images, "images"), _with_id(masks, "masks"))
+    found = _found(place, with_id(images, "images"), with_id(masks, "masks"))
     _check_pairs(found, root, union=union, missing_mask=missing_mask)
     splits = named_splits(found.split_of, split_of, "the path (set `split_of`)")
     cases, skipped = [], []
@@ -138,7 +138,12 @@ class _Match(NamedTuple):
     said: Mapping[str, str | None]
 
 
-def _with_id(pattern: str, option: str) -> re.Pattern[str]:
+def with_id(pattern: str, option: str) -> re.Pattern[str]:
+    """A regular expression that a user gave as `option`.
+
+    Raises:
+        UserError: it is none, or has no group named id.
+    """
     expression = compiled(pattern, option)
     if "id" not in expression.groupindex:
         raise UserError(

@@ -3,7 +3,8 @@
 ``imagesTr/<volume>.nii.gz`` and ``labelsTr/<volume>.nii.gz`` (``.nii``, ``.nrrd``, ``.mha``) have
 equal grids; nnU-Net's images are ``<volume>_0000.nii.gz``, the number that of the channel. Where
 there is a ``dataset.json`` of either, it must name no other volumes, and it says which labels and
-channels there are. Volumes are turned to the closest anatomical axes first (right, anterior,
+channels there are. Volumes that lie otherwise are found by regular expressions on their paths,
+`images` and `labels`. Volumes are turned to the closest anatomical axes first (right, anterior,
 superior). A slice then shows its first axis from left to right and its second from bottom to top:
 right is the patient's right, up is anterior or superior. Its id is ``<volume>_z012``, or x
 (sagittal) or y (coronal), the number counted along the turned axis. All slices of a volume are one
@@ -28,6 +29,7 @@ from pydantic import Field
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import Root, Window, add, listed, matches
+from noise2mask.data.formats.pairs import with_id
 from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.data.source import Image, Listing, Mask, Source
 from noise2mask.errors import UserError
@@ -44,6 +46,21 @@ def sources(
     folder: Annotated[
         str, Field(description="folder in root that holds imagesTr and labelsTr")
     ] = ".",
+    images: Annotated[
+        str | None,
+        Field(
+            description="regular expression on the path of an image volume, with a group named id; "
+            "none: those in imagesTr"
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        Field(description="the same for labels; a file that matches it is no image"),
+    ] = None,
+    missing_labels: Annotated[
+        Literal["refuse", "skip"],
+        Field(description="of volumes that `images` finds: an error, or left out"),
+    ] = "refuse",
     foreground: Annotated[
         tuple[int, ...] | None,
         Field(min_length=1, description="labels that are foreground; none: the only one there is"),
@@ -95,8 +112,8 @@ def sources(
         raise UserError(
             f"keep 'all' and min_pixels {min_pixels} are both given for {place}; leave out one."
         )
-    found = _pairs(place)
-    about = _about(place)
+    found = volumes_in(place, images, labels, missing_labels)
+    about = about_in(place)
     about.check(found.pairs, foreground)
     chosen = _foreground(found.pairs, about, foreground)
     group_of = {id: id for id in found.pairs}
@@ -105,18 +122,18 @@ def sources(
     rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
     progress = Progress(f"finding slices in {place}", len(found.pairs))
     cases = []
-    for done, (id, (images, labels)) in enumerate(found.pairs.items(), start=1):
-        image, header, selected = about.channel(images, channel)
+    for done, (id, (channels, labels_at)) in enumerate(found.pairs.items(), start=1):
+        image, header, selected = about.channel(channels, channel)
         spatial_files.check_placed(header)
-        labels_header = spatial_files.header_of(labels)
+        labels_header = spatial_files.header_of(labels_at)
         spatial_files.check_placed(labels_header)
         spatial_files.check_equal_grids(header, labels_header)
-        payload = {**rule, "volume": image, "labels": labels, "channel": selected}
+        payload = {**rule, "volume": image, "labels": labels_at, "channel": selected}
         if keep == "all":
             count = spatial_files.shape_after_turn(header)[list(_AXES).index(axis)]
             numbers: Sequence[int] = range(count)
         else:
-            counts = _foreground_counts(labels, chosen, axis)
+            counts = _foreground_counts(labels_at, chosen, axis)
             numbers = np.flatnonzero(counts >= min_pixels).tolist()
         cases += [
             Source(
@@ -138,16 +155,24 @@ def sources(
     return Listing(cases, unused=found.unused, tables=about.tables)
 
 
-def files(*, root: str, folder: str = ".", **_: Any) -> list[Path]:
+def files(
+    *,
+    root: str,
+    folder: str = ".",
+    images: str | None = None,
+    labels: str | None = None,
+    missing_labels: Literal["refuse", "skip"] = "refuse",
+    **_: Any,
+) -> list[Path]:
     """The files of the volumes, without a look into them.
 
     Raises:
         UserError: volumes are missing.
     """
     place = folder_of(root) / folder
-    paths = {*_about(place).tables}
-    for images, labels in _pairs(place).pairs.values():
-        for path in (*images.values(), labels):
+    paths = {*about_in(place).tables}
+    for channels, labels_at in volumes_in(place, images, labels, missing_labels).pairs.values():
+        for path in (*channels.values(), labels_at):
             paths |= {path, *spatial_files.companions(path)}
     return sorted(paths)
 
@@ -191,7 +216,7 @@ def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.
 
 
 def _foreground(
-    pairs: Mapping[str, Any], about: "_About", given: Sequence[int] | None
+    pairs: Mapping[str, Any], about: "About", given: Sequence[int] | None
 ) -> tuple[int, ...]:
     """The labels that are foreground: those given, or the only one that there is."""
     if given is not None:
@@ -218,14 +243,37 @@ def _foreground(
 # Files ----------------------------------------------------------------------------------------
 
 
-class _Volumes(NamedTuple):
+class Volumes(NamedTuple):
     """Images by channel, and labels, of each id, in order; and what is not used."""
 
     pairs: dict[str, tuple[dict[int, Path], Path]]
     unused: dict[str, list[str]]
 
 
-def _pairs(place: Path) -> _Volumes:
+def volumes_in(
+    place: Path,
+    images_said: str | None = None,
+    labels_said: str | None = None,
+    without: Literal["refuse", "skip"] = "refuse",
+) -> Volumes:
+    """The volumes of a folder.
+
+    Args:
+        place: the folder.
+        images_said: regular expression on the paths of images; None: those in ``imagesTr``.
+        labels_said: the same for labels.
+        without: what becomes of volumes that `images_said` finds and that have no labels.
+
+    Raises:
+        UserError: an expression is wrong or finds nothing, or images and labels do not pair.
+    """
+    if (images_said is None) != (labels_said is None):
+        raise UserError(
+            f"of the regular expressions `images` and `labels` only one is given for {place}; give "
+            "both, or none where the volumes are in imagesTr and labelsTr."
+        )
+    if images_said is not None and labels_said is not None:
+        return _matching(place, images_said, labels_said, without)
     unused: dict[str, list[str]] = {}
     images, labels = _volumes(place / "imagesTr", unused), _volumes(place / "labelsTr", unused)
     channels: dict[str, dict[int, Path]] = {}
@@ -240,7 +288,54 @@ def _pairs(place: Path) -> _Volumes:
                 f"{listed('volume', missing, lack)} in {place}, but the files in imagesTr and "
                 "labelsTr must have the same names; restore or remove files."
             )
-    return _Volumes({id: (channels[id], labels[id]) for id in sorted(channels)}, unused)
+    return Volumes({id: (channels[id], labels[id]) for id in sorted(channels)}, unused)
+
+
+def _matching(
+    place: Path, images_said: str, labels_said: str, missing: Literal["refuse", "skip"]
+) -> Volumes:
+    """The volumes whose paths below a folder match."""
+    images, labels = (
+        with_id(said, option) for said, option in ((images_said, "images"), (labels_said, "labels"))
+    )
+    if not place.is_dir():
+        raise UserError(f"the folder {place} does not exist; correct `root` or `folder`.")
+    image_at: dict[str, Path] = {}
+    labels_at: dict[str, Path] = {}
+    passed = []
+    for entry in files_below(place):
+        if not entry.place.lower().endswith(_SUFFIXES):
+            continue
+        if match := labels.search(entry.place):
+            add(labels_at, match["id"], entry.path)
+        elif match := images.search(entry.place):
+            add(image_at, match["id"], entry.path)
+        else:
+            passed.append(entry.place)
+    for at, option, said in (
+        (image_at, "images", images_said),
+        (labels_at, "labels", labels_said),
+    ):
+        if not at:
+            raise UserError(
+                f"no volume (.nii.gz, .nii, .nrrd, .mha) below {place} matches {option} {said!r}; "
+                "correct it."
+            )
+    alone = sorted(image_at.keys() - labels_at.keys())
+    if alone and missing == "refuse":
+        raise UserError(
+            f"{listed('volume', alone, 'no labels')} below {place}; correct `images` and `labels`, "
+            "or set `missing_labels` to skip."
+        )
+    if lonely := sorted(labels_at.keys() - image_at.keys()):
+        raise UserError(
+            f"{listed('volume', lonely, 'no image')} below {place}; correct `images` and `labels`."
+        )
+    unused = {
+        "matching neither `images` nor `labels`": passed,
+        "volumes without labels (`missing_labels: skip`)": alone,
+    }
+    return Volumes({id: ({0: image_at[id]}, labels_at[id]) for id in sorted(labels_at)}, unused)
 
 
 def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
@@ -265,7 +360,7 @@ def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """What ``dataset.json`` says: ids of the volumes, and names of labels and channels."""
 
     place: Path
@@ -324,10 +419,15 @@ class _About:
         return path, header, own if len(shape) == 4 else None
 
 
-def _about(place: Path) -> _About:
+def about_in(place: Path) -> About:
+    """What the ``dataset.json`` of a folder says, if there is one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = place / "dataset.json"
     if not path.exists():
-        return _About(place)
+        return About(place)
     try:
         content = json.loads(path.read_bytes())
         entries = content.get("training", ())
@@ -335,7 +435,7 @@ def _about(place: Path) -> _About:
         labels = _labels(content.get("labels", {}))
         channels = content.get("modality") or content.get("channel_names") or {}
         count = content.get("numTraining") if "channel_names" in content else None
-        return _About(
+        return About(
             place,
             frozenset(name.removesuffix(".gz").removesuffix(".nii") for name in names),
             None if count is None else int(count),

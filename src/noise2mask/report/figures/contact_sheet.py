@@ -90,11 +90,15 @@ def _spread(length: int, count: int) -> list[int]:
     return sorted({round(part * (length - 1) / (count - 1)) for part in range(count)})
 
 
-def _caption(row: Row, measures: Measures) -> str:
-    id = row.id
+def two_lines(id: str) -> list[str]:
+    """A name as it stands below a picture: up to two lines, long ones without their middle."""
     if len(id) > 2 * LETTERS:
         id = f"{id[:LETTERS]}…{id[1 - LETTERS :]}"
-    lines = [id[:LETTERS], id[LETTERS:]]
+    return [id[:LETTERS], id[LETTERS:]]
+
+
+def _caption(row: Row, measures: Measures) -> str:
+    lines = two_lines(row.id)
     share = f"{measures.foreground:.1%}" if measures.area else "no foreground"
     return "\n".join(filter(None, [*lines, f"{row.split or 'no split'}, {share}"]))
 
