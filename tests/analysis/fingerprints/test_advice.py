@@ -15,6 +15,7 @@ from noise2mask.analysis.fingerprints.advice import (
     Tried,
     advise,
     fewest_steps,
+    table_of,
     told,
     tried_datasets,
 )
@@ -100,7 +101,7 @@ def test_the_committed_reports_say_what_is_told_of_them():
     found = tried_datasets(ROOT / "reports")
     assert {each.study for each in found} == set(there)
     for each in found:
-        table = pd.read_csv(ROOT / "reports" / each.study / "contrasts.csv")
+        table = pd.read_csv(table_of(ROOT / "reports" / each.study, "contrasts"))
         asked = STUDIES[each.study]
         for mode, choice in asked.choices.items():
             row = table.query(
