@@ -21,7 +21,7 @@ export STUDY DATA CORES PROFILE N
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help reproduce publish clean docs readme setup test test-fast test-slurm torture lint format lock
+.PHONY: help reproduce publish clean docs readme setup test test-fast test-lowest test-slurm torture lint format lock
 
 help:
 	@echo 'make reproduce [STUDY=quick] [DATA=<folder>] [CORES=4] [PROFILE=profiles/slurm] [COMMIT=1]'
@@ -30,6 +30,7 @@ help:
 	@echo 'make clean [STUDY=<name>]   remove what runs have made; without a study it asks'
 	@echo 'make test | test-fast       all tests | without those that take minutes'
 	@echo 'make test-slurm             a study through a Slurm of one node (root, Debian)'
+	@echo 'make test-lowest            the oldest dependencies that pyproject.toml allows'
 	@echo 'make torture [N=25]         kill a small study N times; it must end the same'
 	@echo 'make lint | format          style and types'
 	@echo 'make docs                   the documentation site, in build/site'
@@ -69,6 +70,20 @@ test-fast: setup
 
 test-slurm: setup
 	pytest -m slurm tests/workflow/test_slurm.py
+
+# torch stays that of the lock, as its older builds come with CUDA alone.
+test-lowest: setup
+	mkdir -p build
+	$(BIN)/pip install uv
+	uv pip compile pyproject.toml --extra workflow --extra report --resolution lowest-direct \
+	    -c envs/torch.txt --no-annotate --no-header 2>/dev/null | grep -vE '^(torch|triton|nvidia-|cuda-)' > build/lowest.txt
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/pip install -r envs/torch.txt
+	build/lowest/bin/pip install -r build/lowest.txt -c envs/torch.txt
+	build/lowest/bin/pip install hypothesis jsonschema psutil pytest pytest-timeout -c build/lowest.txt
+	build/lowest/bin/pip install --no-deps -e .
+	build/lowest/bin/python -m pytest -m "not slow and not slurm and not torture" tests/contracts tests/data \
+	    tests/diffusion tests/evaluation tests/networks tests/sampling tests/study tests/report/test_tables.py
 
 torture: setup
 	PYTHONPATH=tests python -m helpers.torture "$$N"

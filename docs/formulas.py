@@ -59,6 +59,8 @@ def picture(tex: str, alone: bool) -> str:
     spelt = tex
     for pattern, other in _SPELT:
         spelt = pattern.sub(other, spelt)
+    if alone:
+        spelt = spelt.replace(r"\frac", r"\dfrac")
     buffer = io.BytesIO()
     size = SIZE * (1.15 if alone else 1)
     depth = math_to_image(f"${spelt}$", buffer, prop=FontProperties(size=size), format="svg")

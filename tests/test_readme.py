@@ -8,6 +8,7 @@ from helpers.citations import faults_of
 from helpers.project import ROOT
 
 from noise2mask.report.build import update_readme
+from noise2mask.report.claims_beside import update_claims
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -71,3 +72,17 @@ def test_the_lock_satisfies_the_project_and_names_no_address():
     for requirement in map(Requirement, wanted):
         versions = locked[requirement.name.lower()]
         assert all(version in requirement.specifier for version in versions), requirement
+
+
+@pytest.mark.parametrize("study", ["quick", "real"])
+def test_a_report_is_read_in_five_minutes(study):
+    """Words are what holds a letter or a digit, tables and what is folded among them."""
+    text = (ROOT / f"reports/{study}/report.md").read_text(encoding="utf-8")
+    assert len([word for word in text.split() if re.search(r"\w", word)]) <= 1500
+
+
+def test_its_table_of_claims_is_that_of_the_committed_reports(tmp_path):
+    (tmp_path / "README.md").write_text(README, encoding="utf-8")
+    studies = ("quick", "controls", "real")
+    update_claims([ROOT / "reports" / name for name in studies], tmp_path / "README.md")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == README

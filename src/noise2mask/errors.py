@@ -15,9 +15,14 @@ class UserError(Exception):
     """
 
 
+def shortened(text: str) -> str:
+    """What somebody gave, as far as a sentence shows it."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
 def unknown(name: str, what: str, valid: Sequence[str]) -> str:
     """The sentence for a name that does not exist: the nearest valid one, then all of them."""
-    name = name if len(name) <= _MOST_SHOWN else f"{name[:_MOST_SHOWN]}..."
+    name = shortened(name)
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     guess = f"; did you mean '{near[0]}'?" if near else ";"
     return f"unknown {what} '{name}'{guess} Valid: {', '.join(valid) or 'none'}"

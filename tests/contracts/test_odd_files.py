@@ -1,5 +1,6 @@
 """Every kind of file that people have is read as it was drawn, or refused with both readings."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from helpers.odd_files import (
 )
 from PIL import Image
 
+from noise2mask.data.checks.check import check
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import SPLITS, open_split
 from noise2mask.errors import UserError
@@ -43,9 +45,9 @@ def prepared(root: Path, **options: Any) -> dict[str, tuple[np.ndarray, np.ndarr
     """Image and mask of each case, by its id."""
     out = root.with_name("prepared")
     prepare("folder", {"root": str(root), **options}, "odd", SIDE, SHARES, out)
-    opened = [open_split(out, split, purpose="evaluation") for split in SPLITS]
+    opened = [open_split(out, split, purpose="evaluation", left_out=True) for split in SPLITS]
     return {
-        id: (split.images[row], split.masks[row])
+        id: (np.asarray(split.images[row]), np.asarray(split.masks[row]))
         for split in opened
         for row, id in enumerate(split.ids)
     }
@@ -102,6 +104,7 @@ AS_DRAWN: dict[str, tuple[str, Write, dict[str, Any]]] = {
     "alpha, black": ("png", alpha(BLACK), {}),
     "alpha, red": ("png", alpha(RED), {}),
     "bmp": ("bmp", whites, {}),
+    "pbm": ("pbm", plain, {}),
     "tiff, boolean": ("tif", tiff(), {}),
     "tiff, fax": ("tif", lambda p, m, _: Image.fromarray(m).save(p, compression="group4"), {}),
     "tiff, ImageJ's inverted LUT": (
@@ -162,6 +165,70 @@ def test_masks_are_read_as_drawn(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(found[f"c{number}"][1], drawn(number))
 
 
+VOID = 255 * np.eye(SIDE, dtype=np.uint8)
+"""Pixels that are marked to be left out."""
+LEFT_OUT: dict[str, tuple[Write, dict[str, Any]]] = {
+    "0, 1 and 255": (lambda p, m, _: plain(p, np.where(VOID, VOID, m).astype(np.uint8)), {}),
+    "0, 1, 2 and 255": (
+        lambda p, m, _: plain(p, np.where(VOID, VOID, 2 * m + (VOID[::-1] > 0)).astype(np.uint8)),
+        {"foreground": (2, 3)},
+    ),
+    "palette in colour": (
+        lambda p, m, _: indexed(p, np.where(VOID, 2, m), [BLACK, RED, GREEN]), {"ignore": (2,)},
+    ),
+    "numbered objects": (
+        lambda p, m, n: plain(p, np.where(VOID, VOID, (n + 1) * m).astype(np.uint8)),
+        {"threshold": 0},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_pixels_are_left_out(tmp_path: Path, name: str) -> None:
+    write, options = LEFT_OUT[name]
+    root = dataset(tmp_path / "raw", masks=("png", write))
+    found = prepared(root, **{"ignore": (255,), **options})
+    for number in range(COUNT):
+        expected = np.where(VOID, 2, drawn(number))
+        np.testing.assert_array_equal(found[f"c{number}"][1], expected)
+    told = json.loads((tmp_path / "prepared/manifest.json").read_bytes())
+    assert told["notes"][-1].startswith("0.031 of all pixels, in 5 of 5 cases, are left out of los")
+    assert [case["foreground"] for case in told["cases"]] == [
+        float((found[case["id"]][1] == 1).mean()) for case in told["cases"]
+    ]
+
+
+def test_only_who_knows_pixels_that_are_left_out_gets_them(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", masks=("png", LEFT_OUT["0, 1 and 255"][0]))
+    prepared(root, ignore=(255,))
+    with pytest.raises(UserError, match=r"^odd leaves pixels out \(`ignore`\), which only train"):
+        open_split(tmp_path / "prepared", "test", purpose="evaluation")
+    checked = check(
+        "folder", {"root": str(root), "ignore": (255,)}, name="odd", title="Odd", shares=SHARES,
+        counts={}, processes=1,
+    )  # fmt: skip
+    assert checked.usable
+    assert "foreground 1, left out 255" in checked.reading[1]
+    assert checked.rows[0].measures is not None
+    assert checked.rows[0].measures.area == (drawn(0) & (VOID == 0)).sum()
+
+
+def test_a_whole_of_many_pixels_keeps_its_share_of_those_left_out(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "raw", masks=("png", lambda p, m, _: plain(p, wide(m))))
+    prepare("folder", {"root": str(root), "ignore": (255,)}, "odd", SIDE // 2, SHARES,
+            tmp_path / "small")  # fmt: skip
+    split = open_split(tmp_path / "small", "train", purpose="training", left_out=True)
+    assert ((split.masks == 2).mean(axis=(1, 2)) == 0.25).all()
+    assert (split.masks[:, : SIDE // 8] == 2).all()
+
+
+def wide(mask: np.ndarray) -> np.ndarray:
+    """A mask whose upper quarter is left out."""
+    levels = mask.astype(np.uint8)
+    levels[: SIDE // 4] = 255
+    return levels
+
+
 REFUSED: dict[str, tuple[str, Write, dict[str, Any], str]] = {
     "0/1, 0/2 and 1/2": (
         "png",
@@ -204,6 +271,21 @@ REFUSED: dict[str, tuple[str, Write, dict[str, Any], str]] = {
     "a named value that four bits spread to": (
         "png", few_bits(4, 15), {"foreground": (255,)},
         "by the values as stored they hold 0, 15, by the values spread over 0 to 255 0, 255",
+    ),
+    "0, 1 and 255, 3 left out": (
+        "png", lambda p, m, _: plain(p, np.where(VOID, VOID, m).astype(np.uint8)),
+        {"ignore": (3,)}, "`ignore` [3] is in none of the 5 masks",
+    ),
+    "a value of both": (
+        "png", ones, {"ignore": (1,), "foreground": (1,)},
+        "the value 1 is among both foreground [1] and ignore [1] of",
+    ),
+    "above 2^62": (
+        "tif", tiff(lambda m: m * np.uint64(2**63 + 1)), {}, "holds values above 2^62, which are",
+    ),
+    "webp with loss": (
+        "webp", lambda p, m, _: Image.fromarray(m * np.uint8(255)).save(p, quality=50), {},
+        "or set `threshold`, e.g. 127, if it is grey but for loss in saving",
     ),
     "a named value that is nowhere": (
         "png", whites, {"foreground": (3,)}, "`foreground` [3] is in none of the 5 masks",

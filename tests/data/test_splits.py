@@ -114,7 +114,8 @@ def test_validation_is_carved_out_of_training_groups(count: int) -> None:
             ["p", "q", "p"],
             ["train", "train", "test"],
             "the group 'p' has cases in both train and test; all cases of a group (patient, slide) "
-            "must be in one split, so change the splits or the groups.",
+            "must be in one split, so change the splits or the groups (blanks and case make no "
+            "other group).",
         ),
     ],
 )

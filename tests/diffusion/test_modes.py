@@ -8,10 +8,10 @@ from helpers.golden_formula import blob_mask
 from networks.test_published import GOLDEN, RELATIVE, built, field
 from torch import Tensor, nn
 
-from noise2mask.diffusion import modes, schedule, weighting
+from noise2mask.diffusion import losses, modes, schedule, weighting
 from noise2mask.diffusion.losses import dice_loss, target_loss
 from noise2mask.diffusion.process import USUAL, Process, denoiser
-from noise2mask.diffusion.targets import encode_mask, noised, target_from
+from noise2mask.diffusion.targets import UNJUDGED, encode_mask, noised, target_from
 
 PUBLISHED = {
     "ensemdiff": {"learned_variance": True, "coding": "unit"},
@@ -73,6 +73,51 @@ class Fixed(nn.Module):
 def masks(batch=4):
     generator = torch.Generator().manual_seed(0)
     return (torch.rand(batch, 1, 16, 16, generator=generator) > 0.6).float()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [
+        ("feed_forward", {}), ("cross_entropy", {}), ("dice", {}), ("squared", {}),
+        ("diffusion", {"target": "x_0"}), ("diffusion", {"target": "eps"}),
+        ("diffusion", {"target": "v", "learned_variance": True}), ("dice_diffusion", {}),
+        ("posterior", {}), ("recycling", {"target": "x_0"}),
+    ],
+)  # fmt: skip
+def test_pixels_that_nobody_judged_count_in_no_loss(mode, more, reduction):
+    """No gradient reaches them, and the others count as if there were no more."""
+    mask = masks()
+    left_out = torch.zeros_like(mask, dtype=torch.bool)
+    left_out[:, :, 3:9] = True
+    left_out[0] = True
+    channels = 2 if more.get("learned_variance") else 1
+    output = torch.rand(4, channels, 16, 16, generator=torch.Generator().manual_seed(1))
+    network = Fixed(output)
+    given = mask.masked_fill(left_out, UNJUDGED)
+    with_others = process(reduction=reduction, **more)
+
+    def loss():
+        generator = torch.Generator().manual_seed(2)
+        image = torch.zeros(4, 3, 16, 16)
+        return getattr(modes, mode)(network, image, given, with_others, generator=generator)
+
+    before = loss()
+    before.sum().backward()
+    reached = network.output.grad != 0
+    assert not reached[left_out.expand_as(reached)].any()
+    assert reached[:, :1][~left_out].all()
+    with torch.no_grad():
+        network.output += 7 * left_out
+    torch.testing.assert_close(loss(), before)
+
+
+def test_a_loss_without_left_out_pixels_is_that_of_the_others_alone():
+    mask, kept = masks(2), torch.ones(2, 1, 16, 16, dtype=torch.bool)
+    kept[:, :, 10:] = False
+    logits = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    found = losses.overlap_loss(logits, mask.masked_fill(~kept, UNJUDGED))
+    torch.testing.assert_close(found, losses.overlap_loss(logits[:, :, :10], mask[:, :, :10]))
 
 
 def test_feed_forward_is_dice_plus_cross_entropy_as_monai_has_them():

@@ -1,6 +1,7 @@
 """Scores of real draws, image-blind predictions, and the tables made of them."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from noise2mask.data.formats import phantoms
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import open_split
 from noise2mask.data.resize import resize_image, resize_mask
+from noise2mask.data.source import LEFT_OUT
 from noise2mask.errors import UserError
 from noise2mask.evaluation import ensembles, metrics
 from noise2mask.evaluation.columns import COLUMNS
@@ -54,6 +56,30 @@ def test_perfect_draws_score_perfectly(study, prepared, tmp_path):
     assert means[["hd95", "ece", "brier", "ece_band"]].tolist() == [0, 0, 0, 0]
     assert means[["spread", "grey", "ged", "diversity"]].tolist() == [0, 0, 0, 0]
     assert means["nll"] == pytest.approx(-np.log(1 - 1 / 4))  # clipped to 1 - 1/(2N), N = 2
+
+
+def test_pixels_that_are_left_out_are_in_no_score(study, prepared):
+    """Whatever is drawn there, and however the others lie, no number moves."""
+    split = open_split(prepared, "test", purpose="evaluation")
+    levels = split.masks.copy()
+    levels[:, :, :3] = LEFT_OUT
+    partly = replace(split, masks=levels)
+    probability = np.random.default_rng(0).random(levels.shape, dtype=np.float32)
+    draws = np.random.default_rng(1).random((len(levels), 3, *levels.shape[1:]), dtype=np.float32)
+
+    def scored():
+        images = list(whole_images(partly, probability, draws))
+        assert all(np.array_equal(each.counted, levels[0] != LEFT_OUT) for each in images)
+        return [list(score(each, study.evaluation, 3)) for each in images]
+
+    before = scored()
+    probability[:, :, :3], draws[..., :3] = 1, 1
+    assert scored() == before
+    image = next(whole_images(partly, probability, draws))
+    known = dict(score(image, study.evaluation, 3))
+    kept, mask = image.probability[:, 3:], split.masks[0, :, 3:]
+    assert known["brier"] == pytest.approx(((kept - mask) ** 2).mean())
+    assert known["dice"] == pytest.approx(metrics.dice(kept > 0.5, mask == 1))
 
 
 def test_the_mean_of_the_draws_is_scored_not_each(study, prepared, tmp_path):
@@ -219,7 +245,7 @@ def test_tiles_come_back_to_their_places(tiled):
     source_of = {one.id: one for one in phantoms.sources(family="nuclei", count=9, size=48)}
     squares = split.images[..., 0].astype(np.float32)
     two = np.stack([squares, -squares], axis=1)
-    for id, probability, draws, mask in whole_images(split, squares, two):
+    for id, probability, draws, mask, _ in whole_images(split, squares, two):
         np.testing.assert_array_equal(draws, [probability, -probability])
         image, truth = phantoms.load(source_of[id])
         np.testing.assert_array_equal(probability, resize_image(image, (32, 32))[..., 0])

@@ -317,5 +317,8 @@ NATIVE = {
     "suffixes": Native(suffixes, ((),), "folder"),
     "numbers": Native(numbers, ((), ("--foreground", "1,2")), "pairs"),
     "table": Native(table, ((),), "table"),
+    "acdc": Native(
+        acdc, ((), ("--missing", "skip", "--foreground", "1", "--groups", "^([^_]+)_")), "volumes",
+    ),
     "decathlon": Native(decathlon, ((), ("--foreground", "anterior")), "volumes"),
 }  # fmt: skip

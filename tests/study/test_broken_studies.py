@@ -142,6 +142,7 @@ def test_damaged_studies_are_sound_or_told(tmp_path, part):
             {"diffusion": {"target": "eps"}}}}}}, "grid.mode: unknown mode 'diffusion'"),
         ({"folders": {"root": "/nowhere", "": {}}}, "folders: unknown field ''"),
         ({"datasets": {"mine": {"named": [3]}}}, "datasets.mine.named: "),
+        ({"datasets": {"mine": {"named": "x" * 3000}}}, f"unknown dataset '{'x' * 80}...'; `noise"),
         ({"datasets": {"mine": {"named": "busi", "stand_in": {"named": [3]}}}}, "stand_in.named: "),
     ],
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import json
 import shlex
 
+import nibabel
 import numpy as np
 import pytest
 from helpers.native_layouts import COUNT, NATIVE, save, white
@@ -190,6 +191,20 @@ def test_a_check_of_an_open_layout_points_to_the_command_that_asks(here, capsys)
     assert "odd is empty" in capsys.readouterr().err
 
 
+def test_a_study_of_another_layout_says_what_is_there(here, capsys):
+    NATIVE["isic_flat"].write(here / "one")
+    assert main(["data", "add", "one", "--study", "mine"]) == 0
+    path = here / "config/mine.yaml"
+    text = path.read_text().replace("images: '.'", "images: pictures").replace("masks: '.'", "")
+    path.write_text(text)
+    capsys.readouterr()
+    assert main(["prepare", "--study", "mine", "--dataset", "one"]) == 2
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "the folder one/pictures does not exist" in told
+    assert "*_segmentation.png belong to *.jpg" in told
+    assert told.endswith("`noise2mask data add one` tells the options that read it.")
+
+
 def test_names_that_differ_in_images_and_masks_are_told_with_the_option(here, capsys):
     for n in range(5):
         save(here / f"set/images/{n}.png", photographed(n))
@@ -224,6 +239,60 @@ def test_masks_that_overlap_are_not_united_silently(here, capsys):
     told = capsys.readouterr().out
     assert "3 of 6 images have several masks, which overlap (largest IoU 0.7" in told
     assert "--several majority" in told
+
+
+def test_a_table_of_splits_and_its_groups(here, capsys):
+    for n in range(8):
+        save(here / f"set/images/{n}.png", photographed(n))
+        save(here / f"set/masks/{n}.png", white(drawn(n)))
+    splits = ("train", "train", "train", "train", "val", "val", "test", "test")
+    rows = "".join(f"{n},{splits[n]},p{n // 2}\n" for n in range(8))
+    (here / "set/splits.csv").write_text(f"id,split,patient\n{rows}")
+    assert main(["data", "add", "set"]) == 1
+    told = capsys.readouterr().out
+    assert "--splits splits.csv  it does, and its column patient tells groups" in told
+    assert "each case is taken" not in told
+    assert main(["data", "add", "set", "--splits", "splits.csv", "--study", "mine"]) == 0
+    entry = load_study(here / "config/mine.yaml").datasets["set"]
+    assert entry.options == {"root": "set", "splits": "splits.csv"}
+
+
+def test_slices_whose_axes_nobody_knows(here, capsys):
+    for n in range(6):
+        save(here / f"set/images/{n}.png", photographed(n))
+        (here / "set/masks").mkdir(exist_ok=True)
+        array = drawn(n).astype(np.uint8)[..., None]
+        nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), here / f"set/masks/{n}.nii.gz")
+    assert main(["data", "add", "set"]) == 1
+    assert "--set stored_axes=columns_rows" in capsys.readouterr().out
+    call = ["data", "add", "set", "--set", "stored_axes=rows_columns", "--study", "mine"]
+    assert main(call) == 0
+    entry = load_study(here / "config/mine.yaml").datasets["set"]
+    masks = prepared_masks(entry, here / "prepared")
+    for n in range(6):
+        np.testing.assert_array_equal(masks[str(n)], drawn(n))
+
+
+def test_outlines_of_imagescope_and_of_others(here, capsys):
+    region = "".join(f'<Vertex X="{x}" Y="{y}"/>' for x, y in ((4, 4), (20, 4), (20, 20), (4, 20)))
+    text = (
+        "<Annotations><Annotation><Regions><Region><Vertices>"
+        f"{region}</Vertices></Region></Regions></Annotation></Annotations>"
+    )
+    for n in range(6):
+        save(here / f"set/TCGA-A{n}-0001.tif", photographed(n))
+        (here / f"set/TCGA-A{n}-0001.xml").write_text(text)
+    assert main(["data", "add", "set", "--study", "mine"]) == 0
+    entry = load_study(here / "config/mine.yaml").datasets["set"]
+    assert (entry.kind, entry.options) == ("aperio", {"root": "set", "train": "."})
+    assert all(mask.sum() == 256 for mask in prepared_masks(entry, here / "prepared").values())
+    capsys.readouterr()
+    for n in range(6):
+        (here / f"set/TCGA-A{n}-0001.xml").write_text("<ASAP_Annotations/>")
+    assert main(["data", "add", "set"]) == 2
+    told = capsys.readouterr().err
+    assert "6 XML files" in told
+    assert "with the outlines of ASAP, but" in told
 
 
 # Random trees ---------------------------------------------------------------------------------

@@ -217,6 +217,9 @@ def raw_content(wildcards):
         files = files_read(dataset.kind, dataset.options)
         return content_digest(files, paths.PREPARED / ".raw_files.json")
     except UserError as error:
+        from noise2mask.workflow.data_add import explained  # slow, and rarely needed
+
+        error = explained(dataset.kind, dataset.options, error)
         raise WorkflowError(f"datasets.{wildcards.dataset}: {error}") from None
 
 

@@ -74,21 +74,26 @@ def _prepare(
     from noise2mask.data.prepare import prepare as prepare_cases
 
     entry = study.datasets[dataset]
-    prepare_cases(
-        entry.kind,
-        entry.options,
-        dataset,
-        resolution,
-        study.shares.model_dump(),
-        folder,
-        tile=entry.tile,
-        shrink=entry.shrink,
-        stride=entry.stride,
-        masks=masks,
-        validation=entry.validation,
-        leaks=entry.leaks,
-        processes=processes,
-    )
+    try:
+        prepare_cases(
+            entry.kind,
+            entry.options,
+            dataset,
+            resolution,
+            study.shares.model_dump(),
+            folder,
+            tile=entry.tile,
+            shrink=entry.shrink,
+            stride=entry.stride,
+            masks=masks,
+            validation=entry.validation,
+            leaks=entry.leaks,
+            processes=processes,
+        )
+    except UserError as error:
+        from noise2mask.workflow.data_add import explained
+
+        raise explained(entry.kind, entry.options, error) from error
 
 
 def train(study: Study, training: Training, paths: Paths) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from noise2mask.errors import UserError
+from noise2mask.errors import UserError, shortened
 
 TABLE = Path(__file__).with_name("catalogue.yaml")
 
@@ -119,7 +119,8 @@ def entry(name: str) -> Entry:
     near = near or [known for known in entries() if name and name in known][:1]
     guess = f"; did you mean '{near[0]}'?" if near else ";"
     raise UserError(
-        f"unknown dataset '{name}'{guess} `noise2mask data list` shows all {len(entries())}."
+        f"unknown dataset '{shortened(name)}'{guess} `noise2mask data list` shows all "
+        f"{len(entries())}."
     )
 
 

@@ -18,13 +18,15 @@ from noise2mask import plugins
 from noise2mask.data import hints
 from noise2mask.data.duplicates import near_duplicates, thumbnail
 from noise2mask.data.prepared import SPLITS, Case, Manifest, write_dataset
-from noise2mask.data.resize import grow_mask, resize_image, resize_mask
+from noise2mask.data.resize import grow_mask, resize_image, resize_levels, resize_mask
 from noise2mask.data.source import (
+    LEFT_OUT,
     Listing,
     Source,
     decided,
     digest_of,
     digest_of_pixels,
+    foreground_of,
     listed,
     some,
     surveyed,
@@ -47,7 +49,7 @@ class _Prepared(NamedTuple):
 
     case: Case
     image: npt.NDArray[np.uint8]  # (resolution, resolution, C)
-    mask: npt.NDArray[np.uint8]  # (resolution, resolution) of 0 and 1
+    mask: npt.NDArray[np.uint8]  # (resolution, resolution) of 0, 1 and LEFT_OUT
 
 
 class _Done(NamedTuple):
@@ -219,6 +221,14 @@ def _notes(
     yield from hints.of_units(units([source.group for source in listing], splits))
     yield from hints.of_borders([result.border for result in results])
     yield from _look_alikes(listing, splits, results)
+    masks = [each.mask for result in results for each in result.cases]
+    shares = [float((mask == LEFT_OUT).mean()) for mask in masks]
+    if any(shares):
+        yield (
+            f"{sum(shares) / len(shares):.2g} of all pixels, in {sum(map(bool, shares))} of "
+            f"{len(shares)} cases, are left out of losses and scores (`ignore`); fingerprints, "
+            "losses along the noise axis and baselines know no such pixels and lack this dataset."
+        )
     padded = [source.id for source, result in zip(listing, results, strict=True) if result.padded]
     if padded:
         yield (
@@ -294,9 +304,9 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
         )
     digests = digest_of(source, "image", image), digest_of(source, "mask", mask)
     pixels = "" if (image == image[:1, :1]).all() else digest_of_pixels(image)
-    border, small_image = hints.border_share(mask), thumbnail(image)
+    border, small_image = hints.border_share(foreground_of(mask)), thumbnail(image)
     height, width = mask.shape
-    resize = _RESIZE[cutting.masks]
+    resize = partial(resize_levels, resize=_RESIZE[cutting.masks])
     if cutting.shrink is not None:
         image = resize_image(image, (cutting.shrink, cutting.shrink))
         mask = resize(mask, (cutting.shrink, cutting.shrink))
@@ -313,7 +323,7 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
         small = resize(tile.mask, side).astype(np.uint8)
         case = Case(
             f"{source.id}{place}", split, source.group, width, height, *digests,
-            float(small.mean()), source.id, tile.top, tile.left,
+            float(foreground_of(small).mean()), source.id, tile.top, tile.left,
         )  # fmt: skip
         prepared.append(_Prepared(case, resize_image(tile.image, side), small))
     return _Done(prepared, border, pixels, small_image, padded, whole)
@@ -325,10 +335,10 @@ def _size(array: npt.NDArray[Any]) -> str:
 
 def _check_masks(masks: Sequence[npt.NDArray[np.uint8]], name: str) -> None:
     for value, word, other in (
-        (0, "no foreground", "background"),
-        (1, "no background", "foreground"),
+        (1, "no foreground", "background"),
+        (0, "no background", "foreground"),
     ):
-        if masks and all((mask == value).all() for mask in masks):
+        if masks and not any((mask == value).any() for mask in masks):
             raise UserError(
                 f"the masks of all {len(masks)} cases of {name} have {word}: every pixel is "
                 f"{other}, so there is nothing to learn; check the masks and the options that say "

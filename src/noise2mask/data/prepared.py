@@ -2,7 +2,8 @@
 
 A prepared dataset is one folder::
 
-    train.images.npy  train.masks.npy      uint8 (N, H, W, C) and uint8 (N, H, W) of 0 and 1
+    train.images.npy  train.masks.npy      uint8 (N, H, W, C) and uint8 (N, H, W) of 0 and 1,
+                                           and 2 where pixels are left out
     val.images.npy    val.masks.npy
     test.images.npy   test.masks.npy
     manifest.json     what they are, where they came from, and their digests; written last
@@ -21,11 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import files
+from noise2mask.data.source import LEFT_OUT
 from noise2mask.data.splits import SPLITS as SPLITS
 from noise2mask.data.splits import units
 from noise2mask.errors import UserError
 
 FOREGROUND = "masks hold 1 for foreground and 0 for background"
+LEAVES_OUT = f"{FOREGROUND}, {LEFT_OUT} for pixels that are left out of losses and scores"
 
 Purpose = Literal["training", "evaluation"]
 
@@ -82,13 +85,18 @@ class Manifest:
     digest: str
     cases: tuple[Case, ...]
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether some pixels are left out of losses and scores."""
+        return self.foreground == LEAVES_OUT
+
 
 @dataclass(frozen=True)
 class Split:
     """The cases of one split; row i of both arrays belongs to ``ids[i]``.
 
-    `images` is uint8 (N, H, W, C), `masks` uint8 (N, H, W) of 0 and 1; both are memory-mapped and
-    read-only.
+    `images` is uint8 (N, H, W, C), `masks` uint8 (N, H, W) of 0 and 1, and `LEFT_OUT` if the
+    manifest says that it leaves pixels out; both are memory-mapped and read-only.
     """
 
     ids: tuple[str, ...]
@@ -131,6 +139,7 @@ def write_dataset(
                 np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0))
         digests[split] = _digest(folder, split, [case for case in cases if case.split == split])
     images = arrays["train"][0]
+    leaves_out = any((masks == LEFT_OUT).any() for _, masks in arrays.values())
     mean, std = _moments(images)
     manifest = Manifest(
         dataset=dataset,
@@ -140,7 +149,7 @@ def write_dataset(
         channels=images.shape[3],
         mean=mean,
         std=std,
-        foreground=FOREGROUND,
+        foreground=LEAVES_OUT if leaves_out else FOREGROUND,
         counts={split: len(arrays[split][0]) for split in SPLITS},
         units=units([case.group for case in cases], [case.split for case in cases]),
         leaks=leaks,
@@ -197,17 +206,18 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def open_split(folder: Path, split: str, *, purpose: Purpose) -> Split:
+def open_split(folder: Path, split: str, *, purpose: Purpose, left_out: bool = False) -> Split:
     """Open the cases of one split, after checking them against the manifest.
 
     Args:
         folder: folder of the prepared dataset.
         split: one of :data:`SPLITS`.
         purpose: "training" may open train and val only, "evaluation" may open all.
+        left_out: the caller keeps pixels that are `LEFT_OUT` out of what it does.
 
     Raises:
-        UserError: training asks for the test split, the split is unknown, or the files are not
-            those that the manifest describes.
+        UserError: training asks for the test split, the split is unknown, the files are not
+            those that the manifest describes, or pixels are left out and the caller knows no such.
     """
     if split not in SPLITS:
         raise UserError(f"the split {split!r} is unknown; the splits are {', '.join(SPLITS)}.")
@@ -217,6 +227,12 @@ def open_split(folder: Path, split: str, *, purpose: Purpose) -> Split:
             f"val alone (asked for {folder})."
         )
     manifest = read_manifest(folder)
+    if manifest.leaves_out and not left_out:
+        raise UserError(
+            f"{manifest.dataset} leaves pixels out (`ignore`), which only training, sampling and "
+            f"scoring allow for (asked for {folder}); take them for background by leaving out "
+            "`ignore`, or leave this dataset out here."
+        )
     cases = [case for case in manifest.cases if case.split == split]
     images, masks = (_map(path) for path in _paths(folder, split))
     side = manifest.resolution

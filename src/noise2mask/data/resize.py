@@ -4,9 +4,13 @@ Images are resized with an antialiased Lanczos filter. A mask is averaged over t
 pixel, and the pixels with the largest averages become foreground, as many as keep the area.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
+
+from noise2mask.data.source import LEFT_OUT, Levels, Mask, with_left_out
 
 Size = tuple[int, int]  # height and width in pixels
 
@@ -62,6 +66,15 @@ def grow_mask(mask: npt.NDArray[np.bool_], size: Size) -> npt.NDArray[np.bool_]:
     levels = PillowImage.fromarray(mask.astype(np.uint8) * 255)
     resized = levels.resize(size[::-1], PillowImage.Resampling.BILINEAR)
     return np.asarray(resized) > 0
+
+
+def resize_levels(
+    mask: Mask | Levels, size: Size, resize: Callable[[Mask, Size], Mask] = resize_mask
+) -> Mask | Levels:
+    """Resize a mask that may leave pixels out; these keep their area, as foreground does."""
+    if mask.dtype == np.bool_:
+        return resize(np.asarray(mask, dtype=np.bool_), size)
+    return with_left_out(resize(mask == 1, size), resize_mask(mask == LEFT_OUT, size))
 
 
 def _area_sums(values: npt.NDArray[np.int64], parts: int) -> npt.NDArray[np.int64]:

@@ -4,7 +4,7 @@ A kind is a module in ``formats/`` with two functions at its top level::
 
     def sources(*, <options>) -> Listing                       ids, groups, splits; decodes nothing
                                                                (a plain list where no file is read)
-    def load(source: Source) -> tuple[Image, Mask]             decodes one, in any process
+    def load(source: Source) -> tuple[Image, Mask | Levels]    decodes one, in any process
 
 Where one file cannot say how it is to be read (which of two values is foreground), the whole set
 is asked; then the module has two more::
@@ -37,6 +37,10 @@ from noise2mask.progress import Progress
 
 Image = npt.NDArray[np.uint8]  # (H, W, C), C is 1 (grey) or 3 (RGB)
 Mask = npt.NDArray[np.bool_]  # (H, W), True is foreground
+Levels = npt.NDArray[np.uint8]  # (H, W), 0 background, 1 foreground, LEFT_OUT
+
+LEFT_OUT = 2
+"""Level of pixels of a mask that nobody judged: they count in no loss and in no score."""
 
 Work = Callable[..., Iterator[Any]]
 """``work(function, items, *more)``: results in the order of the items, as of the built-in `map`."""
@@ -203,6 +207,19 @@ def function_of(kind: str, name: str) -> Any:
         return plugins.member("format", kind, name)
     except AttributeError:
         return None
+
+
+# Masks that leave pixels out ------------------------------------------------------------------
+
+
+def with_left_out(mask: Mask, left_out: Mask) -> Levels:
+    """A mask with pixels that are left out, wherever they lie."""
+    return np.where(left_out, LEFT_OUT, mask).astype(np.uint8)
+
+
+def foreground_of(mask: Mask | Levels) -> Mask:
+    """Where a mask says foreground; what is left out is none."""
+    return np.asarray(mask == 1)
 
 
 # Working on many ------------------------------------------------------------------------------

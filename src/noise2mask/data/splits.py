@@ -138,7 +138,8 @@ def _check_whole_groups(groups: Sequence[str], splits: Sequence[str]) -> None:
         if seen.setdefault(group, split) != split:
             raise UserError(
                 f"the group {group!r} has cases in both {seen[group]} and {split}; all cases of "
-                "a group (patient, slide) must be in one split, so change the splits or the groups."
+                "a group (patient, slide) must be in one split, so change the splits or the groups "
+                "(blanks and case make no other group)."
             )
 
 

@@ -1,12 +1,12 @@
 """Square tiles of large images, and the whole image out of its tiles again."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from noise2mask.data.source import Image, Mask
+from noise2mask.data.source import Image, Levels, Mask
 
 
 class Tile(NamedTuple):
@@ -22,7 +22,7 @@ class Tile(NamedTuple):
     """
 
     image: Image
-    mask: Mask
+    mask: Mask | Levels
     top: int
     left: int
     height: int
@@ -50,7 +50,9 @@ def starts(length: int, side: int, step: int) -> list[int]:
     return regular if regular[-1] + side == length else [*regular, length - side]
 
 
-def tiles_of(image: Image, mask: Mask, side: int | None, step: int | None) -> Iterator[Tile]:
+def tiles_of(
+    image: Image, mask: Mask | Levels, side: int | None, step: int | None
+) -> Iterator[Tile]:
     """The tiles of an image, row by row; the whole, if it is not cut.
 
     Tiles cover all of the image: the last of a row and of a column are moved back to its end.
@@ -69,7 +71,7 @@ def tiles_of(image: Image, mask: Mask, side: int | None, step: int | None) -> It
     short = ((0, max(0, side - height)), (0, max(0, side - width)))
     if np.any(short):
         image = np.pad(image, (*short, (0, 0)), mode="symmetric")
-        mask = np.pad(mask, short, mode="symmetric")
+        mask = cast("Mask | Levels", np.pad(mask, short, mode="symmetric"))
     for top in starts(height, side, step or side):
         for left in starts(width, side, step or side):
             part = np.s_[top : top + side, left : left + side]

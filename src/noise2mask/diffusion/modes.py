@@ -4,8 +4,9 @@ All have one signature::
 
     mode(network, image, mask, process, *, generator) -> (B,)
 
-with `image` (B, C, H, W) standardised, `mask` (B, 1, H, W) of 0 and 1, and every random number
-drawn on the CPU from `generator`, so that a batch gets the same noise on any device.
+with `image` (B, C, H, W) standardised, `mask` (B, 1, H, W) of 0 and 1, and 1/2 where nobody judged,
+and every random number drawn on the CPU from `generator`, so that a batch gets the same noise on
+any device.
 """
 
 import torch
@@ -26,6 +27,8 @@ from noise2mask.diffusion.targets import (
     encode_mask,
     eps_from_x_0,
     evidence,
+    judged,
+    mean_of_pixels,
     noised,
     x_0_from_output,
 )
@@ -89,8 +92,8 @@ def squared(
     diffusion alone, as between `dice_diffusion` and `feed_forward`.
     """
     output, calibration = _one_pass(network, image, mask, process)
-    error = (output - encode_mask(mask, process.coding)).square().flatten(1).mean(1)
-    return error + calibration
+    error = (output - encode_mask(mask, process.coding)).square()
+    return mean_of_pixels(error, judged(mask)) + calibration
 
 
 def _one_pass(
@@ -245,7 +248,7 @@ def recycling(
     x_t = noised(estimate, second, signal, sigma)
     output, calibration = outputs(network, x_t, image, t, mask, process)
     eps = eps_from_x_0(x_0, x_t, signal, sigma)
-    return squared_error(output, x_0, x_t, eps, t, process) + calibration
+    return squared_error(output, x_0, x_t, eps, t, process, judged(mask)) + calibration
 
 
 @torch.no_grad()

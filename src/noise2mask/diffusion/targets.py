@@ -14,6 +14,7 @@ A network may predict
   added as :func:`evidence`. Without noise the estimate is the mask itself, whatever the output.
 
 A mask of zeros and ones enters diffusion under a coding: ``signed`` (-1, +1) or ``unit`` (0, 1).
+Pixels that nobody judged are 1/2 in it, halfway in either coding, and count in no loss.
 """
 
 from typing import Literal, NamedTuple, assert_never
@@ -23,6 +24,24 @@ from torch import Tensor
 
 Target = Literal["eps", "x_0", "v", "logits", "posterior"]
 Coding = Literal["signed", "unit"]
+
+
+UNJUDGED = 0.5
+"""What a mask holds where nobody judged it."""
+
+
+def judged(mask: Tensor) -> Tensor | None:
+    """Where a mask was judged, bool of its shape; None where that is everywhere."""
+    left_out = mask == UNJUDGED
+    return ~left_out if bool(left_out.any()) else None
+
+
+def mean_of_pixels(values: Tensor, counted: Tensor | None) -> Tensor:
+    """Mean (B,) of values (B, ...) over those that count; None: all. Where none does, 0."""
+    if counted is None:
+        return values.flatten(1).mean(1)
+    kept = counted.flatten(1)
+    return (values.flatten(1) * kept).sum(1) / kept.sum(1).clamp(min=1)
 
 
 class Denoised(NamedTuple):

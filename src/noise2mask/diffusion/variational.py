@@ -9,6 +9,8 @@ import math
 import torch
 from torch import Tensor
 
+from noise2mask.diffusion.targets import mean_of_pixels
+
 
 def variance_fraction(value: Tensor) -> Tensor:
     """Share of log beta in the log variance, (v + 1)/2, of the network's second channel v.
@@ -74,6 +76,7 @@ def vb_terms_bpd(
     posterior_log_variance: Tensor,
     mean: Tensor,
     log_variance: Tensor,
+    counted: Tensor | None = None,
 ) -> Tensor:
     """One term of the variational bound per row, in bits per dimension.
 
@@ -88,6 +91,7 @@ def vb_terms_bpd(
         posterior_log_variance: broadcastable, ``posterior_log_variance_clipped``.
         mean: (B, 1, H, W), ``Schedule.posterior_mean`` at x_0_hat.
         log_variance: broadcastable, of the model's step.
+        counted: bool (B, 1, H, W), the dimensions that count; None for all.
 
     Returns:
         (B,).
@@ -95,7 +99,7 @@ def vb_terms_bpd(
     divergence = gaussian_kl(posterior_mean, posterior_log_variance, mean, log_variance)
     surprise = -discretised_gaussian_log_likelihood(x_0, mean, log_variance)
     first = (t == 0).reshape(-1, *[1] * (x_0.ndim - 1)).to(x_0.device)
-    return _mean_bits(torch.where(first, surprise, divergence))
+    return _mean_bits(torch.where(first, surprise, divergence), counted)
 
 
 def prior_bpd(x_0: Tensor, last_alphas_cumprod: float) -> Tensor:
@@ -116,5 +120,5 @@ def _normal_cdf(z: Tensor) -> Tensor:
     return 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3)))
 
 
-def _mean_bits(nats: Tensor) -> Tensor:
-    return nats.flatten(1).mean(dim=1) / math.log(2)
+def _mean_bits(nats: Tensor, counted: Tensor | None = None) -> Tensor:
+    return mean_of_pixels(nats, counted) / math.log(2)

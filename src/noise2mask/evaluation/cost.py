@@ -124,7 +124,7 @@ def _costs_of(
 ) -> list[Cost]:
     """The rows of one trained network; readings of the same draws are measured once."""
     trained = load_trained(folder, device)
-    split = open_split(data, "test", purpose="evaluation")
+    split = open_split(data, "test", purpose="evaluation", left_out=True)
     check_same_data(trained.run, split)
     settings, channels = trained.run.settings, split.manifest.channels
     heads = {point.sampler.head for point in points}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.source import LEFT_OUT, foreground_of
 from noise2mask.data.tiles import Place, joined
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.floors import FLOORS, Known
@@ -30,12 +31,17 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class WholeImage(NamedTuple):
-    """A raw image's test case: its id, P(foreground) (H, W), draws (N, H, W), mask (H, W)."""
+    """A raw image's test case: its id, P(foreground) (H, W), draws (N, H, W), mask (H, W).
+
+    Pixels that are left out are no foreground of mask, probability and draws; `counted` (H, W) are
+    the others, None if that is all.
+    """
 
     id: str
     probability: Probabilities
     draws: Draws
     mask: npt.NDArray[np.bool_]
+    counted: npt.NDArray[np.bool_] | None = None
 
 
 def evaluate(
@@ -64,7 +70,7 @@ def evaluate(
     Raises:
         UserError: the draws are damaged or not those of the prepared test cases.
     """
-    split = open_split(data, "test", purpose="evaluation")
+    split = open_split(data, "test", purpose="evaluation", left_out=True)
     reference = training.network in study.baselines
     where: dict[str, str | int] = {
         **training._asdict(),
@@ -77,7 +83,7 @@ def evaluate(
     _write(study, name, where, images, draws.parent, thresholds)
     against = pd.DataFrame(columns=list(COLUMNS["against_proper"]))
     if proper is not None:
-        masks = open_split(proper, "test", purpose="evaluation")
+        masks = open_split(proper, "test", purpose="evaluation", left_out=True)
         scores = _scores(study, list(_fused(draws, masks, fusion_of(study, sampler))), thresholds)
         against = scores.assign(**training._asdict(), sampler=sampler)[list(against.columns)]
     _save(against, draws.parent / AGAINST_PROPER)
@@ -87,14 +93,17 @@ def evaluate_blind(study: Study, name: str, dataset: str, data: Path, out: Path)
     """Score what is reached without a network on the test cases; both tables of each to `out`.
 
     Floors that do not look at the image are of the network "blind", the others of "classical".
+    Pixels that are left out are background where floors are fitted, and in no score.
     """
-    splits = [open_split(data, each, purpose="evaluation") for each in ("train", "val")]
+    splits = [
+        open_split(data, each, purpose="evaluation", left_out=True) for each in ("train", "val")
+    ]
     known = Known(
         np.concatenate([each.images for each in splits]),
-        np.concatenate([each.masks for each in splits]).astype(bool),
+        foreground_of(np.concatenate([each.masks for each in splits])),
         np.repeat([True, False], [len(each.ids) for each in splits]),
     )
-    split = open_split(data, "test", purpose="evaluation")
+    split = open_split(data, "test", purpose="evaluation", left_out=True)
     for prediction, floor in FLOORS.items():
         where: dict[str, str | int] = {
             "dataset": dataset, "network": "blind" if prediction in BLIND else "classical",
@@ -129,7 +138,7 @@ def _write(
                 study.evaluation.bins,
             )
             for image in images
-            for region, pixels in _regions(image.mask, study.evaluation.band)
+            for region, pixels in _regions(image, study.evaluation.band)
         ]
     )  # fmt: skip
     _save(histograms, out / "reliability.csv")
@@ -173,7 +182,7 @@ def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> It
         for id, probability, drawn, mask in zip(
             split.ids, probabilities, draws, split.masks, strict=True
         ):
-            yield WholeImage(id, probability, drawn, mask.astype(bool))
+            yield _whole_image(id, probability, drawn, mask)
         return
     case_of = {case.id: case for case in split.manifest.cases}
     numbers: dict[str, list[int]] = {}
@@ -184,7 +193,17 @@ def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> It
         places = [Place(case.top, case.left, case.height, case.width) for case in cases]
         whole = partial(joined, numbers=own, places=places, side=tile)
         drawn = np.stack([whole(draws[:, k]) for k in range(draws.shape[1])])
-        yield WholeImage(image, whole(probabilities), drawn, whole(split.masks).astype(bool))
+        yield _whole_image(image, whole(probabilities), drawn, whole(split.masks))
+
+
+def _whole_image(
+    id: str, probability: Probabilities, draws: Draws, levels: npt.NDArray[np.uint8]
+) -> WholeImage:
+    counted = levels != LEFT_OUT
+    if counted.all():
+        return WholeImage(id, probability, draws, foreground_of(levels))
+    probability, draws = probability * counted, draws * counted
+    return WholeImage(id, probability, draws, foreground_of(levels), counted)
 
 
 def score(
@@ -216,7 +235,7 @@ def score(
     for name, options in evaluation.metrics.items():
         metric = plugins.member("metric", name)
         yield name, float(np.mean([metric(each, mask, **options) for each in predictions]))
-    for region, pixels in _regions(mask, evaluation.band):
+    for region, pixels in _regions(image, evaluation.band):
         for name, options in evaluation.calibration.items():
             metric = plugins.member("calibration", name)
             counts = "draws" in inspect.signature(metric).parameters
@@ -228,9 +247,10 @@ def score(
             yield name, plugins.member("ensemble", name)(image.draws, mask[None], **options)
 
 
-def _regions(mask: npt.NDArray[np.bool_], band: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    yield "all", np.ones_like(mask)
-    yield "band", boundary_band(mask, band)
+def _regions(image: WholeImage, band: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    counted = np.ones_like(image.mask) if image.counted is None else image.counted
+    yield "all", counted
+    yield "band", boundary_band(image.mask, band) & counted
 
 
 def _histogram(

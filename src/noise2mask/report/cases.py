@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.source import LEFT_OUT, foreground_of
 from noise2mask.errors import UserError
 from noise2mask.files import checked, write_bytes
 from noise2mask.sampling.draws import Draws, open_draws
@@ -127,15 +128,15 @@ def cases_of(study: Study, paths: Paths) -> list[Case]:
         data = paths.prepared(dataset)
         if not (data / "manifest.json").exists():
             continue
-        split = open_split(data, "test", purpose="evaluation")
+        split = open_split(data, "test", purpose="evaluation", left_out=True)
         drawn = list(_drawn(study, paths, dataset, split))
         for row in _first_of_each_image(split)[: study.pictures.examples] if drawn else ():
             predictions = tuple(
-                _prediction(network, mode, sampler, draws[row])
+                _prediction(network, mode, sampler, draws[row] * (split.masks[row] != LEFT_OUT))
                 for network, mode, sampler, draws in drawn
             )
             image = np.broadcast_to(split.images[row], (*split.images.shape[1:3], 3))
-            mask = split.masks[row].astype(bool)
+            mask = foreground_of(split.masks[row])
             found.append(Case(dataset, split.ids[row], image, mask, predictions))
     return found
 

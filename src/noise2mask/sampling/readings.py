@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 
 from noise2mask import plugins
 from noise2mask.data.prepared import open_split
+from noise2mask.data.source import LEFT_OUT, foreground_of
 from noise2mask.errors import UserError
 from noise2mask.files import write_json
 from noise2mask.sampling.draws import Draws, open_draws, save_draws
@@ -44,17 +45,18 @@ def read(
     Raises:
         UserError: a file is missing or damaged, or holds fewer draws than are to be read.
     """
-    split = open_split(data, "test", purpose="evaluation")
+    split = open_split(data, "test", purpose="evaluation", left_out=True)
     draws = _together([open_draws(path, split) for path in test], reading, test[0])
     if reading.temperature:
         from noise2mask.sampling.temperature import fit, scaled  # SciPy's optimisers take a while
 
-        known = open_split(data, "val", purpose="evaluation")
+        known = open_split(data, "val", purpose="evaluation", left_out=True)
         fuse = plugins.member("fusion", fusion)
         before = _together([open_draws(path, known) for path in val], reading, val[0])
         count = before.shape[1] if masks else None
         fused = np.stack([fuse(case) for case in before])
-        temperature = fit(fused, known.masks.astype(bool), draws=count)
+        counted = known.masks != LEFT_OUT
+        temperature = fit(fused[counted], foreground_of(known.masks)[counted], draws=count)
         tempered = scaled(np.stack([fuse(case) for case in draws]), temperature, draws=count)
         draws = tempered.astype(np.float32)[:, None]
         write_json(out.parent / "temperature.json", {"temperature": temperature}, record=True)

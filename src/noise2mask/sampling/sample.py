@@ -85,7 +85,7 @@ def sample(
             f"the mode of {trained.run.settings.title()} draws images and no masks, so there is "
             "nothing to score: give it no samplers."
         )
-    split = open_split(data, cases, purpose="evaluation")
+    split = open_split(data, cases, purpose="evaluation", left_out=True)
     check_same_data(trained.run, split)
     code = hash_code(*sampling_entries(trained.run.settings, sampler))
     parts = work / digest([trained.run.identity(), sampler.model_dump(mode="json"), code])

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from noise2mask import plugins
 from noise2mask.study.schema import (
+    Dataset,
     Diffusion,
     Measured,
     Options,
@@ -25,7 +26,7 @@ def baseline_trainings(study: Study) -> Iterator[Training]:
     """Every training of a baseline, in the order of the file."""
     for dataset in scored_datasets(study):
         for name, entry in study.baselines.items():
-            if _holds(entry.datasets, dataset):
+            if _holds(entry.datasets, dataset) and not leaves_out(study.datasets[dataset]):
                 for seed in study.seeds:
                     yield Training(dataset, name, REFERENCE, seed)
 
@@ -86,11 +87,20 @@ def compared_modes(study: Study) -> tuple[tuple[str, str, str], ...]:
     return ((*own, "own"), *((*pair, "matched") for pair in study.comparisons.matched))
 
 
+def leaves_out(dataset: Dataset) -> bool:
+    """Whether pixels of a dataset are left out: of fingerprints, measurements and baselines too."""
+    return bool(dataset.options.get("ignore"))
+
+
 def described_datasets(study: Study) -> tuple[str, ...]:
     """Datasets whose masks get a fingerprint: all that are not there for some modes only."""
     if not study.analysis.oracles:
         return ()
-    return tuple(name for name, entry in study.datasets.items() if entry.modes is None)
+    return tuple(
+        name
+        for name, entry in study.datasets.items()
+        if entry.modes is None and not leaves_out(entry)
+    )
 
 
 def grown_datasets(study: Study) -> tuple[str, ...]:
@@ -99,7 +109,9 @@ def grown_datasets(study: Study) -> tuple[str, ...]:
         return ()
     quirky = quirky_datasets(study)
     return tuple(
-        name for name, entry in study.datasets.items() if entry.modes is None and name not in quirky
+        name
+        for name, entry in study.datasets.items()
+        if entry.modes is None and name not in quirky and not leaves_out(entry)
     )
 
 
@@ -108,6 +120,8 @@ def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     analysis = study.analysis
     found: dict[Measured, tuple[str, ...]] = {}
     for training in trainings_of(study):
+        if leaves_out(study.datasets[training.dataset]):
+            continue
         if training.mode in analysis.measured and _holds(analysis.networks, training.network):
             found[training.measured()] = (*found.get(training.measured(), ()), training.mode)
     return found

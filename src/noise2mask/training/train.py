@@ -21,7 +21,9 @@ from torch.optim.swa_utils import AveragedModel
 
 from noise2mask import plugins
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.source import LEFT_OUT
 from noise2mask.diffusion.process import Process
+from noise2mask.diffusion.targets import UNJUDGED
 from noise2mask.errors import UserError
 from noise2mask.files import locked, write_json, write_text
 from noise2mask.networks.base import Network
@@ -83,8 +85,8 @@ def train(
     if device.type == "cuda":  # on the CPU all that is used is deterministic
         torch.use_deterministic_algorithms(True, warn_only=True)
     with _alone(work) if is_main() else nullcontext():
-        train_split = open_split(data, "train", purpose="training")
-        val_split = open_split(data, "val", purpose="training")
+        train_split = open_split(data, "train", purpose="training", left_out=True)
+        val_split = open_split(data, "val", purpose="training", left_out=True)
         accelerator = Accelerator(mixed_precision=settings.precision, cpu=device.type == "cpu")
         check_batch(settings.training.batch, accelerator)
         torch.set_num_threads(settings.threads)
@@ -214,9 +216,11 @@ def _permutation(cases: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[
 
 
 def tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
-    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0 and 1, float32."""
+    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0, 1 and `UNJUDGED`, float32."""
     images = torch.from_numpy(split.images[rows].astype(np.float32) / 255)
     masks = torch.from_numpy(split.masks[rows].astype(np.float32))
+    if split.manifest.leaves_out:
+        masks[masks == LEFT_OUT] = UNJUDGED
     return images.permute(0, 3, 1, 2), masks[:, None]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from noise2mask.diffusion.process import Process, denoiser
 from noise2mask.diffusion.respacing import respace
 from noise2mask.diffusion.samplers import ddim
-from noise2mask.diffusion.targets import decode_mask
+from noise2mask.diffusion.targets import decode_mask, judged
 from noise2mask.networks.base import Network
 
 STEPS = 3
@@ -26,7 +26,7 @@ def drawn_dice(
     Args:
         network: in evaluation mode.
         image: (B, C, H, W), standardised.
-        mask: (B, 1, H, W) of 0 and 1. Two empty masks have Dice 1.
+        mask: (B, 1, H, W) of 0, 1 and `UNJUDGED`. Two empty masks have Dice 1.
         process: of the training.
         generator: of the noise, on the CPU.
     """
@@ -37,6 +37,8 @@ def drawn_dice(
     timesteps = respace(process.schedule.timesteps, steps)
     x_0 = ddim(denoise, x_t, process.schedule, timesteps)
     drawn = (decode_mask(x_0, process.coding) > 0.5).flatten(1)
+    if (counted := judged(mask)) is not None:
+        drawn &= counted.flatten(1)
     reference = mask.flatten(1) > 0.5
     both = (drawn & reference).sum(1)
     total = drawn.sum(1) + reference.sum(1)

@@ -15,8 +15,15 @@ from noise2mask.data.formats.listing import folder_of
 from noise2mask.data.layouts.answers import Answers, Layout
 from noise2mask.data.layouts.cases import shell
 from noise2mask.data.layouts.look import csv_text, look
+from noise2mask.data.source import listed
 from noise2mask.errors import UserError
-from noise2mask.report.figures.contact_sheet import Picture, contact_sheet, shrunk
+from noise2mask.report.figures.contact_sheet import (
+    LETTERS,
+    Picture,
+    contact_sheet,
+    shrunk,
+    two_lines,
+)
 from noise2mask.report.figures.style import STYLE
 from noise2mask.study.document import ReadError, parse
 from noise2mask.study.expand import valid_name
@@ -182,6 +189,36 @@ def first_answer(folder: str) -> str:
     return f"but {found}; this reads it: {' '.join(map(shell, parts))}"
 
 
+def explained(kind: str, options: Mapping[str, Any], error: UserError) -> UserError:
+    """Why a dataset of a study cannot be listed, and what lies there instead.
+
+    Args:
+        kind: of the dataset.
+        options: of that kind.
+        error: why it cannot be read.
+
+    Returns:
+        The same error where its cases can be listed, or where nothing better is known.
+    """
+    root = str(options.get("root", ""))
+    if not root or not folder_of(root).is_dir():
+        return error
+    try:
+        listed(kind, options)
+    except UserError:
+        pass
+    else:
+        return error
+    try:
+        layout = look(folder_of(root), Answers())
+    except UserError:
+        return error
+    return UserError(
+        f"{str(error).rstrip('.')}; there, {layout.told[1]}: `noise2mask data add {shell(root)}` "
+        + ("asks for what is open." if layout.questions else "tells the options that read it.")
+    )
+
+
 def _typed_value(value: Any) -> str:
     """A value as --set takes it: YAML, without quotes where it is the same without."""
     try:
@@ -219,7 +256,7 @@ def _write_sheet(layout: Layout, title: str, path: Path) -> bool:
     for row in rows:
         for id, image, mask in row.pictures:
             share = f"{mask.mean():.1%}" if mask.any() else "no foreground"
-            caption = "\n".join(filter(None, (row.title[-40:], id[-40:], share)))
+            caption = "\n".join(filter(None, (row.title[:LETTERS], *two_lines(id), share)))
             pictures.append(Picture(*shrunk(image, mask), caption))
     state = "as they will be read" if not layout.questions else "before all is decided"
     titles = [f"{title}: {len(pictures)} pairs, {state}", "line: mask; below: share of foreground"]

@@ -421,12 +421,12 @@ def with_table(root: Path, *lines: str, ids: str = "abc") -> Path:
 
 
 def test_splits_from_a_table(tmp_path: Path) -> None:
-    with_table(tmp_path, "patient,split,id", "p1,test,b", "p2,train,a", ",val,c")
+    with_table(tmp_path, "patient,split,id", "p1,test,b", "p2,train,a", "p3,val,c")
     several = sources(root=str(tmp_path), splits="splits.csv")
     assert [(s.id, s.split, s.group) for s in several] == [
         ("a", "train", "p2"),
         ("b", "test", "p1"),
-        ("c", "val", "c"),
+        ("c", "val", "p3"),
     ]
 
 
@@ -442,9 +442,8 @@ def test_table_elsewhere_without_groups(tmp_path: Path) -> None:
     [
         (["id,split,Patient", "a,train,P", "b,train,P", "c,test,Q"], "PPQ", None),
         (
-            ["id,split,patient", "a,train,P", "b,train,", "c,test,"], "Pbc",
-            "2 cases (b, c) have no patient in {path}, so each is taken as a group of its own; if "
-            "it shares a patient with others, write it there.",
+            ["id,split,patient", "a,train,", "b,train, ", "c,test,"], "abc",
+            "{path} names no patient, so each case is taken as a group of its own.",
         ),
         (
             ["id,split,patient_id", "a,train,P", "b,train,P", "c,test,P"], "abc",
@@ -460,6 +459,16 @@ def test_groups_that_a_table_leaves_open_are_told(
     listing = sources(root=str(tmp_path), splits="splits.csv")
     assert [source.group for source in listing] == list(groups)
     assert listing.notes == (() if note is None else (note.format(path=path),))
+
+
+def test_a_blank_group_is_refused(tmp_path: Path) -> None:
+    path = with_table(tmp_path, "id,split,patient", "a,train,P", "b,train,", "c,test, ")
+    with pytest.raises(UserError) as caught:
+        sources(root=str(tmp_path), splits="splits.csv")
+    assert str(caught.value) == (
+        f"2 cases (b, c) have no patient in {path}, so each may be a group of its own or share a "
+        "patient with others; write its patient there, or its own id if it stands alone."
+    )
 
 
 def test_splits_and_groups_from_names(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_more_than_two_values_are_counted_over_the_set() -> None:
         "them), but only two have a clear meaning; set `foreground` to the values that are "
         "foreground, e.g. [1, 2]"
     )
-    assert "pixels cannot be left out here" in refused(facts("a.png", 0, 1, 255))
+    assert "(`ignore: [255]`)" in refused(facts("a.png", 0, 1, 255))
 
 
 def test_alpha_counts_where_the_colours_are_even() -> None:

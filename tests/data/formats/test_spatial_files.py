@@ -88,7 +88,7 @@ def test_rounded_labels_are_whole(value: float, step: float) -> None:
     assert whole(Path("a"), values, step).tolist() == [number] * 3
 
 
-@pytest.mark.parametrize("values", [[0, 0.5], [np.nan], [np.inf], [2.0**63], [1, 1.01]])
+@pytest.mark.parametrize("values", [[0, 0.5], [np.nan], [np.inf], [1, 1.01]])
 def test_what_is_not_whole(values: list[float]) -> None:
     with pytest.raises(UserError, match="the mask a holds values that are not whole numbers"):
         whole(Path("a"), np.array(values))

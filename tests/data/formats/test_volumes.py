@@ -382,6 +382,31 @@ def test_labels_that_are_not_whole(tmp_path: Path, value: float) -> None:
     )
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_voxels_are_left_out(tmp_path: Path, by_name: bool) -> None:
+    """By option, or because nnU-Net's ``dataset.json`` names a label so."""
+    labels = block()
+    labels[7, :, 2] = 3
+    put(tmp_path, labels=labels)
+    options: dict[str, Any] = {"foreground": (1, 2), "ignore": (3,)}
+    if by_name:
+        named = {"background": 0, "liver": [1, 2], "tumour": 2, "ignore": 3}
+        (tmp_path / "dataset.json").write_text(json.dumps({"labels": named}))
+        options.pop("ignore")
+    cases = listed(root=str(tmp_path), **options)
+    assert [case.id[-4:] for case in cases] == ["z001", "z002", "z003", "z005"]
+    levels = volumes.load(cases[1])[1]
+    expected = np.where(labels[..., 2] == 3, 2, labels[..., 2] > 0)
+    np.testing.assert_array_equal(levels, expected.T[::-1])
+    assert refused(tmp_path, foreground=(1, 3), ignore=(3,)).startswith(
+        "the label 3 is among both foreground [1, 3] and ignore [3] of"
+    )
+    (tmp_path / "dataset.json").unlink(missing_ok=True)
+    assert volumes.sources(root=str(put(tmp_path / "one")), ignore=(2,))[0].payload[
+        "foreground"
+    ] == (1,)
+
+
 def test_axes_and_types_that_are_no_volume(tmp_path: Path) -> None:
     path = put(tmp_path, image=voxels((8, 10, 6, 1, 2))) / "imagesTr" / "liver_0.nii.gz"
     assert refused(tmp_path) == (
@@ -424,8 +449,8 @@ def test_dataset_json_that_does_not_fit(tmp_path: Path) -> None:
     path = put(tmp_path) / "dataset.json"
     path.write_text('{"labels": {"0": "background", "1": "liver"}}')
     assert refused(tmp_path, foreground=(1, 2)) == (
-        f"foreground [1, 2] names the label 2, but the labels in {tmp_path} are 0 (background), "
-        "1 (liver); correct it."
+        f"`foreground` or `ignore` names the label 2, but the labels in {tmp_path} are 0 "
+        "(background), 1 (liver); correct it."
     )
     path.write_text('{"training": [{"image": "./imagesTr/liver_7.nii.gz"}]}')
     assert refused(tmp_path) == (
@@ -535,3 +560,54 @@ def test_volumes_of_itk(tmp_path: Path, suffix: str) -> None:
         assert one.id == other.id
         for array, same in zip(volumes.load(one), volumes.load(other), strict=True):
             np.testing.assert_array_equal(array, same)
+
+
+# Volumes that lie otherwise -------------------------------------------------------------------
+
+PATTERNS = {
+    "images": r"/(?P<id>patient\d+_frame\d+)\.nii\.gz$",
+    "labels": r"/(?P<id>patient\d+_frame\d+)_gt\.nii\.gz$",
+}
+
+
+def test_volumes_in_folders_of_patients_are_found_by_patterns(tmp_path):
+    from helpers.native_layouts import COUNT, acdc
+
+    laid = acdc(tmp_path)
+    options = {"root": str(tmp_path), **PATTERNS, "foreground": (1,)}
+    listing = volumes.sources(**options, group_pattern="^([^_]+)_")
+    assert {source.id for source in listing} == set(laid.masks)
+    assert len({source.group for source in listing}) == COUNT
+    for source in listing:
+        np.testing.assert_array_equal(volumes.load(source)[1], laid.masks[source.id])
+    assert len(volumes.files(**options)) == 4 * COUNT
+    assert any("4d" in name for name in listing.unused["matching neither `images` nor `labels`"])
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"labels": None}, "of the regular expressions `images` and `labels` only one is given"),
+        ({"labels": r"(?P<id>x)"}, "matches labels"),
+        ({"images": r"frame\d+\.nii"}, "has no group named id"),
+        ({"images": r"(?P<id>patient\d+_\w+)\.nii\.gz$"}, "set `missing_labels` to skip"),
+        ({"images": r"/(?P<id>patient00[1-3]_frame\d+)\.nii\.gz$"}, "have no image"),
+    ],
+)
+def test_patterns_that_do_not_fit_are_refused(tmp_path, change, sentence):
+    from helpers.native_layouts import acdc
+
+    acdc(tmp_path)
+    with pytest.raises(UserError) as told:
+        volumes.sources(root=str(tmp_path), **{**PATTERNS, **change})
+    assert sentence in str(told.value)
+
+
+def test_volumes_without_labels_are_left_out_where_that_is_said(tmp_path):
+    from helpers.native_layouts import COUNT, acdc
+
+    acdc(tmp_path)
+    wide = {**PATTERNS, "images": r"/(?P<id>patient\d+_\w+)\.nii\.gz$"}
+    listing = volumes.sources(root=str(tmp_path), **wide, foreground=(1,), missing_labels="skip")
+    left_out = listing.unused["volumes without labels (`missing_labels: skip`)"]
+    assert len(left_out) == COUNT

@@ -1,10 +1,10 @@
 """Which schedule, input scale and number of steps reports recommend for masks like these.
 
-Two studies tried the linear schedule with an input scale that is chosen from the training masks
-(``analysis.fingerprints.adapted_schedule``) against the scale 1: `adaptation` on phantoms and
-`adaptation_real` on real images. What they found is read from their tables, and counts for other
-masks as far as these die at a like log SNR. Where no dataset that was tried is near, that is said:
-not tested.
+Three studies tried input scales of the linear schedule against the scale 1: `ablation` fixed ones
+on a phantom, `adaptation` and `adaptation_real` such as are chosen from the training masks
+(``analysis.fingerprints.adapted_schedule``). What they found is read from the tables of those whose
+reports are there, and counts for other masks as far as these die at a like log SNR. Where no
+dataset that was tried is near, that is said: not tested.
 
 Masks of another resolution are compared at that of the reports: half the resolution moves the log
 SNR at which masks die by log 4.
@@ -12,7 +12,7 @@ SNR at which masks die by log 4.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,12 +23,42 @@ from noise2mask.analysis.fingerprints.adapted_schedule import input_scale
 from noise2mask.errors import UserError
 from noise2mask.evaluation.tables import read_table
 
-STUDIES = ("adaptation", "adaptation_real")
-SHARES: Mapping[str, float] = {"unreadable": 0.8, "unreadable_half": 0.5}
-"""Modes of those studies: share of the timesteps whose masks are to be unreadable."""
-PLAIN = "linear_x_0"
-"""Their mode with the input scale 1."""
-SAMPLER = "ddim10"
+
+class Choice(NamedTuple):
+    """A way to choose the input scale: one for all, or by a share of unreadable timesteps."""
+
+    scale: float | None = None
+    share: float | None = None
+
+    def __str__(self) -> str:
+        """What it is called."""
+        return f"b = {self.scale:g}" if self.share is None else f"{self.share:.0%} unreadable"
+
+
+class Asked(NamedTuple):
+    """Where a study says what an input scale is worth.
+
+    Attributes:
+        plain: its mode with the scale 1.
+        sampler: that the difference is taken with.
+        choices: its modes with other scales.
+    """
+
+    plain: str
+    sampler: str
+    choices: Mapping[str, Choice]
+
+
+_CHOSEN = {"unreadable": Choice(share=0.8), "unreadable_half": Choice(share=0.5)}
+STUDIES: Mapping[str, Asked] = {
+    "ablation": Asked(
+        "scale_1", "steps10", {"scale_03": Choice(scale=0.3), "scale_01": Choice(scale=0.1)}
+    ),
+    "adaptation": Asked("linear_x_0", "ddim10", _CHOSEN),
+    "adaptation_real": Asked("linear_x_0", "ddim10", _CHOSEN),
+}
+SHARES = (0.8, 0.5)
+"""Of the timesteps whose masks are to be unreadable, for which a scale is told."""
 REACH = 1.0
 """Difference in log SNR up to which a dataset that was tried counts for these masks."""
 POINT = 0.01
@@ -38,7 +68,7 @@ STEPS = 10
 
 
 class Difference(NamedTuple):
-    """Dice of a chosen input scale minus that of 1, paired by case."""
+    """Dice of another input scale minus that of 1, paired by case."""
 
     mean: float
     low: float
@@ -55,7 +85,8 @@ class Tried(NamedTuple):
         resolution: of the study, px.
         cases: test cases.
         training_steps: of each training.
-        gained: by the share of :data:`SHARES`.
+        seeds: trainings of each kind, where the report tells.
+        gained: by other scales.
         dice: mean Dice of the scale 1 by number of sampling steps, equal draws.
         earlier: the report was made by an earlier version.
     """
@@ -66,13 +97,14 @@ class Tried(NamedTuple):
     resolution: int
     cases: int
     training_steps: int
-    gained: Mapping[float, Difference]
+    seeds: int | None
+    gained: Mapping[Choice, Difference]
     dice: Mapping[int, float]
     earlier: bool
 
 
 class Scale(NamedTuple):
-    """An input scale for these masks, by the rule `unreadable`, with the interval of the masks."""
+    """An input scale for these masks, by the rule `unreadable`, with their interval, or NaN."""
 
     share: float
     mean: float
@@ -86,7 +118,7 @@ class Advice(NamedTuple):
     Attributes:
         scale: recommended input scale b of the linear schedule.
         steps: recommended number of sampling steps.
-        scales: those that the rule gives for these masks.
+        scales: those that the rule gives for these masks; none where these do not die.
         near: datasets that count, with their distance in log SNR, the nearest first.
         others: all others that were tried.
     """
@@ -99,45 +131,52 @@ class Advice(NamedTuple):
 
 
 def tried_datasets(reports: Path) -> list[Tried]:
-    """What the two studies found, as far as their reports are there.
+    """What the studies found, as far as their reports are there.
 
     Args:
         reports: the folder of reports.
     """
-    found: list[Tried] = []
-    for study in STUDIES:
-        folder = reports / study
-        names = ("fingerprints", "contrasts", "sweeps")
-        paths = [table_of(folder, name) for name in names]
-        if not all(path.is_file() for path in paths):
-            continue
-        places, contrasts, sweeps = (
-            read_table(path, name) for path, name in zip(paths, names, strict=True)
-        )
-        settings = settings_of(folder)
-        text = folder / "report.md"
-        head = text.read_text(encoding="utf-8")[:600] if text.is_file() else ""
-        for dataset in places["dataset"].unique():
-            deaths = places[
-                (places["dataset"] == dataset) & (places["figure"] == "log_snr_at_half")
-            ]
-            gained = _gained(contrasts[contrasts["dataset"] == dataset])
-            if deaths.empty or not gained:
-                continue
-            found.append(
-                Tried(
-                    study=study,
-                    dataset=str(dataset),
-                    at_half=float(deaths["mean"].iloc[0]),
-                    resolution=int(settings["resolution"]),
-                    cases=int(contrasts[contrasts["dataset"] == dataset]["n"].iloc[0]),
-                    training_steps=int(settings["training"]["steps"]),
-                    gained=gained,
-                    dice=_by_steps(sweeps[sweeps["dataset"] == dataset]),
-                    earlier="earlier version" in head,
-                )
+    return [
+        each
+        for study, asked in STUDIES.items()
+        if all(table_of(reports / study, name).is_file() for name in ("fingerprints", "contrasts"))
+        for each in _tried(reports / study, asked)
+    ]
+
+
+def _tried(folder: Path, asked: Asked) -> Iterator[Tried]:
+    """The datasets of one report."""
+    places = read_table(table_of(folder, "fingerprints"), "fingerprints")
+    contrasts = read_table(table_of(folder, "contrasts"), "contrasts")
+    contrasts = contrasts[(contrasts["second"] == asked.plain) & (contrasts["metric"] == "dice")]
+    contrasts = contrasts[contrasts["sampler"] == asked.sampler]
+    settings = settings_of(folder)
+    text = folder / "report.md"
+    head = text.read_text(encoding="utf-8")[:600] if text.is_file() else ""
+    for dataset in places["dataset"].unique():
+        deaths = places[(places["dataset"] == dataset) & (places["figure"] == "log_snr_at_half")]
+        rows = contrasts[contrasts["dataset"] == dataset].to_dict("records")
+        gained = {
+            asked.choices[str(row["first"])]: Difference(
+                float(row["difference"]), float(row["low"]), float(row["high"])
             )
-    return found
+            for row in rows
+            if row["first"] in asked.choices
+        }
+        if deaths.empty or not gained:
+            continue
+        yield Tried(
+            study=folder.name,
+            dataset=str(dataset),
+            at_half=float(deaths["mean"].iloc[0]),
+            resolution=int(settings["resolution"]),
+            cases=int(rows[0]["n"]),
+            training_steps=int(settings["training"]["steps"]),
+            seeds=int(rows[0]["seeds"]) if "seeds" in rows[0] else None,
+            gained=gained,
+            dice=_by_steps(folder, str(dataset), asked.plain),
+            earlier="earlier version" in head,
+        )
 
 
 def table_of(folder: Path, name: str) -> Path:
@@ -163,30 +202,24 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _gained(contrasts: pd.DataFrame) -> dict[float, Difference]:
-    """Differences from the scale 1, by share."""
-    rows = contrasts[
-        (contrasts["second"] == PLAIN)
-        & (contrasts["metric"] == "dice")
-        & (contrasts["sampler"] == SAMPLER)
-    ]
-    return {
-        SHARES[row["first"]]: Difference(*map(float, (row["difference"], row["low"], row["high"])))
-        for _, row in rows.iterrows()
-        if row["first"] in SHARES
-    }
-
-
-def _by_steps(sweeps: pd.DataFrame) -> dict[int, float]:
-    rows = sweeps[(sweeps["mode"] == PLAIN) & (sweeps["metric"] == "dice")]
-    return {int(row["steps"]): float(row["mean"]) for _, row in rows.iterrows()}
+def _by_steps(folder: Path, dataset: str, mode: str) -> dict[int, float]:
+    """Mean Dice by number of sampling steps from pure noise."""
+    paths = [table_of(folder, name) for name in ("sweeps", "summary")]
+    for path in paths:
+        table = read_table(path, "summary") if path.is_file() else pd.DataFrame()
+        if {"steps", "start"} <= set(table.columns):
+            rows = table[(table["dataset"] == dataset) & (table["mode"] == mode)]
+            rows = rows[(rows["metric"] == "dice") & rows["start"].isna()]
+            return {int(row["steps"]): float(row["mean"]) for row in rows.to_dict("records")}
+    return {}
 
 
 def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence[Tried]) -> Advice:
     """What the reports recommend for masks that die at this log SNR.
 
-    The scale 1, unless every dataset near gained by a chosen scale beyond its interval; the fewest
-    steps that lost no more than a Dice point on any of those near where several were tried.
+    The scale 1, unless every dataset near gained by another beyond its interval, then that with the
+    largest gain; the fewest steps that lost no more than a Dice point on each of those near, 10
+    where one of them was drawn with a single number of steps.
 
     Args:
         at_half: log SNR at which the masks die (figure `log_snr_at_half`) with its interval.
@@ -194,8 +227,9 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
         tried: of :func:`tried_datasets`.
     """
     scales = [
-        Scale(share, *(round(input_scale(place, share), 3) for place in at_half))
-        for share in SHARES.values()
+        Scale(share, *(_scale(place, share) for place in at_half))
+        for share in SHARES
+        if np.isfinite(at_half[0])
     ]
     apart = [
         (each, abs(_at(at_half[0], resolution, each.resolution) - each.at_half)) for each in tried
@@ -203,20 +237,28 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
     apart.sort(key=lambda pair: (np.isnan(pair[1]), pair[1]))
     near = [pair for pair in apart if pair[1] <= REACH]
     others = [pair for pair in apart if pair not in near]
-    better = [
-        scale
-        for scale in scales
-        if near and all(share_gains(each, scale.share) for each, _ in near)
-    ]
-    enough = [steps for each, _ in near if (steps := fewest_steps(each)) is not None]
-    return Advice(
-        better[0].mean if better else 1.0, max(enough, default=STEPS), scales, near, others
-    )
+    choices = near[0][0].gained if near else {}
+    better = {
+        choice: float(np.mean([each.gained[choice].mean for each, _ in near]))
+        for choice in choices
+        if all(gains(each, choice) for each, _ in near)
+    }
+    best = max(better, key=lambda choice: better[choice], default=Choice(scale=1.0))
+    scale = _scale(at_half[0], best.share) if best.share is not None else best.scale
+    enough = [fewest_steps(each) for each, _ in near]
+    known = [steps for steps in enough if steps is not None]
+    fewest = max(known) if known and len(known) == len(enough) else STEPS
+    return Advice(scale or 1.0, fewest, scales, near, others)
 
 
-def share_gains(each: Tried, share: float) -> bool:
-    """Whether the chosen scale was better beyond its interval."""
-    return share in each.gained and each.gained[share].low > 0
+def _scale(at_half: float, share: float) -> float:
+    """The scale of one log SNR; NaN where an interval has no end."""
+    return round(input_scale(at_half, share), 3) if np.isfinite(at_half) else math.nan
+
+
+def gains(each: Tried, choice: Choice) -> bool:
+    """Whether another scale was better beyond its interval."""
+    return choice in each.gained and each.gained[choice].low > 0
 
 
 def fewest_steps(each: Tried) -> int | None:
@@ -236,7 +278,8 @@ def told(advice: Advice, resolution: int) -> list[str]:
     """What a person reads of it, line by line."""
     lines = [
         f"  recommended: linear schedule, input scale b = {advice.scale:g}, target x_0, "
-        f"{advice.steps} DDIM steps; how sure that is:"
+        f"{'one step (a single pass)' if advice.steps == 1 else f'{advice.steps} DDIM steps'}; "
+        "how sure that is:"
     ]
     if not advice.near:
         where = ", ".join(f"{each.dataset} ({far:.1f} away)" for each, far in advice.others[:3])
@@ -249,15 +292,15 @@ def told(advice: Advice, resolution: int) -> list[str]:
             f"    tried on {each.dataset} ({each.study}, {each.cases} test cases), whose masks die "
             f"{far:.1f} away in log SNR:"
         )
-        gains = [
-            f"{share:.0%} unreadable {gain.mean:+.3f} [{gain.low:.3f}, {gain.high:.3f}]"
-            for share, gain in each.gained.items()
+        differences = [
+            f"{choice} {gain.mean:+.3f} [{gain.low:.3f}, {gain.high:.3f}]"
+            for choice, gain in each.gained.items()
         ]
-        lines.append(f"      Dice of a chosen b minus that of b = 1: {', '.join(gains)}")
+        lines.append(f"      Dice minus that of b = 1: {', '.join(differences)}")
         fewest = fewest_steps(each)
         steps = ", ".join(map(str, sorted(each.dice))) or "none"
         lines.append(
-            f"      steps tried: {steps}; "
+            f"      steps tried at b = 1: {steps}; "
             + (
                 "fewer were not tried"
                 if fewest is None
@@ -265,17 +308,21 @@ def told(advice: Advice, resolution: int) -> list[str]:
             )
         )
     choices = ", ".join(
-        f"{scale.mean:g} [{scale.low:g}, {scale.high:g}] for {scale.share:.0%} of the timesteps"
+        f"{scale.mean:g}"
+        + (f" [{scale.low:g}, {scale.high:g}]" if np.isfinite(scale.low) else "")
+        + f" for {scale.share:.0%} of the timesteps"
         for scale in advice.scales
     )
-    lines.append(f"    b that leaves masks unreadable at {resolution} px: {choices}")
+    if choices:
+        lines.append(f"    b that leaves masks unreadable at {resolution} px: {choices}")
     if advice.near:
         known = [each for each, _ in advice.near]
         sizes = sorted({each.resolution for each in known})
         training = sorted({each.training_steps for each in known})
         lines.append(
             f"    by small networks at {_either(sizes)} px after {_either(training)} training steps"
-            + (", an earlier version" if any(each.earlier for each in known) else "")
+            + (", one training each" if any(each.seeds == 1 for each in known) else "")
+            + (", by an earlier version" if any(each.earlier for each in known) else "")
             + "; other sizes, networks and longer trainings are not tested"
         )
     return lines

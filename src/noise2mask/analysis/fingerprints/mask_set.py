@@ -71,6 +71,11 @@ def read_mask_set(options: Mapping[str, Any], resolution: int) -> MaskSet:
         UserError: there are fewer than two groups of masks, they cannot be read, or hold nothing.
     """
     root = folder_of(str(options["root"]))
+    if options.get("ignore"):
+        raise UserError(
+            f"ignore {options['ignore']}: a fingerprint knows no pixels that are left out; without "
+            "the option they are background."
+        )
     listing = _listing(root, options)
     facts = surveyed("folder", listing, f"looking at the masks of {root.name}", map)
     listing = decided("folder", listing, facts)

@@ -27,6 +27,7 @@ from noise2mask.data.source import (
     decided,
     digest_of,
     digest_of_pixels,
+    foreground_of,
     function_of,
     listed,
     workers,
@@ -182,7 +183,7 @@ def _look(kind: str, source: Source) -> _Looked:
         return _Looked(None, None, damage)
     digests["image_pixels"] = digest_of_pixels(image)
     digests["mask_pixels"] = digest_of_pixels(mask)
-    return _Looked(measure(image, mask, digests), thumbnail(image), "")
+    return _Looked(measure(image, foreground_of(mask), digests), thumbnail(image), "")
 
 
 # Duplicates -----------------------------------------------------------------------------------

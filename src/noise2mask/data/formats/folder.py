@@ -22,6 +22,7 @@ from noise2mask.data.formats.listing import Entry, composed, files_below, folder
 from noise2mask.data.formats.pairing import (
     Axes,
     Foreground,
+    Ignore,
     Percentiles,
     Reading,
     Root,
@@ -40,7 +41,7 @@ from noise2mask.data.formats.pairing import described as described
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
 from noise2mask.data.formats.spatial_files import companions
-from noise2mask.data.source import Image, Listing, Mask, Source
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 GROUP_COLUMNS = ("group", "patient", "slide")
@@ -70,6 +71,7 @@ def sources(
         Field(description="regular expression; its first group in the path is the group"),
     ] = None,
     foreground: Foreground = None,
+    ignore: Ignore = None,
     threshold: Threshold = None,
     white_is_zero: WhiteIsZeroMasks = None,
     stored_axes: Axes = None,
@@ -85,7 +87,9 @@ def sources(
         UserError: a folder is missing or empty, images and masks do not pair, or the splits or
             groups do not fit the files.
     """
-    reading = Reading(foreground, threshold, white_is_zero, stored_axes, window, percentiles)
+    reading = Reading(
+        foreground, threshold, white_is_zero, stored_axes, window, percentiles, ignore=ignore
+    )
     reading.check(root)
     found = _pairs(folder_of(root), images, masks, composed(mask_suffix))
     if splits is not None and split_pattern is not None:
@@ -125,7 +129,7 @@ def sources(
     )
 
 
-def load(source: Source) -> tuple[Image, Mask]:
+def load(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
     Raises:
@@ -346,12 +350,20 @@ def _read_splits(
     )
     notes = []
     if grouping is not None:
-        groups = {id: row[grouping] or id for id, row in rows.items()}
-        if blank := [id for id, row in rows.items() if not row[grouping]]:
+        said = {id: row[grouping] for id, row in rows.items()}
+        blank = [id for id, group in said.items() if not group]
+        if len(blank) == len(said):
             notes.append(
-                f"{listed('case', blank, f'no {grouping}')} in {path}, so each is taken as a group "
-                f"of its own; if it shares a {grouping} with others, write it there."
+                f"{path} names no {grouping}, so each case is taken as a group of its own."
             )
+        elif blank:
+            raise UserError(
+                f"{listed('case', blank, f'no {grouping}')} in {path}, so each may be a group of "
+                f"its own or share a {grouping} with others; write its {grouping} there, or its "
+                "own id if it stands alone."
+            )
+        else:
+            groups = said
     elif others := [name for name in columns if name and name not in {"id", "split"}]:
         notes.append(
             f"{path} has no column group, patient or slide, so each case is taken as a group of "

@@ -24,7 +24,7 @@ from noise2mask.data.formats.pairing import Root, listed, load_pair, named_split
 from noise2mask.data.formats.pairing import described as described
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
-from noise2mask.data.source import Image, Listing, Mask, Source
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 COLUMNS = ("id", "patient", "magnification")
@@ -66,7 +66,7 @@ def sources(
     )
 
 
-def load(source: Source) -> tuple[Image, Mask]:
+def load(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
     Raises:

@@ -40,7 +40,7 @@ from noise2mask.errors import UserError
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".tif", ".tiff", ".ome.tif", ".ome.tiff", ".bmp",
-    ".gif", ".webp", ".jp2", ".pgm", ".ppm", ".pnm", *spatial_files.SUFFIXES,
+    ".gif", ".webp", ".jp2", ".pbm", ".pgm", ".ppm", ".pnm", *spatial_files.SUFFIXES,
 )  # fmt: skip
 
 _UNREADABLE = (

@@ -40,11 +40,13 @@ class MaskRule(NamedTuple):
         reading: which of its readings counts, a key of :func:`readings_of`.
         foreground: values that are foreground.
         threshold: without them, values above it are.
+        ignore: values of pixels that are left out.
     """
 
     reading: str
     foreground: tuple[int, ...] | None
     threshold: int | None
+    ignore: tuple[int, ...] = ()
 
 
 class MaskFacts(NamedTuple):
@@ -122,11 +124,12 @@ def _one_channel(picture: Picture, tolerance: int) -> Values:
     pixels = picture.pixels
     if pixels.ndim == 3:
         seen_by_alpha = picture.alpha is not None and bool((pixels == pixels[:1, :1]).all())
-        coloured = (np.ptp(pixels.astype(np.float64), axis=2) > tolerance).any()
-        if coloured and not seen_by_alpha:
+        apart = np.ptp(pixels.astype(np.float64), axis=2).max()
+        if apart > tolerance and not seen_by_alpha:
+            lossy = ", or set `threshold`, e.g. 127, if it is grey but for loss in saving"
             raise UserError(
                 f"the mask {picture.path} is a colour picture, but a mask has one value per pixel; "
-                "save it as a grey image."
+                f"save it as a grey image{lossy if apart <= COLOUR_NOISE else ''}."
             )
         pixels = pixels[..., 0]
     if pixels.dtype.kind in "bi" or (pixels.dtype.kind == "u" and pixels.dtype.itemsize < 8):
@@ -198,6 +201,12 @@ def mask_of(picture: Picture, rule: MaskRule) -> Mask:
     return selected(values, rule.foreground, rule.threshold)
 
 
+def left_out_of(picture: Picture, rule: MaskRule) -> Mask:
+    """The pixels of a mask that are left out, by a rule of :func:`judge`."""
+    tolerance = 0 if rule.threshold is None else COLOUR_NOISE
+    return np.isin(readings_of(picture, tolerance)[rule.reading], rule.ignore)
+
+
 def selected(
     values: npt.NDArray[Any], foreground: Sequence[int] | None, threshold: int | None
 ) -> Mask:
@@ -242,6 +251,7 @@ def judge(
     foreground: Sequence[int] | None = None,
     threshold: int | None = None,
     white_is_zero: Polarity | None = None,
+    ignore: Sequence[int] = (),
 ) -> list[MaskRule]:
     """How each mask of a set is read; all of them so that equal things mean the same.
 
@@ -251,10 +261,21 @@ def judge(
         threshold: values above it are foreground, if the user said it; of fewer than 8 bits they
             are spread over 0 to 255 first.
         white_is_zero: which values count where 0 is said to be white, if the user said it.
+        ignore: values of pixels that are left out, if the user named some.
 
     Raises:
         UserError: the values leave open what is foreground, or the files can be read in two ways.
     """
+    if ignore:
+        left = [_without(fact, ignore) for fact in facts]
+        if all(fact.values == other.values for fact, other in zip(facts, left, strict=True)):
+            held = {value for fact in facts for value in next(iter(fact.values.values()))}
+            raise UserError(
+                f"`ignore` {list(ignore)} is in none of {_masks(facts)}, which hold "
+                f"{_listed(held)}; name values that are there."
+            )
+        rules = judge(left, foreground=foreground, threshold=threshold, white_is_zero=white_is_zero)
+        return [rule._replace(ignore=tuple(ignore)) for rule in rules]
     readings = _readings(facts, white_is_zero)
     if threshold is not None:
         return [
@@ -275,6 +296,20 @@ def judge(
         MaskRule(reading, (1,) if fact.bits == 1 and white and reading != "alpha" else chosen, None)
         for fact, reading in zip(facts, readings, strict=True)
     ]
+
+
+def _without(fact: MaskFacts, ignore: Sequence[int]) -> MaskFacts:
+    """What a mask holds beside pixels that are left out."""
+    kept = {
+        reading: tuple(value for value in values if value not in ignore)
+        for reading, values in fact.values.items()
+    }
+    first = next(iter(kept))
+    return fact._replace(
+        values=kept,
+        different=fact.different - len(fact.values[first]) + len(kept[first]),
+        colours={index: colour for index, colour in fact.colours.items() if index not in ignore},
+    )
 
 
 def _few_bits_above(threshold: int, bits: int) -> tuple[int, ...]:
@@ -426,8 +461,8 @@ def _unclear(
     if list(everything) == [0, 1, 255]:
         return lead + (
             "255 may be white, and foreground as 1 is (`foreground: [1, 255]`), or mark pixels "
-            "that are to be left out, as in many sets of labels; pixels cannot be left out here, "
-            "so these would be background (`foreground: [1]`)."
+            "that are to be left out of losses and scores, as in many sets of labels "
+            "(`ignore: [255]`)."
         )
     example = everything[-1:] if len(known) == 1 or several else everything[1:]
     return lead + (
@@ -517,6 +552,9 @@ def described_masks(judged: Sequence[tuple[MaskFacts, MaskRule]]) -> Iterator[st
         told = f"foreground {_listed(rule.foreground)}" if rule.foreground else "no foreground"
         if rule.foreground is None:
             told = f"foreground above {rule.threshold}"
+        if rule.ignore:
+            held -= set(rule.ignore)
+            told += f", left out {_listed(rule.ignore)}"
         names = some([fact.path.name for fact in members])
         yield (
             f"{len(members)} mask{'s' * (len(members) != 1)} ({names}): {form}, "

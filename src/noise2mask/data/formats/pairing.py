@@ -28,11 +28,12 @@ from noise2mask.data.formats.mask_files import (
     described_masks,
     facts_of,
     judge,
+    left_out_of,
     mask_of,
     read_planes,
     selected,
 )
-from noise2mask.data.source import Image, Listing, Mask, Source, some
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source, some, with_left_out
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 from noise2mask.patterns import bounded
@@ -45,6 +46,10 @@ Root = Annotated[str, Field(description="folder of the dataset")]
 Foreground = Annotated[
     tuple[int, ...] | None,
     Field(description="mask values that are foreground; none: the higher one of two"),
+]
+Ignore = Annotated[
+    tuple[int, ...] | None,
+    Field(min_length=1, description="mask values of pixels left out of losses and scores"),
 ]
 Threshold = Annotated[
     int | None,
@@ -81,6 +86,7 @@ class Reading(NamedTuple):
         percentiles: the same in percent of the values below.
         planes: planes that are united, of masks that are NPY arrays (P, H, W).
         fill: masks are outlines, and what they enclose counts.
+        ignore: mask values of pixels that are left out of losses and scores.
     """
 
     foreground: tuple[int, ...] | None = None
@@ -91,6 +97,7 @@ class Reading(NamedTuple):
     percentiles: tuple[float, float] | None = None
     planes: tuple[int, ...] | None = None
     fill: bool = False
+    ignore: tuple[int, ...] | None = None
 
     def check(self, root: str) -> None:
         """Refuse options that contradict each other.
@@ -102,6 +109,16 @@ class Reading(NamedTuple):
             raise UserError(
                 f"both foreground {list(self.foreground)} and threshold {self.threshold} are given "
                 f"for {root}; give only one of them."
+            )
+        if both := set(self.foreground or ()) & set(self.ignore or ()):
+            raise UserError(
+                f"the value {min(both)} is among both foreground {list(self.foreground or ())} and "
+                f"ignore {list(self.ignore or ())} of {root}; name it in one of them."
+            )
+        if self.ignore is not None and self.planes is not None:
+            raise UserError(
+                f"both ignore {list(self.ignore)} and mask_planes {list(self.planes)} are given "
+                f"for {root}, but planes have no value for pixels that are left out; give only one."
             )
         if self.window is not None and self.percentiles is not None:
             raise UserError(
@@ -119,7 +136,7 @@ class Reading(NamedTuple):
 # Decoding -------------------------------------------------------------------------------------
 
 
-def load_pair(source: Source) -> tuple[Image, Mask]:
+def load_pair(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
     Raises:
@@ -132,7 +149,7 @@ def load_pair(source: Source) -> tuple[Image, Mask]:
     laid = [_laid_out(picture, decode(path), reading) for path in _decoded(masks, reading)]
     own = laid[0][0] if laid else _without_partner(picture, reading, alone=not masks)
     image = image_of(own, window=reading.window, percentiles=reading.percentiles)
-    whole = np.zeros(image.shape[:2], dtype=np.bool_)
+    whole, left_out = np.zeros((2, *image.shape[:2]), dtype=np.bool_)
     if reading.planes:
         for path in masks:
             whole |= _planes_united(path, reading, image.shape, picture.path)
@@ -142,7 +159,8 @@ def load_pair(source: Source) -> tuple[Image, Mask]:
         _check_size(image.shape, picture.path, mask.pixels.shape, mask.path, picture.orientation)
         part = mask_of(mask, rule)
         whole |= filled(part) if reading.fill else part
-    return image, whole
+        left_out |= left_out_of(mask, rule)
+    return image, whole if reading.ignore is None else with_left_out(whole, left_out)
 
 
 def _reading(source: Source) -> Reading:
@@ -170,6 +188,7 @@ def _judge(facts: Sequence[MaskFacts], reading: Reading) -> list[MaskRule]:
         foreground=reading.foreground,
         threshold=reading.threshold,
         white_is_zero=reading.white_is_zero,
+        ignore=reading.ignore or (),
     )
 
 

@@ -20,6 +20,7 @@ from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import (
     Axes,
     Foreground,
+    Ignore,
     Percentiles,
     Reading,
     Root,
@@ -35,7 +36,7 @@ from noise2mask.data.formats.pairing import (
 from noise2mask.data.formats.pairing import described as described
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
-from noise2mask.data.source import Image, Listing, Mask, Source
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source
 from noise2mask.errors import UserError
 
 
@@ -54,6 +55,7 @@ def sources(
     ],
     split_of: SplitOf = {},  # noqa: B006
     foreground: Foreground = None,
+    ignore: Ignore = None,
     threshold: Threshold = None,
     union: Annotated[bool, Field(description="several masks of one id are united")] = False,
     mask_planes: Annotated[
@@ -82,11 +84,12 @@ def sources(
             do not pair.
     """
     reading = Reading(
-        foreground, threshold, white_is_zero, stored_axes, window, percentiles, mask_planes, fill
-    )
+        foreground, threshold, white_is_zero, stored_axes, window, percentiles, mask_planes, fill,
+        ignore,
+    )  # fmt: skip
     reading.check(root)
     place = folder_of(root)
-    found = _found(place, _with_id(images, "images"), _with_id(masks, "masks"))
+    found = _found(place, with_id(images, "images"), with_id(masks, "masks"))
     _check_pairs(found, root, union=union, missing_mask=missing_mask)
     splits = named_splits(found.split_of, split_of, "the path (set `split_of`)")
     cases, skipped = [], []
@@ -107,7 +110,7 @@ def sources(
     )
 
 
-def load(source: Source) -> tuple[Image, Mask]:
+def load(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
     Raises:
@@ -138,7 +141,12 @@ class _Match(NamedTuple):
     said: Mapping[str, str | None]
 
 
-def _with_id(pattern: str, option: str) -> re.Pattern[str]:
+def with_id(pattern: str, option: str) -> re.Pattern[str]:
+    """A regular expression that a user gave as `option`.
+
+    Raises:
+        UserError: it is none, or has no group named id.
+    """
     expression = compiled(pattern, option)
     if "id" not in expression.groupindex:
         raise UserError(

@@ -325,7 +325,11 @@ def whole(path: Path, values: npt.NDArray[Any], step: float = 0.0) -> npt.NDArra
     rounded = np.rint(values) if finite else values
     slack = np.maximum(1e-5 * np.abs(rounded), max(1e-5, 0.501 * step if step < 0.5 else 0.0))
     far = not finite or bool((np.abs(values - rounded) > slack).any())
-    if far or np.abs(rounded).max(initial=0) > 2**62:
+    if not far and np.abs(rounded).max(initial=0) > 2**62:
+        raise UserError(
+            f"the mask {path} holds values above 2^62, which are not read; number its labels anew."
+        )
+    if far:
         raise UserError(
             f"the mask {path} holds values that are not whole numbers, but the values of a mask "
             "name foreground and background; save it with whole numbers."

@@ -38,7 +38,7 @@ from noise2mask.data.formats.pairing import (
     listed,
     named_splits,
 )
-from noise2mask.data.source import Image, Listing, Mask, Source, some
+from noise2mask.data.source import Image, Listing, Mask, Source, foreground_of, some
 from noise2mask.errors import UserError
 
 Several = Literal["refuse", "union", "majority"]
@@ -143,13 +143,14 @@ def load(source: Source) -> tuple[Image, Mask]:
             return image, np.zeros(image.shape[:2], dtype=np.bool_)
         return image, _together(parts, source.payload["several"])
     if source.payload["several"] != "majority" or len(paths) < 2:
-        return pairing.load_pair(source)
+        image, mask = pairing.load_pair(source)
+        return image, foreground_of(mask)
     rules = source.payload.get("rules") or (None,) * len(paths)
     parts = []
     for path, rule in zip(paths, rules, strict=True):
         only = {**source.payload, "mask": path, **({"rules": (rule,)} if rule else {})}
-        image, part = pairing.load_pair(Source(source.id, source.group, source.split, only))
-        parts.append(part)
+        image, mask = pairing.load_pair(Source(source.id, source.group, source.split, only))
+        parts.append(foreground_of(mask))
     return image, _together(parts, "majority")
 
 

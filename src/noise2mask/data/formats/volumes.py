@@ -3,7 +3,8 @@
 ``imagesTr/<volume>.nii.gz`` and ``labelsTr/<volume>.nii.gz`` (``.nii``, ``.nrrd``, ``.mha``) have
 equal grids; nnU-Net's images are ``<volume>_0000.nii.gz``, the number that of the channel. Where
 there is a ``dataset.json`` of either, it must name no other volumes, and it says which labels and
-channels there are. Volumes are turned to the closest anatomical axes first (right, anterior,
+channels there are. Volumes that lie otherwise are found by regular expressions on their paths,
+`images` and `labels`. Volumes are turned to the closest anatomical axes first (right, anterior,
 superior). A slice then shows its first axis from left to right and its second from bottom to top:
 right is the patient's right, up is anterior or superior. Its id is ``<volume>_z012``, or x
 (sagittal) or y (coronal), the number counted along the turned axis. All slices of a volume are one
@@ -19,7 +20,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +28,10 @@ from pydantic import Field
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.listing import files_below, folder_of
-from noise2mask.data.formats.pairing import Root, Window, add, listed, matches
-from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import Image, Listing, Mask, Source
+from noise2mask.data.formats.pairing import Ignore, Root, Window, add, listed, matches
+from noise2mask.data.formats.pairs import with_id
+from noise2mask.data.resize import resize_image, resize_levels
+from noise2mask.data.source import Image, Levels, Listing, Mask, Source, with_left_out
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
 
@@ -44,10 +46,26 @@ def sources(
     folder: Annotated[
         str, Field(description="folder in root that holds imagesTr and labelsTr")
     ] = ".",
+    images: Annotated[
+        str | None,
+        Field(
+            description="regular expression on the path of an image volume, with a group named id; "
+            "none: those in imagesTr"
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        Field(description="the same for labels; a file that matches it is no image"),
+    ] = None,
+    missing_labels: Annotated[
+        Literal["refuse", "skip"],
+        Field(description="of volumes that `images` finds: an error, or left out"),
+    ] = "refuse",
     foreground: Annotated[
         tuple[int, ...] | None,
         Field(min_length=1, description="labels that are foreground; none: the only one there is"),
     ] = None,
+    ignore: Ignore = None,
     axis: Annotated[
         Literal["sagittal", "coronal", "axial"], Field(description="plane of the slices")
     ] = "axial",
@@ -95,28 +113,36 @@ def sources(
         raise UserError(
             f"keep 'all' and min_pixels {min_pixels} are both given for {place}; leave out one."
         )
-    found = _pairs(place)
-    about = _about(place)
-    about.check(found.pairs, foreground)
-    chosen = _foreground(found.pairs, about, foreground)
+    found = volumes_in(place, images, labels, missing_labels)
+    about = about_in(place)
+    about.check(found.pairs, (*(foreground or ()), *(ignore or ())))
+    ignore = about.ignored if ignore is None else ignore
+    if both := set(foreground or ()) & set(ignore):
+        raise UserError(
+            f"the label {min(both)} is among both foreground {list(foreground or ())} and ignore "
+            f"{list(ignore)} of {place}; name it in one of them."
+        )
+    chosen = _foreground(found.pairs, about, foreground, ignore)
     group_of = {id: id for id in found.pairs}
     if group_pattern is not None:
         group_of = matches(group_pattern, "group_pattern", list(found.pairs))
     rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
+    if ignore:
+        rule["ignore"] = tuple(ignore)
     progress = Progress(f"finding slices in {place}", len(found.pairs))
     cases = []
-    for done, (id, (images, labels)) in enumerate(found.pairs.items(), start=1):
-        image, header, selected = about.channel(images, channel)
+    for done, (id, (channels, labels_at)) in enumerate(found.pairs.items(), start=1):
+        image, header, selected = about.channel(channels, channel)
         spatial_files.check_placed(header)
-        labels_header = spatial_files.header_of(labels)
+        labels_header = spatial_files.header_of(labels_at)
         spatial_files.check_placed(labels_header)
         spatial_files.check_equal_grids(header, labels_header)
-        payload = {**rule, "volume": image, "labels": labels, "channel": selected}
+        payload = {**rule, "volume": image, "labels": labels_at, "channel": selected}
         if keep == "all":
             count = spatial_files.shape_after_turn(header)[list(_AXES).index(axis)]
             numbers: Sequence[int] = range(count)
         else:
-            counts = _foreground_counts(labels, chosen, axis)
+            counts = _foreground_counts(labels_at, chosen, axis)
             numbers = np.flatnonzero(counts >= min_pixels).tolist()
         cases += [
             Source(
@@ -138,22 +164,30 @@ def sources(
     return Listing(cases, unused=found.unused, tables=about.tables)
 
 
-def files(*, root: str, folder: str = ".", **_: Any) -> list[Path]:
+def files(
+    *,
+    root: str,
+    folder: str = ".",
+    images: str | None = None,
+    labels: str | None = None,
+    missing_labels: Literal["refuse", "skip"] = "refuse",
+    **_: Any,
+) -> list[Path]:
     """The files of the volumes, without a look into them.
 
     Raises:
         UserError: volumes are missing.
     """
     place = folder_of(root) / folder
-    paths = {*_about(place).tables}
-    for images, labels in _pairs(place).pairs.values():
-        for path in (*images.values(), labels):
+    paths = {*about_in(place).tables}
+    for channels, labels_at in volumes_in(place, images, labels, missing_labels).pairs.values():
+        for path in (*channels.values(), labels_at):
             paths |= {path, *spatial_files.companions(path)}
     return sorted(paths)
 
 
-def load(source: Source) -> tuple[Image, Mask]:
-    """Cut one slice from its volume: image uint8 (H, W, 1) and mask bool (H, W).
+def load(source: Source) -> tuple[Image, Mask | Levels]:
+    """Cut one slice from its volume: image uint8 (H, W, 1) and its mask (H, W).
 
     The last volume stays in memory, because a compressed one has to be read from its beginning
     for every slice.
@@ -170,13 +204,17 @@ def load(source: Source) -> tuple[Image, Mask]:
     values = np.moveaxis(volume.values, axis, 0)[number].astype(np.float64)  # the rest is a view
     light = (values * volume.slope + volume.intercept - low) / (high - low or 1)
     image = np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8).T[::-1, :, None]
-    mask = np.isin(np.moveaxis(labels, axis, 0)[number], given["foreground"]).T[::-1]
+    label = np.moveaxis(labels, axis, 0)[number].T[::-1]
+    foreground = np.isin(label, given["foreground"])
+    mask: Mask | Levels = foreground
+    if "ignore" in given:
+        mask = with_left_out(foreground, np.isin(label, given["ignore"]))
     sides = np.delete(volume.spacing, axis)[::-1]  # height and width of a voxel
     side = given["spacing"] or sides.min()
     rows, columns = np.maximum(1, np.rint(sides / side * mask.shape)).astype(int).tolist()
     if (rows, columns) == mask.shape:
-        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
-    return resize_image(image, (rows, columns)), resize_mask(mask, (rows, columns))
+        return np.ascontiguousarray(image), cast("Mask | Levels", np.ascontiguousarray(mask))
+    return resize_image(image, (rows, columns)), resize_levels(mask, (rows, columns))
 
 
 def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.NDArray[np.int64]:
@@ -191,7 +229,7 @@ def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.
 
 
 def _foreground(
-    pairs: Mapping[str, Any], about: "_About", given: Sequence[int] | None
+    pairs: Mapping[str, Any], about: "About", given: Sequence[int] | None, ignore: Sequence[int]
 ) -> tuple[int, ...]:
     """The labels that are foreground: those given, or the only one that there is."""
     if given is not None:
@@ -204,10 +242,14 @@ def _foreground(
             present |= set(np.unique(spatial_files.read_labels(path)).tolist())
             progress.update(done)
         labels = dict.fromkeys(sorted(present - {0}), "")
+    labels = {label: name for label, name in labels.items() if label not in ignore}
     if len(labels) == 1:
         return tuple(labels)
     if not labels:
-        raise UserError(f"the labels in {about.place} are all 0, so there is no foreground.")
+        beside = f" or left out {list(ignore)}" if ignore else ""
+        raise UserError(
+            f"the labels in {about.place} are all 0{beside}, so there is no foreground."
+        )
     known = ", ".join(f"{label} ({name})" if name else str(label) for label, name in labels.items())
     raise UserError(
         f"the labels in {about.place} are {known}, and all that is not foreground is background; "
@@ -218,14 +260,37 @@ def _foreground(
 # Files ----------------------------------------------------------------------------------------
 
 
-class _Volumes(NamedTuple):
+class Volumes(NamedTuple):
     """Images by channel, and labels, of each id, in order; and what is not used."""
 
     pairs: dict[str, tuple[dict[int, Path], Path]]
     unused: dict[str, list[str]]
 
 
-def _pairs(place: Path) -> _Volumes:
+def volumes_in(
+    place: Path,
+    images_said: str | None = None,
+    labels_said: str | None = None,
+    without: Literal["refuse", "skip"] = "refuse",
+) -> Volumes:
+    """The volumes of a folder.
+
+    Args:
+        place: the folder.
+        images_said: regular expression on the paths of images; None: those in ``imagesTr``.
+        labels_said: the same for labels.
+        without: what becomes of volumes that `images_said` finds and that have no labels.
+
+    Raises:
+        UserError: an expression is wrong or finds nothing, or images and labels do not pair.
+    """
+    if (images_said is None) != (labels_said is None):
+        raise UserError(
+            f"of the regular expressions `images` and `labels` only one is given for {place}; give "
+            "both, or none where the volumes are in imagesTr and labelsTr."
+        )
+    if images_said is not None and labels_said is not None:
+        return _matching(place, images_said, labels_said, without)
     unused: dict[str, list[str]] = {}
     images, labels = _volumes(place / "imagesTr", unused), _volumes(place / "labelsTr", unused)
     channels: dict[str, dict[int, Path]] = {}
@@ -240,7 +305,54 @@ def _pairs(place: Path) -> _Volumes:
                 f"{listed('volume', missing, lack)} in {place}, but the files in imagesTr and "
                 "labelsTr must have the same names; restore or remove files."
             )
-    return _Volumes({id: (channels[id], labels[id]) for id in sorted(channels)}, unused)
+    return Volumes({id: (channels[id], labels[id]) for id in sorted(channels)}, unused)
+
+
+def _matching(
+    place: Path, images_said: str, labels_said: str, missing: Literal["refuse", "skip"]
+) -> Volumes:
+    """The volumes whose paths below a folder match."""
+    images, labels = (
+        with_id(said, option) for said, option in ((images_said, "images"), (labels_said, "labels"))
+    )
+    if not place.is_dir():
+        raise UserError(f"the folder {place} does not exist; correct `root` or `folder`.")
+    image_at: dict[str, Path] = {}
+    labels_at: dict[str, Path] = {}
+    passed = []
+    for entry in files_below(place):
+        if not entry.place.lower().endswith(_SUFFIXES):
+            continue
+        if match := labels.search(entry.place):
+            add(labels_at, match["id"], entry.path)
+        elif match := images.search(entry.place):
+            add(image_at, match["id"], entry.path)
+        else:
+            passed.append(entry.place)
+    for at, option, said in (
+        (image_at, "images", images_said),
+        (labels_at, "labels", labels_said),
+    ):
+        if not at:
+            raise UserError(
+                f"no volume (.nii.gz, .nii, .nrrd, .mha) below {place} matches {option} {said!r}; "
+                "correct it."
+            )
+    alone = sorted(image_at.keys() - labels_at.keys())
+    if alone and missing == "refuse":
+        raise UserError(
+            f"{listed('volume', alone, 'no labels')} below {place}; correct `images` and `labels`, "
+            "or set `missing_labels` to skip."
+        )
+    if lonely := sorted(labels_at.keys() - image_at.keys()):
+        raise UserError(
+            f"{listed('volume', lonely, 'no image')} below {place}; correct `images` and `labels`."
+        )
+    unused = {
+        "matching neither `images` nor `labels`": passed,
+        "volumes without labels (`missing_labels: skip`)": alone,
+    }
+    return Volumes({id: ({0: image_at[id]}, labels_at[id]) for id in sorted(labels_at)}, unused)
 
 
 def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
@@ -265,7 +377,7 @@ def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class _About:
+class About:
     """What ``dataset.json`` says: ids of the volumes, and names of labels and channels."""
 
     place: Path
@@ -275,7 +387,12 @@ class _About:
     channels: tuple[str, ...] = ()
     tables: tuple[Path, ...] = ()
 
-    def check(self, found: Mapping[str, Any], foreground: Sequence[int] | None) -> None:
+    @property
+    def ignored(self) -> tuple[int, ...]:
+        """The label that nnU-Net calls ``ignore``: of voxels that are left out."""
+        return tuple(label for label, name in self.labels.items() if name == "ignore")
+
+    def check(self, found: Mapping[str, Any], named: Sequence[int]) -> None:
         """Refuse missing volumes and unknown labels."""
         if missing := sorted(self.ids - found.keys()):
             raise UserError(
@@ -287,11 +404,10 @@ class _About:
                 f"{self.place} has {len(found)} volumes, but dataset.json says {self.count}; "
                 "unpack the archive again."
             )
-        named = foreground or ()
         if self.labels and (unknown := [one for one in named if one not in self.labels]):
             known = ", ".join(f"{label} ({name})" for label, name in self.labels.items())
             raise UserError(
-                f"foreground {list(named)} names the label {unknown[0]}, but the labels in "
+                f"`foreground` or `ignore` names the label {unknown[0]}, but the labels in "
                 f"{self.place} are {known}; correct it."
             )
 
@@ -324,10 +440,15 @@ class _About:
         return path, header, own if len(shape) == 4 else None
 
 
-def _about(place: Path) -> _About:
+def about_in(place: Path) -> About:
+    """What the ``dataset.json`` of a folder says, if there is one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = place / "dataset.json"
     if not path.exists():
-        return _About(place)
+        return About(place)
     try:
         content = json.loads(path.read_bytes())
         entries = content.get("training", ())
@@ -335,7 +456,7 @@ def _about(place: Path) -> _About:
         labels = _labels(content.get("labels", {}))
         channels = content.get("modality") or content.get("channel_names") or {}
         count = content.get("numTraining") if "channel_names" in content else None
-        return _About(
+        return About(
             place,
             frozenset(name.removesuffix(".gz").removesuffix(".nii") for name in names),
             None if count is None else int(count),

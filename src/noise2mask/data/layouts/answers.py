@@ -92,3 +92,14 @@ def labels_of(families: Sequence[Family]) -> str:
     """The labels of families with how many files each has, for a sentence."""
     told = [f"{family.label} ({len(family.members)})" for family in families]
     return ", ".join(told[:8]) + (f" and {len(told) - 8} more" if len(told) > 8 else "")
+
+
+def offers(sentence: str) -> tuple[Choice, ...]:
+    """The answers to a refusal that names an option of two values."""
+    known = {"stored_axes": ("columns_rows", "rows_columns"), "white_is_zero": ("stored", "shown")}
+    return tuple(
+        Choice(f"--set {name}={value}", "")
+        for name, values in known.items()
+        if f"`{name}`" in sentence
+        for value in values
+    )

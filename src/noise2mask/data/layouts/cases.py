@@ -193,7 +193,7 @@ def _images_question(matches: Sequence[Match]) -> Question | None:
         f"the same masks belong to {len(claimed)} kinds of images; which are segmented?",
         tuple(
             Choice(
-                f"--images {shell(_short(families[number], families))}",
+                f"--images {shell(short_name(families[number], families))}",
                 f"{len(families[number].members)} files {families[number].label}",
             )
             for number in sorted(claimed)
@@ -207,8 +207,8 @@ def shell(text: str) -> str:
     return text if plain and text else "'" + text.replace("'", "'\\''") + "'"
 
 
-def _short(family: Family, among: Sequence[Family]) -> str:
-    """The shortest part of a family's label that names no other one."""
+def short_name(family: Family, among: Sequence[Family]) -> str:
+    """The shortest part of a family's label that names no other one, as an option takes it."""
     others = [other for other in among if other is not family]
     suffix = suffix_of(family.members[0].place)
     folders = [part for part in family.pattern if "*" not in part and "<" not in part]
@@ -312,7 +312,7 @@ def _masks_question(
     covered = overlap(_some_masks(of))
     choices = [
         Choice(
-            f"--masks {shell(_short(one.masks, families))}",
+            f"--masks {shell(short_name(one.masks, families))}",
             f"{one.masks.label}, {len(one.masks_of)} images have one; {_holding(one.masks)}",
         )
         for one in sorted(competing, key=lambda one: -len(one.masks_of))

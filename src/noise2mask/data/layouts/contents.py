@@ -15,7 +15,7 @@ from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.image_files import decode, read_image
 from noise2mask.data.formats.mask_files import COLOUR_NOISE, readings_of
 from noise2mask.data.formats.table import colour_numbers, spelled
-from noise2mask.data.source import Image, Listing, Mask, some
+from noise2mask.data.source import Image, Listing, Mask, foreground_of, some
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
 
@@ -259,7 +259,7 @@ def pictures_of(kind: str, listing: Listing, count: int = 5) -> tuple[Shown, ...
         except UserError:
             continue
         if image.shape[:2] == mask.shape:
-            shown.append((source.id, image, mask))
+            shown.append((source.id, image, foreground_of(mask)))
     return tuple(shown)
 
 

@@ -240,6 +240,18 @@ def _as_pairs(wanted: Wanted, reading: Mapping[str, Any]) -> Iterator[Plan]:
         yield Plan("pairs", {**options, "masks": bare, **reading})
 
 
+def volume_patterns(cases: Cases) -> dict[str, str] | None:
+    """The options `images` and `labels` of the kind `volumes`, None if one pattern cannot tell."""
+    if len(cases.matches) != 1:
+        return None
+    match = cases.matches[0]
+    found = {
+        name: _expression([family], match.way.by_folder, [], "")
+        for name, family in (("images", match.images), ("labels", match.masks))
+    }
+    return {name: text for name, text in found.items() if text} if all(found.values()) else None
+
+
 def _ahead(pattern: str, name: str) -> str:
     """A pattern on a case's name, to be looked for where its id begins."""
     named = re.sub(r"(?<!\\)\((?!\?)", f"(?P<{name}>", pattern, count=1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from noise2mask.data.layouts.answers import Answers, Choice, Question
+from noise2mask.data.layouts.answers import Answers, Choice, Question, offers
 from noise2mask.data.layouts.contents import MOST_LABELS, Held
 from noise2mask.data.source import some
 from noise2mask.errors import UserError
@@ -65,7 +65,7 @@ def foreground_of(
         return Foreground(told=told, questions=(_question(held, names),))
     if len(values) == 1:
         return _even(values[0], told)
-    return Foreground(told=told, questions=(Question(refusal, ()),))
+    return Foreground(told=told, questions=(Question(refusal, offers(refusal)),))
 
 
 def _told(held: Held, names: Mapping[int, str]) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from noise2mask import plugins
 from noise2mask.data.formats import table as tables
 from noise2mask.data.layouts import scans
-from noise2mask.data.layouts.answers import Answers, Layout, Question, Shown
-from noise2mask.data.layouts.cases import Cases, cases_in
+from noise2mask.data.layouts.answers import Answers, Layout, Question, Shown, offers
+from noise2mask.data.layouts.cases import Cases, cases_in, short_name
 from noise2mask.data.layouts.contents import (
     LOOKED_AT,
     glimpses,
@@ -69,7 +70,7 @@ def look(root: Path, answers: Answers) -> Layout:
     if not cases.cases:
         return Layout(cases.told, cases.questions, preview=_previews(cases))
     if scans.are_volumes(cases):
-        return scans.in_folders(tree, cases)
+        return scans.in_folders(tree, cases, answers)
     return _of_pictures(tree, cases, answers)
 
 
@@ -99,8 +100,9 @@ def _of_pictures(tree: Tree, cases: Cases, answers: Answers) -> Layout:
     sample = listing.with_sources(some_of(listing, LOOKED_AT))
     try:
         judged = _decided(plan.kind, sample)
+        _check_some(plan.kind, judged)
     except UserError as error:
-        asked = Question(str(error), ())
+        asked = Question(str(error), offers(str(error)))
         return Layout(tuple(told), (asked,), preview=_previews(cases))
     reasons = {**plan.reasons, **foreground.reasons, **_reasons(plan, cases)}
     options = {**plan.options}
@@ -112,6 +114,8 @@ def _of_pictures(tree: Tree, cases: Cases, answers: Answers) -> Layout:
 
 
 def _groups(root: Path, cases: Cases, splits: Units, answers: Answers) -> Units:
+    if splits.questions and splits.table:
+        return Units({})  # the CSV may tell them
     column = group_column(root / splits.table) if splits.table else None
     if column is None or answers.groups is not None:
         return groups_of(cases.cases, splits.of, answers)
@@ -179,6 +183,23 @@ def _decided(kind: str, listing: Listing) -> Listing:
     return decided(kind, listing, facts)
 
 
+def _check_some(kind: str, listing: Listing) -> None:
+    """Load a few cases, as `prepare` will load all.
+
+    Raises:
+        UserError: none of them can be read; the first reason.
+    """
+    reasons = []
+    some_cases = some_of(listing, 5)
+    for source in some_cases:
+        try:
+            plugins.member("format", kind, "load")(source)
+        except UserError as error:
+            reasons.append(error)
+    if len(reasons) == len(some_cases):
+        raise reasons[0]
+
+
 def _refusal(plan: Plan, coloured: bool) -> str:
     """Why `prepare` would not read the masks as they are, "" if it would."""
     if coloured:
@@ -220,12 +241,14 @@ def _damage(damage: Sequence[str]) -> list[str]:
 def _previews(cases: Cases) -> tuple[Shown, ...]:
     """Pairs of each kind of masks, read as far as one can without an answer."""
     shown = []
+    families = list({id(match.masks): match.masks for match in cases.matches}.values())
     for match in cases.matches[:_PREVIEWED]:
         paths = {member.place: member.path for member in match.images.members}
         pairs = [
             (paths[place], [mask.path for mask in masks]) for place, masks in match.masks_of.items()
         ]
-        shown.append(Shown(match.masks.label, glimpses(pairs)))
+        title = short_name(match.masks, families) if len(families) > 1 else ""
+        shown.append(Shown(title, glimpses(pairs, 5 if len(families) < 2 else 6)))
     return tuple(shown)
 
 

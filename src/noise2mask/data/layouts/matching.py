@@ -53,6 +53,8 @@ WAYS = (
     Way("name without the number of a channel", lambda m: _channel_free(m) or None),
     Way("folder", lambda m: (m.split, m.folders) if m.folders else None, by_folder=True),
     Way("folder", lambda m: m.folders or None, by_folder=True),
+)  # fmt: skip
+NUMBERS = (
     Way("numbers in the name", lambda m: (m.split, m.folders, _numbers(m)) if _numbers(m) else
         None),
     Way("numbers in the name", lambda m: (m.split, _numbers(m)) if _numbers(m) else None),
@@ -85,10 +87,10 @@ class Match:
         return max(map(len, self.masks_of.values()), default=0)
 
 
-def match(images: Family, masks: Family) -> Match | None:
+def match(images: Family, masks: Family, ways: Sequence[Way] = WAYS) -> Match | None:
     """How two families belong together, None if they do not."""
     best: Match | None = None
-    for way in WAYS:
+    for way in ways:
         found = _by(way, images, masks)
         if found is not None and (best is None or _fit(found) > _fit(best)):
             best = found
@@ -119,8 +121,7 @@ def _by(way: Way, images: Family, masks: Family) -> Match | None:
             taken[image.place].append(member)
     if not taken or len(lonely) > (1 - _ENOUGH) * len(masks.members):
         return None
-    # One mask a case that only its folder or number names must not be taken for many.
-    if way.told == "numbers in the name" and any(len(each) > 1 for each in taken.values()):
+    if way in NUMBERS and any(len(each) > 1 for each in taken.values()):
         return None
     alone = tuple(member for member in images.members if member.place not in taken)
     return Match(
@@ -137,17 +138,15 @@ def matches_among(families: Sequence[Family]) -> list[Match]:
     """Every family of masks with the families of images that it belongs to."""
     masks = [family for family in families if family.role == "mask"]
     images = [family for family in families if family.role != "mask"]
-    found = list(_matched(images, masks))
+    found = list(_matched(images, masks, WAYS))
     for family in masks:
         if any(each.masks is family for each in found):
             continue
         parts = [part for image in images for part in by_last_run(image)]
-        found += _matched(parts, [family])
+        found += _matched(parts, [family], WAYS) or _matched(images, [family], NUMBERS)
     return found
 
 
-def _matched(images: Iterable[Family], masks: Sequence[Family]) -> Iterable[Match]:
-    for image in images:
-        for mask in masks:
-            if (found := match(image, mask)) is not None:
-                yield found
+def _matched(images: Iterable[Family], masks: Sequence[Family], ways: Sequence[Way]) -> list[Match]:
+    found = (match(image, mask, ways) for image in images for mask in masks)
+    return [each for each in found if each is not None]

@@ -1,6 +1,7 @@
 """Folders of volumes: those of the Medical Segmentation Decathlon and of nnU-Net, and others."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -8,7 +9,7 @@ from noise2mask.data.formats import spatial_files, volumes
 from noise2mask.data.layouts.answers import Answers, Choice, Layout, Question, Shown
 from noise2mask.data.layouts.cases import Case, Cases
 from noise2mask.data.layouts.contents import is_volume, look_into, pictures_of, some_of
-from noise2mask.data.layouts.entry import checked_options
+from noise2mask.data.layouts.entry import checked_options, volume_patterns
 from noise2mask.data.layouts.families import Member, Tree
 from noise2mask.data.layouts.foreground import foreground_of
 from noise2mask.data.layouts.units import Units, groups_of
@@ -55,8 +56,8 @@ def decathlon(tree: Tree, answers: Answers) -> Layout | None:
         )
     folder = places.pop()
     place = tree.root / folder
-    about = volumes._about(place)
-    pairs = volumes._pairs(place).pairs
+    about = volumes.about_in(place)
+    pairs = volumes.volumes_in(place).pairs
     cases = tuple(
         Case(_member(next(iter(images.values())), tree.root), (_member(labels, tree.root),))
         for images, labels in pairs.values()
@@ -67,18 +68,47 @@ def decathlon(tree: Tree, answers: Answers) -> Layout | None:
     return _entry(tree, cases, answers, options, about.labels, about.channels)
 
 
-def in_folders(tree: Tree, cases: Cases) -> Layout:
-    """What is said of volumes that lie in another way.
+def in_folders(tree: Tree, cases: Cases, answers: Answers) -> Layout:
+    """The entry for volumes that lie in another way, found by regular expressions.
 
     Raises:
-        UserError: always, as there is no kind that reads them where they are.
+        UserError: no regular expression finds them, or an answer does not fit.
     """
-    found = [f"{match.images.label} with {match.masks.label}" for match in cases.matches]
-    raise UserError(
-        f"{tree.root} holds volumes, {some(found)}; they are read from two folders, "
-        f"{IMAGES}/<name>.nii.gz and {LABELS}/<name>.nii.gz with equal names: move or link them "
-        "there."
+    if answers.missing == "empty":
+        raise UserError(
+            f"--missing empty: {len(cases.unlabelled)} volumes in {tree.root} have no labels; the "
+            "kind volumes can only leave them out: give --missing skip."
+        )
+    patterns = volume_patterns(cases)
+    if patterns is None:
+        found = [f"{match.images.label} with {match.masks.label}" for match in cases.matches]
+        raise UserError(
+            f"{tree.root} holds volumes, {some(found)}, whose names no pattern tells apart; move "
+            f"or link them to {IMAGES}/<name>.nii.gz and {LABELS}/<name>.nii.gz."
+        )
+    options: dict[str, Any] = {"root": str(tree.root), **patterns}
+    if cases.unlabelled and cases.missing == "skip":
+        options["missing_labels"] = "skip"
+    flat = tuple(
+        Case(case.image._replace(folders=()), (case.masks[0]._replace(folders=()),))
+        for case in cases.cases
     )
+    layout = _entry(tree, flat, answers, options, {}, (), name_by=0, questions=cases.questions)
+    words = sorted({case.image.split for case in cases.cases if case.image.split})
+    told = [*cases.told]
+    if len(words) > 1:
+        told.append(
+            f"the folders {', '.join(words)} are not taken for splits, which the kind volumes does "
+            "not read from folders"
+        )
+    found_by_pattern = volumes.volumes_in(tree.root, patterns["images"], patterns["labels"], "skip")
+    wanted = {(case.image.path, case.masks[0].path) for case in cases.cases}
+    if {(one[0], labels) for one, labels in found_by_pattern.pairs.values()} != wanted:
+        raise UserError(
+            f"the volumes in {tree.root} cannot be told apart by one pattern; move or link them to "
+            f"{IMAGES}/<name>.nii.gz and {LABELS}/<name>.nii.gz."
+        )
+    return replace(layout, told=(*told, *layout.told))
 
 
 def _member(path: Path, root: Path) -> Member:
@@ -93,8 +123,11 @@ def _entry(
     options: Mapping[str, Any],
     names: Mapping[int, str],
     channels: Sequence[str],
+    *,
+    name_by: int = 1,
+    questions: Sequence[Question] = (),
 ) -> Layout:
-    """The entry of the kind `volumes`, or what is open."""
+    """The entry of the kind `volumes`, or what is open; volumes are called as labels or images."""
     if answers.colours or answers.threshold is not None:
         raise UserError(
             f"{tree.root} holds volumes, whose labels are whole numbers: give --foreground instead "
@@ -106,14 +139,14 @@ def _entry(
     several = len(labels or set(held.shares) - {0}) > 1
     chosen = foreground_of(held, answers, labels, "several labels" if several else "")
     given = checked_options("volumes", {**options, **chosen.options, **answers.settings})
-    questions = list(chosen.questions)
+    asked = [*questions, *chosen.questions]
     channel, channels_told = _channel(cases, given, channels)
-    questions += channel
-    named_as = tuple(Case(case.masks[0], ()) for case in cases)  # a volume is called as its labels
+    asked += channel
+    named_as = tuple(Case((case.image, *case.masks)[name_by], ()) for case in cases)
     groups = groups_of(named_as, {}, answers)
     if not answers.no_groups and answers.groups is None and not groups.questions:
         groups = Units({}, told=("each volume is a group: its slices lie in one split",))
-    questions += groups.questions
+    asked += groups.questions
     if groups.pattern:
         given["group_pattern"] = groups.pattern
     told = [
@@ -125,13 +158,16 @@ def _entry(
     told.append(f"{plane} slices with foreground become cases; --set axis=coronal, --set keep=all "
                 "and the like change that")  # fmt: skip
     present = tuple(value for value in held.shares if value) or (1,)
-    if questions:
+    if asked:
+        skipped: dict[str, Any] = {"missing_labels": "skip"} if "images" in given else {}
+        if channel:
+            skipped = {**skipped, "channel": 0}
         try:
-            shown = listed("volumes", {"foreground": present, "channel": 0, **given})
+            shown = listed("volumes", {**skipped, "foreground": present, **given})
             preview: tuple[Shown, ...] = (Shown("all labels", pictures_of("volumes", shown)),)
         except UserError:
             preview = ()
-        return Layout(tuple(told), tuple(questions), preview=preview)
+        return Layout(tuple(told), tuple(asked), preview=preview)
     listing = listed("volumes", given)
     told.append(f"{len(listing)} slices")
     told += [sentence.rstrip(".") for sentence in listing.sentences()]

@@ -75,7 +75,7 @@ def groups_of(cases: Sequence[Case], splits: Mapping[str, str], answers: Answers
     harm = (
         f"without it {torn} of these would lie in several splits"
         if torn
-        else "no split would divide one, as they are"
+        else "as they are, no split divides one"
     )
     return Units(
         {},
@@ -255,6 +255,11 @@ def _from_table(root: Path, cases: Sequence[Case], said: str) -> Units:
     return Units(found, None, (f"splits from {said}: {told}",), table=said)
 
 
+def _of_table(path: Path) -> str:
+    column = group_column(path)
+    return "it does" + (f", and its column {column} tells groups" if column else "")
+
+
 def group_column(path: Path) -> str | None:
     """The column of a CSV that tells groups, as the kind `folder` finds it."""
     rows = _rows(path) or []
@@ -284,11 +289,12 @@ def _suggested_splits(root: Path, cases: Sequence[Case], tables: Sequence[str]) 
             told = ", ".join(f"{word} {count}" for word, count in counts.items())
             return Units(
                 {},
+                table=table if group_column(root / table) else None,
                 questions=(
                     Question(
                         f"{table} tells a split for each case ({told}); does it count?",
                         (
-                            Choice(f"--splits {shell(table)}", "it does"),
+                            Choice(f"--splits {shell(table)}", _of_table(root / table)),
                             Choice("--no-splits", "cases are split anew"),
                         ),
                     ),

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from noise2mask import plugins
 from noise2mask.data.checks.measures import Checked, Measures, Row, measured
 from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import Image, Mask
+from noise2mask.data.source import Image, Mask, foreground_of
 from noise2mask.data.splits import SPLITS
 from noise2mask.files import writing
 from noise2mask.report.figures.style import STYLE, WIDTH, empty, styled
@@ -57,7 +57,7 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
     pictures = {}
     for row, measures in sorted(rows, key=lambda item: item[0].id):  # volumes are read in order
         image, mask = load(source_of[row.id])
-        pictures[row.id] = Picture(*shrunk(image, mask), _caption(row, measures))
+        pictures[row.id] = Picture(*shrunk(image, foreground_of(mask)), _caption(row, measures))
     titles = [f"{checked.title}: {len(pictures)} of {len(checked.rows)} cases", licence, LEGEND]
     figure = contact_sheet([pictures[row.id] for row, _ in rows], titles)
     with style.context(["default", dict(STYLE)]), writing(path) as temporary:
@@ -90,11 +90,15 @@ def _spread(length: int, count: int) -> list[int]:
     return sorted({round(part * (length - 1) / (count - 1)) for part in range(count)})
 
 
-def _caption(row: Row, measures: Measures) -> str:
-    id = row.id
+def two_lines(id: str) -> list[str]:
+    """A name as it stands below a picture: up to two lines, long ones without their middle."""
     if len(id) > 2 * LETTERS:
         id = f"{id[:LETTERS]}…{id[1 - LETTERS :]}"
-    lines = [id[:LETTERS], id[LETTERS:]]
+    return [id[:LETTERS], id[LETTERS:]]
+
+
+def _caption(row: Row, measures: Measures) -> str:
+    lines = two_lines(row.id)
     share = f"{measures.foreground:.1%}" if measures.area else "no foreground"
     return "\n".join(filter(None, [*lines, f"{row.split or 'no split'}, {share}"]))
 
