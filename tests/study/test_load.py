@@ -104,7 +104,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
     assert head == f"{path} has 16 mistakes; correct and run again:"
     assert found == [
         "datasets.lesion_phantom.kind: unknown kind 'phantom'; did you mean 'phantoms'? "
-        "Valid: aperio, folder, her2, medsegbench, pairs, phantoms, photographs, volumes",
+        "Valid: aperio, folder, her2, medsegbench, pairs, phantoms, photographs, table, volumes",
         "datasets.nuclei_phantom.options.famly: unknown field 'famly'; did you mean 'family'? "
         "Valid: family, count, size, seed, difficulty",
         "diffusion.schedule.name: unknown schedule 'lin'; did you mean 'linear'? "
