@@ -81,7 +81,7 @@ def test_the_claim_and_the_prediction_have_a_verdict(report):
         assert row.verdict in ("confirmed", "refuted", "undecided", "cannot be decided")
         assert np.isfinite(row.value)
     assert predictions.loc["P8"].value == pytest.approx(-claims.loc["C7"].value)
-    assert predictions.loc["P8"].statement.startswith("feed_forward gets areas")
+    assert predictions.loc["P8"].statement.lower().startswith("feed-forward gets areas")
 
 
 def test_they_are_seen_in_the_report(report):
