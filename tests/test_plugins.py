@@ -13,7 +13,8 @@ from noise2mask.analysis.oracles.oracles import ORACLES
 def test_the_names_a_study_may_use():
     assert set(plugins.names("architecture")) == {"ensemdiff", "medsegdiff", "monai", "segdiff"}
     assert set(plugins.names("format")) == {
-        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "photographs", "volumes",
+        "aperio", "folder", "her2", "medsegbench", "pairs", "phantoms", "photographs", "table",
+        "volumes",
     }  # fmt: skip
     assert set(plugins.names("sampler")) == {
         "ddpm", "ddim", "dpm_solver", "one_pass",

@@ -44,7 +44,8 @@ def keep_ended_trainings() -> None:
     Call it while nothing runs here, before Snakemake does.
     """
     folders = {Path(output).parent for output in outputs.begun() if Path(output).name == _LAST}
-    for folder in (found for found in folders if found.is_relative_to(paths.RESULTS)):
+    begun = (folder for folder in folders if folder.is_relative_to(paths.RESULTS))
+    for folder in filter(Path.is_dir, begun):  # begun is also what was killed before it wrote
         files = {path.name: path for path in folder.iterdir() if path.is_file()}
         if files.keys() >= _TRAINING:
             kept = paths.WORK / folder.relative_to(paths.RESULTS) / paths.ENDED
