@@ -33,7 +33,6 @@ def tried(name, at_half=-3.0, **more):
         "study": "s", "dataset": name, "at_half": at_half, "resolution": 32, "cases": 20,
         "training_steps": 200, "seeds": 3, "gained": {EIGHTY: GOOD, HALF: NONE},
         "dice": {3: 0.8, 10: 0.805},
-        "earlier": False,
     }  # fmt: skip
     return Tried(**{**given, **more})
 

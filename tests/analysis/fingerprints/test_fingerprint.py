@@ -182,4 +182,5 @@ def test_tiles_of_one_slide_have_a_fingerprint_without_intervals(tmp_path):
     )
     assert one["mean"].notna().sum() == apart["mean"].notna().sum() > 0
     assert one[["low", "high"]].isna().all(axis=None)
+    assert (one.loc["foreground", "n"], apart.loc["foreground", "n"]) == (1, 10)
     assert apart.loc["foreground", ["low", "high"]].notna().all()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from noise2mask.analysis.fingerprints.adapted_schedule import input_scale
 from noise2mask.errors import UserError
@@ -57,6 +56,8 @@ STUDIES: Mapping[str, Asked] = {
     "adaptation": Asked("linear_x_0", "ddim10", _CHOSEN),
     "adaptation_real": Asked("linear_x_0", "ddim10", _CHOSEN),
 }
+TABLES = ("fingerprints", "contrasts", "summary")
+"""What a report must have to say something."""
 SHARES = (0.8, 0.5)
 """Of the timesteps whose masks are to be unreadable, for which a scale is told."""
 REACH = 1.0
@@ -85,10 +86,9 @@ class Tried(NamedTuple):
         resolution: of the study, px.
         cases: test cases.
         training_steps: of each training.
-        seeds: trainings of each kind, where the report tells.
+        seeds: trainings of each kind.
         gained: by other scales.
         dice: mean Dice of the scale 1 by number of sampling steps, equal draws.
-        earlier: the report was made by an earlier version.
     """
 
     study: str
@@ -97,10 +97,9 @@ class Tried(NamedTuple):
     resolution: int
     cases: int
     training_steps: int
-    seeds: int | None
+    seeds: int
     gained: Mapping[Choice, Difference]
     dice: Mapping[int, float]
-    earlier: bool
 
 
 class Scale(NamedTuple):
@@ -139,7 +138,7 @@ def tried_datasets(reports: Path) -> list[Tried]:
     return [
         each
         for study, asked in STUDIES.items()
-        if all(table_of(reports / study, name).is_file() for name in ("fingerprints", "contrasts"))
+        if all(table_of(reports / study, name).is_file() for name in TABLES)
         for each in _tried(reports / study, asked)
     ]
 
@@ -151,8 +150,6 @@ def _tried(folder: Path, asked: Asked) -> Iterator[Tried]:
     contrasts = contrasts[(contrasts["second"] == asked.plain) & (contrasts["metric"] == "dice")]
     contrasts = contrasts[contrasts["sampler"] == asked.sampler]
     settings = settings_of(folder)
-    text = folder / "report.md"
-    head = text.read_text(encoding="utf-8")[:600] if text.is_file() else ""
     for dataset in places["dataset"].unique():
         deaths = places[(places["dataset"] == dataset) & (places["figure"] == "log_snr_at_half")]
         rows = contrasts[contrasts["dataset"] == dataset].to_dict("records")
@@ -172,10 +169,9 @@ def _tried(folder: Path, asked: Asked) -> Iterator[Tried]:
             resolution=int(settings["resolution"]),
             cases=int(rows[0]["n"]),
             training_steps=int(settings["training"]["steps"]),
-            seeds=int(rows[0]["seeds"]) if "seeds" in rows[0] else None,
+            seeds=int(rows[0]["seeds"]),
             gained=gained,
             dice=_by_steps(folder, str(dataset), asked.plain),
-            earlier="earlier version" in head,
         )
 
 
@@ -204,14 +200,10 @@ def settings_of(folder: Path) -> dict[str, Any]:
 
 def _by_steps(folder: Path, dataset: str, mode: str) -> dict[int, float]:
     """Mean Dice by number of sampling steps from pure noise."""
-    paths = [table_of(folder, name) for name in ("sweeps", "summary")]
-    for path in paths:
-        table = read_table(path, "summary") if path.is_file() else pd.DataFrame()
-        if {"steps", "start"} <= set(table.columns):
-            rows = table[(table["dataset"] == dataset) & (table["mode"] == mode)]
-            rows = rows[(rows["metric"] == "dice") & rows["start"].isna()]
-            return {int(row["steps"]): float(row["mean"]) for row in rows.to_dict("records")}
-    return {}
+    table = read_table(table_of(folder, "summary"), "summary")
+    rows = table[(table["dataset"] == dataset) & (table["mode"] == mode)]
+    rows = rows[(rows["metric"] == "dice") & rows["start"].isna()]
+    return {int(row["steps"]): float(row["mean"]) for row in rows.to_dict("records")}
 
 
 def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence[Tried]) -> Advice:
@@ -322,7 +314,6 @@ def told(advice: Advice, resolution: int) -> list[str]:
         lines.append(
             f"    by small networks at {_either(sizes)} px after {_either(training)} training steps"
             + (", one training each" if any(each.seeds == 1 for each in known) else "")
-            + (", by an earlier version" if any(each.earlier for each in known) else "")
             + "; other sizes, networks and longer trainings are not tested"
         )
     return lines

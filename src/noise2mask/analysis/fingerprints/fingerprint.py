@@ -89,8 +89,8 @@ def write_fingerprint(
 
     `cases`, `curves`, `geometry` and `figures` are those of
     :class:`Fingerprint`, `readability` compares masks
-    with the images they belong to. Of cases of one group alone no interval is given. Timesteps are
-    those of the linear schedule of 1000, masks -1 and +1.
+    with the images they belong to. Timesteps are those of the linear schedule of 1000, masks -1 and
+    +1.
 
     Args:
         data: folder of the prepared dataset.
@@ -105,13 +105,12 @@ def write_fingerprint(
     images = np.concatenate([split.images for split in splits])
     cases = [id for split in splits for id in split.ids]
     groups = [group for split in splits for group in split.groups]
-    alone = len(set(groups)) == 1  # tiles of one slide: halved as cases, without an interval
     LOG.info("fingerprint of %s: %d masks of %d px", data.name, len(masks), masks.shape[1])
     found = fingerprint(
         masks,
         cases,
         linear_log_snr(),
-        groups=None if alone else groups,
+        groups=groups,
         oracles={name: ORACLES[name] for name in oracles},
         spacing=spacing,
         resamples=resamples,
@@ -126,8 +125,6 @@ def write_fingerprint(
         seed=0,
     )
     figures = found.figures.rename_axis("figure").reset_index()
-    if alone:
-        figures[["low", "high"]] = np.nan
     tables = (found.cases, found.curves, figures, found.geometry, compared)
     for name, table in zip(FINGERPRINT_TABLES, tables, strict=True):
         text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
@@ -164,6 +161,7 @@ def fingerprint(
         gap: difference of the levels of x_0: 2 for -1/+1, 1 for 0/1. It moves the schedule along
             the axis of log SNR; nothing else depends on it.
         groups: patient or slide of each case: kept in one half, and drawn as one by the bootstrap.
+            Where all cases are of one, they are halved alone, and there is no interval.
         oracles: scored by name; `DICE_AND_LOSS` are always among them.
         spacing: of the levels in log SNR.
         resamples: of the bootstrap.
@@ -171,12 +169,13 @@ def fingerprint(
         seed: of noise, halves and bootstrap.
 
     Raises:
-        ValueError: the masks are not boolean (N, H, W), or are of fewer than two groups.
+        ValueError: the masks are not boolean (N, H, W), or fewer than two.
     """
     units = list(cases) if groups is None else list(groups)
+    apart = units if len(set(units)) > 1 else list(cases)
     levels = spaced_levels(schedule, gap=gap, highest=HIGHEST, lowest=LOWEST, spacing=spacing)
     table = _cross_fitted(
-        masks, cases, halves(units, seed), levels, {**DICE_AND_LOSS, **oracles}, seed
+        masks, cases, halves(apart, seed), levels, {**DICE_AND_LOSS, **oracles}, seed
     )
     forms = geometry(masks, cases)
     bootstrap = Bootstrap(units, resamples, level, seed)
