@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from noise2mask.analysis.analyse import analyse
-from noise2mask.errors import UserError
 from noise2mask.evaluation.labels import HEADLINE
 from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, save_table
 from noise2mask.files import write_json, write_text
 from noise2mask.report.cases import cases_of, save_cases, walks_of
 from noise2mask.report.context import Report, read_report
 from noise2mask.report.figures.index import figures, save_figures
-from noise2mask.report.markdown import update_between_markers
+from noise2mask.report.markdown import update_document
 from noise2mask.report.provenance import FILE, dataset_table, record_of
 from noise2mask.report.text import readme_block, report_text
 from noise2mask.study.paths import REPORT_TABLES, Paths
@@ -71,13 +70,7 @@ def update_readme(folder: Path, readme: Path) -> None:
     Raises:
         UserError: the file cannot be read, or has no such markers.
     """
-    block = readme_block(read_report(folder))
-    try:
-        before = readme.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{readme} cannot be read: {error}; give a text file.") from None
-    text = update_between_markers(before, "results", block)
-    write_text(readme, text)
+    update_document(readme, "results", readme_block(read_report(folder)))
 
 
 def _save_summaries(

@@ -6,13 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from noise2mask.errors import UserError
-from noise2mask.files import write_text
 from noise2mask.report.context import Report, read_report
-from noise2mask.report.markdown import Column, Table, as_markdown, update_between_markers
+from noise2mask.report.markdown import Column, Table, as_markdown, update_document
 from noise2mask.report.settings import limits_of
 from noise2mask.report.tables import Record, ranged, stated
 
-MARKER = "claims"
 UNTESTED = "not tested"
 
 
@@ -72,11 +70,7 @@ def update_claims(folders: Sequence[Path], document: Path) -> None:
     Raises:
         UserError: the file cannot be read, or has no such markers.
     """
-    try:
-        before = document.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{document} cannot be read: {error}; give a text file.") from None
-    write_text(document, update_between_markers(before, MARKER, text_of(folders)))
+    update_document(document, "claims", text_of(folders))
 
 
 def _by_name(report: Report) -> dict[str, Record]:

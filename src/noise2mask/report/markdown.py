@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from noise2mask.errors import UserError
+from noise2mask.files import write_text
 
 
 class Column(NamedTuple):
@@ -68,6 +70,19 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def update_document(document: Path, name: str, block: str) -> None:
+    """Put `block` between the markers `name` of a file, see :func:`update_between_markers`.
+
+    Raises:
+        UserError: the file cannot be read, or has no such markers.
+    """
+    try:
+        before = document.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{document} cannot be read: {error}; give a text file.") from None
+    write_text(document, update_between_markers(before, name, block))
 
 
 def update_between_markers(text: str, name: str, block: str) -> str:
