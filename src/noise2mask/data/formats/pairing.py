@@ -55,6 +55,11 @@ Threshold = Annotated[
     int | None,
     Field(description="mask values above it are foreground, of lossy masks or numbered objects"),
 ]
+Fill = Annotated[bool, Field(description="masks are outlines, what they enclose counts")]
+MissingMask = Annotated[
+    Literal["refuse", "skip", "empty"],
+    Field(description="an image without mask is an error, left out, or all background"),
+]
 WhiteIsZeroMasks = Annotated[
     Polarity | None,
     Field(description="values of TIFF masks that say that 0 is white: as stored or as shown"),
@@ -156,7 +161,7 @@ def load_pair(source: Source) -> tuple[Image, Mask | Levels]:
         return image, whole
     rules = source.payload.get("rules") or judge_alone([mask for _, mask in laid], reading)
     for (_, mask), rule in zip(laid, rules, strict=True):
-        _check_size(image.shape, picture.path, mask.pixels.shape, mask.path, picture.orientation)
+        check_size(image.shape, picture.path, mask.pixels.shape, mask.path, picture.orientation)
         part = mask_of(mask, rule)
         whole |= filled(part) if reading.fill else part
         left_out |= left_out_of(mask, rule)
@@ -254,14 +259,26 @@ def described(listing: Listing, facts: Sequence[PairFacts]) -> list[str]:
 
 def _planes_united(path: Path, reading: Reading, shape: Sequence[int], image_path: Path) -> Mask:
     planes = read_planes(path, reading.planes or ())
-    _check_size(shape, image_path, planes.shape[1:], path, 1)
+    check_size(shape, image_path, planes.shape[1:], path, 1)
     mask = np.any(selected(planes, reading.foreground, reading.threshold), axis=0)
     return filled(mask) if reading.fill else mask
 
 
-def _check_size(
+def check_size(
     shape: Sequence[int], image: Path, mask_shape: Sequence[int], mask: Path, orientation: int
 ) -> None:
+    """Refuse a mask of another size than its image's.
+
+    Args:
+        shape: of the image, (H, W, ...).
+        image: its file.
+        mask_shape: of the mask, (H, W, ...).
+        mask: its file.
+        orientation: the tag by which the image was turned, 1 if it was not.
+
+    Raises:
+        UserError: the sizes differ.
+    """
     if tuple(shape[:2]) != tuple(mask_shape[:2]):
         turned = (
             f" (turned by its orientation tag {orientation}, as viewers show it)"

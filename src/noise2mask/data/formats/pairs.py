@@ -12,15 +12,17 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
 from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import (
     Axes,
+    Fill,
     Foreground,
     Ignore,
+    MissingMask,
     Percentiles,
     Reading,
     Root,
@@ -62,13 +64,8 @@ def sources(
         tuple[int, ...] | None,
         Field(description="planes that are united, of masks that are NPY arrays (P, H, W)"),
     ] = None,
-    fill: Annotated[
-        bool, Field(description="masks are outlines, what they enclose counts")
-    ] = False,
-    missing_mask: Annotated[
-        Literal["refuse", "skip", "empty"],
-        Field(description="an image without mask is an error, left out, or all background"),
-    ] = "refuse",
+    fill: Fill = False,
+    missing_mask: MissingMask = "refuse",
     white_is_zero: WhiteIsZeroMasks = None,
     stored_axes: Axes = None,
     window: Window = None,

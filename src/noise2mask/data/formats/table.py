@@ -23,11 +23,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from noise2mask.data.formats import pairing
+from noise2mask.data.formats.folder import GROUP_COLUMNS
 from noise2mask.data.formats.image_files import Picture, decode, form_of, image_of
 from noise2mask.data.formats.listing import composed, folder_of
 from noise2mask.data.formats.pairing import (
     Axes,
+    Fill,
     Foreground,
+    MissingMask,
     Percentiles,
     Reading,
     Root,
@@ -35,6 +38,7 @@ from noise2mask.data.formats.pairing import (
     Threshold,
     WhiteIsZeroMasks,
     Window,
+    check_size,
     listed,
     named_splits,
 )
@@ -42,7 +46,6 @@ from noise2mask.data.source import Image, Listing, Mask, Source, foreground_of, 
 from noise2mask.errors import UserError
 
 Several = Literal["refuse", "union", "majority"]
-GROUPS = ("group", "patient", "slide")
 _COLUMNS = ("image", "mask", "id", "split", "group")
 _COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 
@@ -67,13 +70,8 @@ def sources(
     split_of: SplitOf = {},  # noqa: B006
     foreground: Foreground = None,
     threshold: Threshold = None,
-    fill: Annotated[
-        bool, Field(description="masks are outlines, what they enclose counts")
-    ] = False,
-    missing_mask: Annotated[
-        Literal["refuse", "skip", "empty"],
-        Field(description="an image without mask is an error, left out, or all background"),
-    ] = "refuse",
+    fill: Fill = False,
+    missing_mask: MissingMask = "refuse",
     white_is_zero: WhiteIsZeroMasks = None,
     stored_axes: Axes = None,
     window: Window = None,
@@ -134,11 +132,10 @@ def load(source: Source) -> tuple[Image, Mask]:
     if source.payload["colours"]:
         parts = [_coloured(source, path) for path in paths]
         reading: Reading = source.payload["reading"]
-        image = image_of(
-            decode(source.payload["image"]), window=reading.window, percentiles=reading.percentiles
-        )
+        picture = decode(source.payload["image"])
+        image = image_of(picture, window=reading.window, percentiles=reading.percentiles)
         for path, part in zip(paths, parts, strict=True):
-            _check_size(source.payload["image"], image, path, part)
+            check_size(image.shape, picture.path, part.shape, path, picture.orientation)
         if not parts:
             return image, np.zeros(image.shape[:2], dtype=np.bool_)
         return image, _together(parts, source.payload["several"])
@@ -248,7 +245,7 @@ def _lines(path: Path, columns: Mapping[Any, str]) -> tuple[list[dict[str, str]]
             "image and mask."
         ) from error
     if "group" not in columns:
-        told = [name for name in head if name.casefold() in GROUPS]
+        told = [name for name in head if name.casefold() in GROUP_COLUMNS]
         names["group"] = told[0] if told else "group"
     needed = ["image", "mask", *columns]
     if missing := [names[name] for name in needed if names[name] not in head]:
@@ -357,14 +354,6 @@ def spelled(colour: int) -> str:
 
 def _coloured(source: Source, path: Path) -> Mask:
     return np.isin(colour_numbers(decode(path)), source.payload["colours"])
-
-
-def _check_size(image_path: Path, image: Image, path: Path, mask: Mask) -> None:
-    if image.shape[:2] != mask.shape:
-        raise UserError(
-            f"{image_path} has {image.shape[1]} x {image.shape[0]} pixels, but its mask {path} has "
-            f"{mask.shape[1]} x {mask.shape[0]}; image and mask must have the same size."
-        )
 
 
 class ColourFacts(NamedTuple):
