@@ -175,10 +175,6 @@ def record_of(
 def parsed(content: bytes, told: str) -> Record | None:
     """The record in the bytes of a ``provenance.json``; None if it has another format.
 
-    Args:
-        content: of the file.
-        told: what messages call the file.
-
     Raises:
         UserError: it is no such file.
     """

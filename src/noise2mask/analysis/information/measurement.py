@@ -241,14 +241,7 @@ class Pictures(NamedTuple):
 def picture_pair(
     without_image: Denoising, with_image: Denoising, grid: Grid, case: int = 0
 ) -> Pictures:
-    """What two denoisers make of one case on the noise that they are measured on.
-
-    Args:
-        without_image: makes nothing of the grid's images.
-        with_image: sees them.
-        grid: where.
-        case: number of the case.
-    """
+    """What two denoisers make of one case on the noise that they are measured on."""
     units = [(case, 0)] * grid.rows  # a full block, as in measuring
     x_0, image = _cases(grid, [case] * grid.rows)
     denoises = [denoising(image) for denoising in (without_image, with_image)]
