@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.made_up_evidence import evidence, judged
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, ttest_1samp
 
-from noise2mask.analysis.claims.predictions import p3, p4, p5, p6, p7
+from noise2mask.analysis.claims.predictions import p3, p4, p5, p6, p7, p8
 from noise2mask.evaluation.columns import COLUMNS
 
 CASES = 24
@@ -64,7 +64,7 @@ def test_p3(bits, verdict):
         assert found.n == 7
 
 
-# P4 to P7 ------------------------------------------------------------------------------------
+# P4 to P8 ------------------------------------------------------------------------------------
 
 
 def scores(mode, means, metric, *, sampler="s", steps=50, draws=5, spread=0.01, networks=("net",)):
@@ -336,6 +336,53 @@ def test_p7(gains, verdict):
         assert found.value == pytest.approx(spearmanr(gains, range(7)).statistic)
 
 
+def over_sets(gains, *, seeds=3, groups=None):
+    """P8 on a difference in Dice for each dataset, trained with several seeds."""
+    sides = {"matched": gains, "ff": [0.0] * len(gains)}
+    tables = [
+        scores(mode, {f"d{n}": 0.6 + more for n, more in enumerate(means)}, "dice").assign(
+            seed=seed
+        )
+        for mode, means in sides.items()
+        for seed in range(seeds)
+    ]
+    known = evidence(metrics=pd.concat(tables), groups=groups)
+    return judged(p8, known, diffusion="matched", feed_forward="ff")
+
+
+@pytest.mark.parametrize(
+    ("gains", "verdict"),
+    [
+        ([0.05, 0.06, 0.04, 0.07, 0.05, 0.03, 0.06, 0.05], "confirmed"),
+        ([-0.05, -0.06, -0.04, -0.07, -0.05, -0.03, -0.06, -0.05], "refuted"),
+        ([0.05, -0.06, 0.04, -0.07, 0.05, -0.03, 0.06, -0.05], "undecided"),
+        ([0.05, 0.05, 0.06, 0.04], "cannot be decided"),
+    ],
+)
+def test_p8(gains, verdict):
+    found = over_sets(gains)
+    assert found.verdict == verdict
+    assert (found.n, found.seeds) == (len(gains), 3)
+    assert found.value == pytest.approx(np.mean(gains))
+    assert "resolvable" in found.numbers
+
+
+def test_the_unit_of_p8_is_the_dataset():
+    """As wide as the t-interval of the means of sets, not as one over all cases."""
+    gains = np.random.default_rng(3).normal(0.02, 0.03, 12)
+    found = over_sets(gains, seeds=1)
+    t = ttest_1samp(gains, 0).confidence_interval()
+    assert found.high - found.low == pytest.approx(t.high - t.low, rel=0.15)
+
+
+def test_a_set_of_one_unit_is_left_out_of_p8():
+    one = {("d0", f"c{case}"): "slide" for case in range(CASES)}
+    found = over_sets([0.9, *[0.0] * 7], groups=one)
+    assert (found.n, found.value) == (7, pytest.approx(0, abs=1e-9))
+    assert "left out: d0" in found.numbers
+    assert over_sets([]).verdict == "not tested"
+
+
 # Null controls -------------------------------------------------------------------------------
 
 
@@ -370,3 +417,10 @@ def test_gains_without_an_order_confirm_no_p7():
         )
         found.append(judged(p7, known, recycled="recycled", diffusion="e2").verdict)
     assert found.count("confirmed") <= 1
+
+
+def test_two_untrained_networks_confirm_no_p8():
+    generator, found = np.random.default_rng(4), []
+    for _ in range(12):
+        found.append(over_sets(generator.normal(0, 0.01, 8), seeds=1).verdict)
+    assert found.count("undecided") >= 10
