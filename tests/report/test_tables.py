@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation.test_pareto import COSTS, PARETO
-from helpers.made_up_report import made_up
 from helpers.made_up_section import (
     LABELS,
     SWEEPS,

@@ -99,12 +99,12 @@ def _text(title: str, name: str, shown: Callable[[Any], str] = str, *, left: boo
 
 
 def _number(title: str, name: str, digits: int = 0, unit: float = 1.0) -> Column:
-    """The numbers of a column of the rows, in a unit, by which it is sorted."""
-    return Column(
-        title,
-        lambda row: number(float(row[name]) / unit, digits),
-        value=lambda row: float(row[name]) / unit,
-    )
+    """The numbers of a column of the rows, in a unit, by which it is sorted; None is not known."""
+
+    def value(row: Record) -> float:
+        return math.nan if row[name] is None else float(row[name]) / unit
+
+    return Column(title, lambda row: number(value(row), digits), value=value)
 
 
 def _spread(title: str, name: str, digits: int, ends: tuple[str, str] = ENDS) -> Column:
