@@ -50,8 +50,10 @@ def regions(table: pd.DataFrame) -> Control:
     return Control("region", "Pixels", _options(table, "region", REGIONS.get), "radio")
 
 
-def chosen(report: Report, table: pd.DataFrame, column: str, *, every: bool) -> Control:
-    """A choice among the values of a column.
+def chosen(
+    report: Report, table: pd.DataFrame, *columns: str, every: bool = False
+) -> list[Control]:
+    """A choice among the values of each column.
 
     With `every`, and several values, all rows are offered first.
     """
@@ -62,10 +64,13 @@ def chosen(report: Report, table: pd.DataFrame, column: str, *, every: bool) -> 
         "sampler": ("Sampler", str),
         "pair": ("Comparison", str),
     }
-    label, title = titles[column]
-    options = _options(table, column, title)
-    first = [(ALL, "all")] if every and len(options) > 1 else []
-    return Control(column, label, [*first, *options])
+    found = []
+    for column in columns:
+        label, title = titles[column]
+        options = _options(table, column, title)
+        first = [(ALL, "all")] if every and len(options) > 1 else []
+        found.append(Control(column, label, [*first, *options]))
+    return found
 
 
 def _options(

@@ -26,7 +26,7 @@ def controls(report: Report) -> list[Control]:
     if table.empty:
         return []
     filters = ("dataset", "network", "mode", "sampler")
-    return [scores(table), *(chosen(report, table, name, every=True) for name in filters)]
+    return [scores(table), *chosen(report, table, *filters, every=True)]
 
 
 def results(report: Report) -> dict[str, Any] | None:
