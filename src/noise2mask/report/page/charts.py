@@ -16,8 +16,8 @@ from noise2mask.evaluation.labels import metric_of, principal, rows_of, trained
 from noise2mask.evaluation.pareto import on_front
 from noise2mask.report.context import Report
 from noise2mask.report.figures.cost import letters_of
-from noise2mask.report.page.controls import chosen, regions, scores, several
 from noise2mask.report.page.noise_charts import bits, fingerprints, losses
+from noise2mask.report.page.results import chosen, regions, scores, several
 from noise2mask.report.page.vega import (
     GREY,
     INK,

@@ -12,7 +12,7 @@ from noise2mask.evaluation.labels import names_in
 from noise2mask.report.context import Report
 from noise2mask.report.figures.fingerprints import DEATHS
 from noise2mask.report.figures.noise_axis import TARGETS, trained_on
-from noise2mask.report.page.controls import Control, chosen
+from noise2mask.report.page.results import Control, chosen
 from noise2mask.report.page.vega import (
     GREY,
     INK,

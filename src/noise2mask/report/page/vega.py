@@ -9,7 +9,7 @@ import pandas as pd
 
 from noise2mask.evaluation.labels import Row, names_in, rows_of
 from noise2mask.report.context import Report
-from noise2mask.report.page.controls import ALL, Control
+from noise2mask.report.page.results import ALL, Control
 from noise2mask.study.plan import REFERENCE
 
 GREY = "#8A8A8A"
