@@ -313,11 +313,8 @@ def own_oracles():
     parts = []
     for name, middle in {"mine": -3.0, "near": -2.5, "far": 0.0}.items():
         dice = 1 / (1 + np.exp(-(OWN_LEVELS - middle)))
-        parts.append(
-            pd.DataFrame(
-                {"dataset": name, "oracle": "gaussian", "log_snr": OWN_LEVELS, "dice": dice}
-            )
-        )
+        columns = {"dataset": name, "oracle": "gaussian", "log_snr": OWN_LEVELS, "dice": dice}
+        parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -13,6 +13,7 @@ literals: so it can be read from the source, and to add one is to write one func
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -111,7 +112,8 @@ class Finding(NamedTuple):
     remark: str
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """What is said of a claim of the paper or of a prediction; the mark of its function.
 
     Arguments are literals, named as here. The keyword-only arguments of a prediction's function are
@@ -139,7 +141,8 @@ class Said(NamedTuple):
         return function
 
 
-claim = prediction = Said
+claim = Said
+prediction = Said
 
 
 def finding_table(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -262,7 +262,7 @@ def pair(
     for y, row in enumerate(found):
         for x, cell in enumerate(row):
             if not len(cell):
-                hatched = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "////"}
+                hatched: dict[str, Any] = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "////"}
                 axis.add_patch(Rectangle((x, y), 1, 1, linewidth=0, **hatched))
                 continue
             dark = np.dot(colours(norm(means[y, x]))[:3], (0.299, 0.587, 0.114)) < 0.5
