@@ -41,6 +41,8 @@ TRUE = [
     "<!-- results:begin -->\nP1 is refuted.\n<!-- results:end -->",
     "C1a, better by 0.5, is refuted <!-- claim C1a three -->.",
     f"By C1a -0.009 <!-- table {CLAIMS}: value --> points at 25 draws.",
+    "No claim and no report: 2 of 5 sets.",
+    f"P1 in 3 of 3 <!-- table {CLAIMS}: seeds seeds --> sets.",
     "In [one](reports/one/report.md) of 18 sets, by `x=0.5`, with a 95 % interval.",
     f"By [one](reports/one/a.md) it is -0.9 % <!-- table {CLAIMS}: 100*value -->.",
     f"By [it](reports/one/a.md) 1 % <!-- table {CLAIMS}: 100*|value| --> is lost.",
@@ -67,6 +69,8 @@ FALSE = [
     ("By C1a it loses 0.009 points.", "needs <!-- table ... --> for all of 0.009"),
     (f"By C1a -0.009 <!-- table {CLAIMS}: value --> of 1.5.", "for all of -0.009, 1.5"),
     ("It loses 0.009 points.\nSee [it](reports/one/report.md).", "for all of 0.009"),
+    ("By P1 the shift is positive in 17 of 18 sets.", "for all of 17, 18"),
+    ("Seen in 4 of 9 ([report](../reports/one/report.md)).", "for all of 4, 9"),
     ("It closes 93 % of the gap ([report](../reports/one/report.md)).", "for all of 93"),
 ]
 

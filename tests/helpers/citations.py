@@ -16,8 +16,8 @@ A comment in or right behind a sentence that says what became of a claim names t
 The sentence then must use the verdict of the study's table and no other; where that verdict stands
 on one or two seeds, the paragraph must say so. A sentence that names a claim and a verdict needs
 this comment. One that names a claim, or stands in a paragraph with a link to a report, needs a
-``table`` for every number with a decimal point and every percentage, but for those of the claim's
-own statement and the coverage of an interval.
+``table`` for every number with a decimal point, every percentage and every count such as "17 of 18
+sets", but for those of the claim's own statement and the coverage of an interval.
 """
 
 import re
@@ -39,6 +39,7 @@ _NUMBER = re.compile(
 _CLAIM = re.compile(r"(?<![\w.])[CP]\d[a-z]?(?:-matched)?\b")
 _GENERATED = re.compile(r"<!-- (\w+):begin -->.*?<!-- \1:end -->", re.DOTALL)
 _PERCENTAGE = re.compile(r"(?<![\w.,])\d+(?= ?%(?! (?:interval|confidence)))")
+_COUNT = re.compile(r"(?<![\w.,])(\d+) of (\d+)(?![\w.,]\d)")
 _REPORT = re.compile(r"\]\((?:\.\./)?reports/")
 _UNREAD = re.compile(r"`[^`]*`|(?<=\])\([^)]*\)")
 _CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -192,9 +193,10 @@ def _numbers(text: str) -> list[str]:
 
 
 def _results(text: str) -> list[str]:
-    """Numbers with a decimal point and percentages, outside code and the targets of links."""
+    """Numbers with a decimal point, percentages, counts: outside code and the targets of links."""
     read = _UNREAD.sub("", text)
-    return [each for each in _numbers(read) if "." in each] + _PERCENTAGE.findall(read)
+    counts = [each for pair in _COUNT.findall(read) for each in pair]
+    return [each for each in _numbers(read) if "." in each] + _PERCENTAGE.findall(read) + counts
 
 
 def _is_result(number: str, text: str) -> bool:
