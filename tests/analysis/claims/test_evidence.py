@@ -38,7 +38,7 @@ def test_nothing_measured_tests_nothing():
     assert all(finding.remark for finding in found)
     assert [finding.name for finding in found] == [
         "C1a", "C1a-matched", "C1b", "C1b-matched", "C2", "C3a", "C3b", "C4", "C5", "C6",
-        *(f"P{number}" for number in range(1, 8)),
+        *(f"P{number}" for number in range(1, 9)),
     ]  # fmt: skip
     assert not any("{" in finding.statement for finding in found)
 
@@ -52,7 +52,7 @@ def test_a_prediction_of_another_module_is_named_by_the_study(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     known = evidence(study_of(hypotheses={"lab_prediction:l1": {"mode": "diffusion"}}))
     (found,) = [finding for finding in predictions_found(known) if finding.name == "L1"]
-    assert found.statement == "Diffusion is good."
+    assert found.statement == "diffusion is good."
     assert (found.verdict, found.remark) == ("not tested", "nothing was asked")
 
 
