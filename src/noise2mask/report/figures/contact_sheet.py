@@ -39,13 +39,8 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
     """Write a PNG with up to `count` cases of a checked dataset.
 
     The masks are contours, black outside and yellow inside, to be seen on dark and light. The
-    pictures are parts of the dataset, so its licence holds for them too.
-
-    Args:
-        checked: the dataset.
-        path: the PNG.
-        count: largest number of cases.
-        licence: of the dataset, for the title.
+    pictures are parts of the dataset, so its licence holds for them too. `licence` stands in the
+    title.
 
     Raises:
         UserError: a case that could be read before cannot be read any more, or the file cannot be

@@ -170,9 +170,7 @@ def captioned(labels: Labels) -> Iterator[Captioned]:
 def in_report(shown: Sequence[_Named], chosen: Sequence[str] = ()) -> list[_Named]:
     """The figures for the text of a report, the one that decides first.
 
-    Args:
-        shown: all that there are.
-        chosen: names of those a study wants; without it the best ranked, one of each function.
+    Those that a study has `chosen` by name, else the best ranked, one of each function.
     """
     if chosen:
         known = {one.name: one for one in shown}

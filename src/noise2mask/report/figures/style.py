@@ -104,12 +104,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, at most `across` side by side, none if `count` is 0.
 
-    Args:
-        count: number of panels.
-        height: of one panel with its title and axis, inches.
-        extra: height for the legend, inches.
-        across: panels side by side.
-        same_y: share the vertical axis.
+    Heights are in inches, `extra` is that of the legend.
 
     Returns:
         The figure, and its panels row by row.
