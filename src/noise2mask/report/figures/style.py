@@ -228,9 +228,3 @@ def far_edge(values: ArrayLike, better: int) -> float:
     most = max(NEAR, FAR * float(np.median(behind)))
     few = np.mean(behind > most) <= FEW
     return better * (best - most) if few else better * -np.inf
-
-
-def empty(figure: Figure, message: str) -> Figure:
-    """Say on an empty figure that there is nothing to show."""
-    figure.text(0.5, 0.5, message, ha="center", va="center", color="0.35")
-    return figure
