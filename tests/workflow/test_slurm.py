@@ -38,9 +38,9 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 1200, "checkpoint_every": 25, "validate_every": 400}
+    study["training"] |= {"steps": 600, "checkpoint_every": 25, "validate_every": 300}
     # It is still at work when the other has ended, though it is cancelled once.
-    study["overrides"] = [{"modes": ["diffusion"], "training": {"steps": 2500}}]
+    study["overrides"] = [{"modes": ["diffusion"], "training": {"steps": 900}}]
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
