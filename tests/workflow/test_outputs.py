@@ -63,8 +63,8 @@ def test_a_finished_study_is_beyond_doubt():
 
 
 def test_new_times_are_no_reason_for_doubt():
-    for time, output in enumerate((REPORT, DRAWS, MODEL, DATA, RAW)):
-        os.utime(output, (1000 + time, 1000 + time))
+    for number, output in enumerate((REPORT, DRAWS, MODEL, DATA, RAW)):
+        os.utime(output, (1000 + number, 1000 + number))
     assert outputs.doubts("s") == {}
 
 
