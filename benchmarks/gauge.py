@@ -3,9 +3,9 @@
     PYTHONPATH=tests nice python benchmarks/gauge.py [--data <folder>] [--tables]
 
 Draws the data, runs the study `gauge.yaml` on them (it goes on where it stopped), sets every
-estimate of its report beside the truth in `gauge.csv`, and writes the tables of README.md and
-docs/analysis.md from that. With --tables nothing is run: the tables are made of the `gauge.csv`
-that lies there.
+estimate of its report beside the truth in `gauge.csv`, sums that up in `gauge_errors.csv`, and
+writes the tables of README.md and docs/analysis.md from that. With --tables nothing is run: the
+tables are made of the `gauge.csv` that lies there.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from noise2mask.analysis.information.tables import doubts
 from noise2mask.seeds import seed_of
 
 HERE = Path(__file__).parent
-STUDY, TABLE = HERE / "gauge.yaml", HERE / "gauge.csv"
+STUDY, TABLE, ERRORS = (HERE / f"gauge{end}" for end in (".yaml", ".csv", "_errors.csv"))
 PAGES = {HERE / "README.md": "estimates", HERE.parent / "docs" / "analysis.md": "summary"}
 SIDE, CASES = 32, 100
 MASKS = {
@@ -120,16 +120,24 @@ def estimates(table: pd.DataFrame) -> str:
     return grid(header, rows)
 
 
+def errors(table: pd.DataFrame) -> pd.DataFrame:
+    """How far each estimate is off, in per cent of the truth: median and largest over tasks."""
+    off = 100 * (table["bits"] / table["truth"] - 1).abs()
+    found = off.groupby([table["steps"], table["estimate"]]).agg(["median", "max", "count"])
+    names = {"max": "largest", "count": "tasks"}
+    return found.rename(columns=names).reset_index()
+
+
 def summary(table: pd.DataFrame) -> str:
     """A row for each length of training, over all tasks."""
     rows = []
+    off = errors(table).set_index(["steps", "estimate"])
     for steps, found in table.groupby("steps"):
-        off = (100 * (found["bits"] / found["truth"] - 1).abs()).groupby(found["estimate"])
         own = found[found["estimate"] == "covariance"]
         fitted = own[own["fit"].notna()]
         rows.append(
             [f"{steps}", f"{len(own)}",
-             *(f"{off.get_group(name).median():.0f} ({off.get_group(name).max():.0f})"
+             *("{median:.0f} ({largest:.0f})".format(**off.loc[(steps, name)])
                for name in ESTIMATES),
              f"{_held(own, '')} of {len(own)}",
              f"{_held(fitted, '_fit')} of {len(fitted)}" if len(fitted) else "–",
@@ -175,8 +183,9 @@ def main() -> None:
         draw(options.data)
         command = ["noise2mask", "reproduce", "--study", str(STUDY), "--data", str(options.data)]
         subprocess.run(command, check=True)
-        found = pd.read_csv("reports/gauge/information.csv")
+        found = pd.read_csv("build/reports/gauge/information.csv")
         compared(found).to_csv(TABLE, index=False, float_format="%.4g", lineterminator="\n")
+    errors(read()).to_csv(ERRORS, index=False, float_format="%.4g", lineterminator="\n")
     for path, which in PAGES.items():
         path.write_text(filled(path.read_text(encoding="utf-8"), which, read()), encoding="utf-8")
 

@@ -25,6 +25,9 @@ def test_the_tables_are_made_of_the_numbers_of_the_gauge(gauge):
         assert gauge.filled(page, which, table) == page
         off = table.assign(bits=table["bits"] + 1)
         assert gauge.filled(page, which, off) != page
+    assert gauge.ERRORS.read_text(encoding="utf-8") == gauge.errors(table).to_csv(
+        index=False, float_format="%.4g", lineterminator="\n"
+    )
     with pytest.raises(ValueError, match="one place for the table summary, has 0"):
         gauge.filled("nothing", "summary", table)
 

@@ -161,7 +161,7 @@ def test_a_users_mistake_is_one_sentence(folder, capsys, arguments, sentence):
 def test_a_report_lies_beside_its_results(folder, monkeypatch, options, root, output):
     seen = []
     monkeypatch.setattr(
-        "noise2mask.report.build.report", lambda *given: seen.append(given[2:]) or []
+        "noise2mask.report.build.report", lambda _, paths, out: seen.append((paths.root, out)) or []
     )
     assert cli.main(["report", "--study", "test", *options]) == 0
     assert seen == [(Path(root), Path(output))]

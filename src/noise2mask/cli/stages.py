@@ -431,9 +431,10 @@ def report(
     """
     from noise2mask.report.build import report as write_report
     from noise2mask.report.build import update_readme
+    from noise2mask.study.paths import Paths
 
     folder = output or root / paths.report()
-    missing = write_report(study, paths.study, root, folder)
+    missing = write_report(study, Paths(paths.study, root), folder)
     if readme is not None:
         update_readme(folder, readme)
     if missing:

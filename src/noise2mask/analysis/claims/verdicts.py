@@ -171,10 +171,7 @@ def untested(said: Said, reason: str, statement: str = "") -> Finding:
 def concluded(said: Said, outcome: Outcome, reasons: Sequence[str] = ()) -> Finding:
     """The finding that an outcome comes to, the first of the parts that decide being the one shown.
 
-    Args:
-        said: of the claim.
-        outcome: of its function.
-        reasons: why no verdict is given although there are numbers.
+    `reasons` tell why no verdict is given although there are numbers.
     """
     statement = said.statement.format_map(outcome.stated) if outcome.stated else said.statement
     verdict = together(outcome.parts)

@@ -77,14 +77,9 @@ def heat_maps(
     """Main effects on the diagonal, and below it a heat map for each pair of factors.
 
     A cell is the mean over the runs with both levels, their number below it; hatched if there is
-    none. On the diagonal a small dot is a run, a line joins the means of the levels. All is read
-    at the bottom (levels of the column's factor) and at the left (of the row's).
-
-    Args:
-        grid: the table of that name.
-        summary: the table of that name; see :func:`means_of` for what is taken from it.
-        metric: name of a metric in it.
-        labels: titles of datasets; those that the means are over are named.
+    none. On the diagonal a small dot is a run, a line joins the means of the levels. All is read at
+    the bottom (levels of the column's factor) and at the left (of the row's). What is taken of the
+    tables, :func:`means_of` says.
     """
     labels = labels or Labels()
     meaning, runs = metric_of(metric), means_of(grid, summary, metric)
@@ -140,12 +135,6 @@ def steps_dice(
     line. A mode of one step only is a horizontal line. Open markers are samplers other than the
     one of a mode that has been run with most numbers of steps. Of more than eight modes the ones
     with the best means are coloured.
-
-    Args:
-        summary: the table of that name.
-        labels: names to be shown.
-        looks: of the trainings.
-        within: in units of Dice.
     """
     whole = trained(summary)
     whole = whole[(whole["metric"] == "dice") & whole["start"].isna()]
@@ -173,13 +162,7 @@ def steps_dice(
 def starts_dice(
     summary: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
 ) -> Figure | None:
-    """Dice against the timestep from which pure noise is denoised, as in :func:`steps_dice`.
-
-    Args:
-        summary: the table of that name; rows with a `start`.
-        labels: names to be shown.
-        looks: of the trainings.
-    """
+    """Dice against the timestep from which pure noise is denoised, as in :func:`steps_dice`."""
     rows = trained(summary)
     rows = rows[(rows["metric"] == "dice") & rows["start"].notna()]
     if rows["start"].nunique() < 2:  # one place is no line
@@ -252,11 +235,6 @@ def means_of(grid: pd.DataFrame, summary: pd.DataFrame, metric: str) -> Runs:
     with most draws, then the first of the table), never by its best one. Its score is the mean
     over those datasets and networks that all modes have, so that no mode gains by what it was run
     on; modes that were not run at all are left out.
-
-    Args:
-        grid: the table of that name.
-        summary: the table of that name.
-        metric: name of a metric in it.
     """
     names = list(dict.fromkeys(grid["factor"]))
     levels = grid.pivot(index="mode", columns="factor", values="level").reindex(columns=names)
@@ -392,11 +370,6 @@ def chosen(rows: pd.DataFrame, better: int, looks: Looks) -> dict[str, Look]:
     """The modes that get their look: all, or of more than eight those with the best means.
 
     Modes that look the same in every study are always among them.
-
-    Args:
-        rows: of a table `summary`, of one metric.
-        better: -1 if a lower mean is better.
-        looks: of the trainings.
     """
     modes = modes_in(rows)
     if len(modes) > LOOKS:
@@ -411,11 +384,8 @@ def parts(rows: pd.DataFrame, along: Along) -> list[pd.DataFrame]:
     """The lines of a mode, one for each kind of sampler, that with most points first.
 
     Samplers are of one kind if their names differ in digits only and what should be equal is. Of
-    several points at one place the first of the table is taken.
-
-    Args:
-        rows: of a table `summary`, of one dataset, network, mode and metric.
-        along: the axis.
+    several points at one place the first of the table is taken. Rows are of a table `summary`, of
+    one dataset, network, mode and metric.
     """
     kind = rows["sampler"].map(lambda name: re.sub(r"\d+", "", str(name)))
     keys = [kind, *(rows[name] for name in along.equal)]
@@ -477,11 +447,7 @@ def handles(
 ) -> list[Line2D]:
     """What the legend of such panels shows.
 
-    Args:
-        looks: of modes.
-        rows: all that is drawn.
-        labels: names to be shown.
-        rings: how near to the best a ring is, and of which metric; None without rings.
+    A ring tells how near to the best its number of steps is, and of which metric.
     """
     found = [
         Line2D(

@@ -45,11 +45,7 @@ def quality_against_cost(
 ) -> Figure | None:
     """Dice and ECE against seconds per mask: a column a dataset, a mark a row of the table.
 
-    Args:
-        pareto: the table of that name.
-        labels: names to be shown.
-        looks: of the trainings.
-        draws: the table of that name; its numbers of draws are small marks on a line.
+    Numbers of draws, those of the table `draws`, are small marks on a line.
     """
     labels, looks = labels or Labels(), looks or Looks.of(pareto)
     datasets = names_in(pareto, "dataset")

@@ -64,11 +64,8 @@ class Mark(NamedTuple):
 def forest(axis: Axes, marks: Sequence[Mark], rows: Sequence[str], *, numbers: int | None) -> None:
     """Draw differences with their intervals about a line at 0.
 
-    Args:
-        axis: where.
-        marks: what is drawn.
-        rows: names of the rows, from above.
-        numbers: decimals of the numbers at the right end of rows; None writes none.
+    `rows` are named from above; `numbers` are the decimals of what is written at their right ends,
+    None writes nothing.
     """
     for mark in marks:
         height, colour = mark.row + mark.shift, mark.look.colour
@@ -105,10 +102,6 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
     Where both were trained with one loss too, that difference stands below the other.
 
     The axis of a metric of which less is better runs from right to left.
-
-    Args:
-        comparisons: the table of that name.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     table = planned(comparisons)
@@ -188,11 +181,6 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
 
     Of several samplers that both have, the first is shown. Right is always better for the first:
     the axis of a metric of which less is better runs from right to left.
-
-    Args:
-        contrasts: the table of that name.
-        metric: name of a metric in it.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     meaning, rows = metric_of(metric), contrasts[contrasts["metric"] == metric]
@@ -235,14 +223,7 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
 def quirks(
     quirks: pd.DataFrame, metric: str, labels: Labels | None = None, looks: Looks | None = None
 ) -> Figure | None:
-    """Published minus proper in points: a panel a dataset, a row a quirk; all axes are equal.
-
-    Args:
-        quirks: the table of that name.
-        metric: name of a metric in it.
-        labels: names to be shown.
-        looks: of the trainings.
-    """
+    """Published minus proper in points: a panel a dataset, a row a quirk; all axes are equal."""
     labels, looks = labels or Labels(), looks or Looks.of(quirks)
     rows = quirks[quirks["metric"] == metric]
     names, datasets = names_in(rows, "quirk"), names_in(rows, "dataset")

@@ -44,15 +44,8 @@ def draws(
 
     The band is the interval. Dashed in the same colour is the floor, what a perfect sampler of N
     draws shows. What is scored at one N only is a horizontal line across the panel, with its N in
-    the legend.
-
-    Args:
-        draws: the table of that name.
-        region: all pixels, or those about the boundary.
-        summary: the table of that name, for what is to be compared: one pass, an ensemble, scaled
-            probabilities, those with the least pooled ECE.
-        labels: names to be shown; N of what stands beside is among them.
-        looks: of the trainings.
+    the legend. Of the table `summary` is what stands beside: one pass, an ensemble, scaled
+    probabilities, those with the least pooled ECE.
     """
     labels, metric = labels or Labels(), _metric(region)
     rows = draws[draws["region"] == region]

@@ -94,12 +94,8 @@ def atlas(
     A strip is the Dice that the best Gaussian filter and a threshold reach without the image, from
     little noise (left) to much. Of five datasets or more, a tree joins those with like strips,
     lines divide clusters, and over a column of geometry stands its rank correlation with the log
-    SNR at which masks die: of fewer neither says anything.
-
-    Args:
-        oracles: the table of that name; its oracle `gaussian` is shown.
-        fingerprints: the table of that name; what is missing from it is not drawn.
-        labels: names to be shown.
+    SNR at which masks die: of fewer neither says anything. What is missing from `fingerprints` is
+    not drawn.
     """
     labels = labels or Labels()
     curves = dice_curves(oracles)
@@ -146,10 +142,6 @@ def widths(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None
     A panel holds neighbours in that order, the first panel those whose masks die first; the lines
     of all others are grey. Widths were chosen from a grid: lines are means over levels within
     :data:`SMOOTHED`.
-
-    Args:
-        oracles: the table of that name; its oracle `gaussian` is shown.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     curves = dice_curves(oracles)
@@ -192,10 +184,6 @@ def geometry_against_death(
     """Boundary per area of the masks against the log SNR at which they die, a point a dataset.
 
     Lines are intervals over cases; the title has the rank correlation over datasets.
-
-    Args:
-        fingerprints: the table of that name.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     figures = wide(fingerprints)

@@ -62,10 +62,6 @@ def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
 
     A network that learnt x_0 has a loss of eps that is a thousandfold at little noise, one that
     learnt eps a loss of x_0 that is a hundredfold where little else than noise is left.
-
-    Args:
-        losses: the table of that name.
-        target: ``eps``, ``x_0`` or ``v``.
     """
     shown = losses[losses["target"] == target].dropna(subset=["log_snr", "t", "loss"])
     if target == "eps" and shown["mode"].isin(OF_EPS).any():
@@ -90,14 +86,8 @@ def losses(
 ) -> Figure | None:
     """The loss of eps at every noise level: a panel a dataset and network, a line a mode.
 
-    The vertical axis is logarithmic and the same for all panels, so heights can be compared.
-
-    Args:
-        losses: the table of that name.
-        axis: of the noise levels.
-        labels: names to be shown.
-        looks: of the trainings.
-        structure: the table of that name, for the triangles.
+    The vertical axis is logarithmic and the same for all panels, so heights can be compared. The
+    triangles are humps of the table `structure`.
     """
     labels, shown = labels or Labels(), trained_on(losses, "eps")
     looks = looks or Looks.of(shown)
@@ -150,11 +140,6 @@ def integrand(
     bits with its interval; the vertical lines are at 10, 50 (thick) and 90 % of it. Behind it in
     grey is the integrand of the mask's entropy, brought to the same height: where noise leaves
     the mask uncertain at all.
-
-    Args:
-        integrand: the table of that name.
-        information: the table of that name.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     table = integrand.dropna(subset=["log_snr", "density"])
@@ -203,10 +188,6 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
     """Dice of the oracles without training over log SNR: what can still be read of a mask.
 
     Dashed is the Dice of a mask that is all foreground.
-
-    Args:
-        oracles: the table of that name.
-        labels: names to be shown.
     """
     labels = labels or Labels()
     shown = oracles.dropna(subset=["log_snr", "dice"])
@@ -247,10 +228,7 @@ def masks_beside_images(
 ) -> Figure | None:
     """Share of variance that the best Gaussian filter recovers from a noisy mask and image.
 
-    Args:
-        image_oracles: the table of that name.
-        oracles: the table of that name, for the order of the panels.
-        labels: names to be shown.
+    The table `oracles` orders the panels.
     """
     labels = labels or Labels()
     shown = image_oracles.dropna(subset=["log_snr", "explained"])
@@ -338,10 +316,7 @@ def dataset_panels(datasets: Sequence[str], labels: Labels) -> list[Panel]:
 def network_panels(table: pd.DataFrame, counts: pd.DataFrame, labels: Labels) -> list[Panel]:
     """A panel for each dataset and network; networks are named where there are several.
 
-    Args:
-        table: what is to be shown.
-        counts: a table whose `n` stand in the titles.
-        labels: names to be shown.
+    The column `n` of `counts` stands in the titles.
     """
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
     several = len({network for _, network in pairs}) > 1
@@ -360,14 +335,7 @@ def line(
 ) -> None:
     """A curve, with a band if it has one; markers alternate with those of the other curves.
 
-    Args:
-        axis: where.
-        rows: of one curve, with the columns `x` and `y`, and perhaps `low` and `high`.
-        x: name of the horizontal axis.
-        y: name of the vertical axis.
-        look: of the curve.
-        order: number of the curve in its panel.
-        gid: name of the curve.
+    `order` is the number of the curve in its panel, `gid` its name.
     """
     rows = rows.sort_values("log_snr", ascending=False)
     if {"low", "high"} <= set(rows):
@@ -387,13 +355,7 @@ def hump(
 ) -> None:
     """A triangle at the place of a hump, filled if it is confirmed, on its interval.
 
-    Args:
-        axis: where.
-        found: a row of `structure`.
-        curve: rows of `losses`, which take log SNR to t.
-        x: the horizontal axis.
-        look: of the curve.
-        height: of the triangle.
+    `found` is a row of `structure`; `curve`, rows of `losses`, takes log SNR to t.
     """
     places = found[["hump_low", "log_snr_at_hump", "hump_high"]].to_numpy(dtype=np.float64)
     if x == "t":
@@ -418,10 +380,7 @@ def quantiles(axis: Axes, told: "pd.Series[Any]", top: float) -> None:
 def totals(axis: Axes, told: pd.DataFrame, entropy: pd.DataFrame) -> None:
     """Bits that the image tells and bits of the mask, with intervals.
 
-    Args:
-        axis: where.
-        told: the row of `information` of the image, or none.
-        entropy: that of the mask, an upper bound, or none.
+    They are those of a row of `information` each, or none; the latter is an upper bound.
     """
     lines = [f"image {bits(row)}" for _, row in told.head(1).iterrows()]
     lines += [f"mask ≤ {bits(row)}" for _, row in entropy.head(1).iterrows()]

@@ -76,15 +76,9 @@ def results(
 ) -> Figure | None:
     """Means with intervals: a panel a dataset, a line an architecture, modes side by side.
 
-    Vertical lines are floors, which need no network. Where one lies far from all networks, an
-    arrow at the frame says its value, and the axis stays with the networks.
-
-    Args:
-        summary: the table of that name.
-        metric: name of a metric in it.
-        labels: names to be shown.
-        looks: of the trainings.
-        draws: the table of that name; its numbers of draws have a figure of their own.
+    Vertical lines are floors, which need no network. Where one lies far from all networks, an arrow
+    at the frame says its value, and the axis stays with the networks. Numbers of draws, the table
+    `draws`, have a figure of their own.
     """
     labels = labels or Labels()
     summary = summary if draws is None else principal(summary, draws)
@@ -240,13 +234,7 @@ def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, last: float) -
 def training(
     history: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
 ) -> Figure | None:
-    """Validation loss and chosen checkpoint: a panel a dataset and network, a line a training.
-
-    Args:
-        history: the table of that name.
-        labels: names to be shown.
-        looks: of the trainings.
-    """
+    """Validation loss and chosen checkpoint: a panel a dataset and network, a line a training."""
     labels, looks = labels or Labels(), looks or Looks.of(history)
     pairs = list(dict.fromkeys(zip(history["dataset"], history["network"], strict=True)))
     modes = names_in(history, "mode")
@@ -318,14 +306,8 @@ def reliability(
     """Reliability diagrams: a column a dataset, a row a network, a line a training.
 
     Baselines share a row. Of several networks the usual sampler of each mode is drawn, of a single
-    one as many further samplers and readings as a diagram holds.
-
-    Args:
-        reliability: the table of that name.
-        region: which pixels: ``all``, or ``band`` about the boundary.
-        labels: names to be shown.
-        looks: of the trainings.
-        draws: the table of that name; its numbers of draws have a figure of their own.
+    one as many further samplers and readings as a diagram holds. Numbers of draws, the table
+    `draws`, have a figure of their own.
     """
     labels, looks = labels or Labels(), looks or Looks.of(reliability)
     table = trained(reliability[reliability["region"] == region])
@@ -421,12 +403,7 @@ def pooled_ece(curve: pd.DataFrame) -> float:
     rank=90,
 )
 def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | None:
-    """Cases side by side, what is shown of them below each other.
-
-    Args:
-        cases: a column each.
-        labels: names to be shown.
-    """
+    """Cases side by side, what is shown of them below each other."""
     labels = labels or Labels()
     kinds = list(
         dict.fromkeys((one.network, one.mode, one.sampler) for case in cases

@@ -80,10 +80,8 @@ def write_page(folder: Path, against: str | None = None) -> Path:
 def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None) -> str:
     """The page of a report.
 
-    Args:
-        report: what it is made of.
-        figures: folder of its figures.
-        changed: since what (``since``), and what changed (``text``).
+    `figures` is the folder of its figures; `changed` says since what (``since``), and what changed
+    (``text``).
 
     Raises:
         UserError: the libraries that it is made with are not installed.

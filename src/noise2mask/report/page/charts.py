@@ -153,10 +153,6 @@ def _forest(report: Report) -> Iterator[Chart]:
     )
 
 
-_SIGNED = "replace(format(-datum.value, '~g'), '-', '−')"
-"""What an axis of the negative of log SNR writes."""
-
-
 def _reliability(report: Report) -> Iterator[Chart]:
     """Reliability diagrams with a switch of the pixels."""
     table = trained(principal(report.tables["reliability"], report.tables["draws"]))

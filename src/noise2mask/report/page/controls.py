@@ -53,11 +53,7 @@ def regions(table: pd.DataFrame) -> Control:
 def chosen(report: Report, table: pd.DataFrame, column: str, *, every: bool) -> Control:
     """A choice among the values of a column.
 
-    Args:
-        report: names its values.
-        table: whose rows are chosen.
-        column: dataset, network, mode, sampler or pair.
-        every: offer all rows first, where there are several values.
+    With `every`, and several values, all rows are offered first.
     """
     titles: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
         "dataset": ("Dataset", report.labels.dataset),

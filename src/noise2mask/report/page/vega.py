@@ -80,10 +80,7 @@ def filtered(chart: alt.Chart, controls: Sequence[Control]) -> alt.Chart:
 def legend(table: pd.DataFrame, controls: Sequence[Control], titles: Sequence[str]) -> alt.Legend:
     """A legend of those trainings that the chosen rows have.
 
-    Args:
-        table: of the chart, with a column ``training``.
-        controls: of the chart.
-        titles: all trainings, in the order of the legend.
+    They stand in the order of `titles`.
     """
     keys = [control.name for control in controls if control.options[0][0] != ALL]
     found: dict[str, list[str]] = {}
@@ -114,11 +111,7 @@ def looks(
 ) -> tuple[alt.Color, alt.Shape]:
     """Colour and shape of trainings, those of the figures; one legend for both.
 
-    Args:
-        report: whose looks they are.
-        table: of the chart.
-        rows: their order.
-        controls: of the chart.
+    They stand in the order of `rows`.
     """
     seen: dict[str, tuple[str, str, str]] = {}
     for one in (
