@@ -73,7 +73,7 @@ def of_mode(mode: str) -> list[str]:
 def halted(project: Project, mode: str) -> bool:
     """Whether the training in a mode is at work, and if so, halt it until it is sent SIGCONT.
 
-    So the test waits for no time to pass, however fast the machine. Slurm continues what it cancels.
+    So no step of the test depends on how fast a machine is. Slurm continues what it cancels.
     """
     found = processes(project, mode)
     for process in found:
