@@ -53,8 +53,8 @@ def reproduce(
     path = paths.study_file(study)
     loaded = load_study(path, data)
     check_data(loaded, path.stem)
-    if not Path("Snakefile").exists():
-        raise UserError(f"{Path.cwd()} holds no Snakefile; run this in the project's folder.")
+    if elsewhere := paths.outside_project():
+        raise UserError(f"{path} cannot be run here.{elsewhere}")
     dry_run = not DRY.isdisjoint(options)
     with snakemake.alone("wait for its end") as lock:
         further = [*options, *_place(cores, profile), *snakemake.configuration(study, data)]

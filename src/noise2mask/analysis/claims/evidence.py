@@ -284,7 +284,7 @@ def predictions_found(evidence: Evidence) -> list[Finding]:
     """What becomes of every prediction, by its name; those that the study says nothing to too."""
     said = evidence.study.hypotheses or {}
     found = []
-    for function in plugins.names("prediction"):
+    for function in dict.fromkeys([*plugins.names("prediction"), *said]):
         if function in said:
             found.append(find("prediction", function, evidence, said[function]))
         else:
