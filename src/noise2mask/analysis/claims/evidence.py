@@ -112,7 +112,8 @@ class Evidence:
         """Trainings of a mode, of one or all networks, whose loss was measured on a dataset."""
         rows = self.measured
         same = rows["dataset"].eq(dataset) & rows["mode"].eq(mode)
-        same &= rows["network"].eq(network) | (network is None)
+        if network is not None:
+            same &= rows["network"].eq(network)
         return int(rows.loc[same, "seed"].nunique())
 
     def images_seen(self, mode: str) -> dict[tuple[str, str], int]:
