@@ -29,7 +29,7 @@ from noise2mask.analysis.information.information import Estimates, image_informa
 from noise2mask.analysis.information.measurement import Grid, measure_pair, of_network
 from noise2mask.analysis.oracles.filters import gaussian
 from noise2mask.analysis.oracles.noisy_masks import levels_of, linear_log_snr, spaced_levels
-from noise2mask.analysis.oracles.oracles import curve
+from noise2mask.analysis.oracles.oracles import case_curves, mean_curve
 from noise2mask.analysis.oracles.regression import multiscale
 from noise2mask.data.resize import resize_mask
 from noise2mask.diffusion import modes, schedule, weighting
@@ -62,7 +62,8 @@ def references(folder: Path) -> pd.DataFrame:
     rows = []
     for place, (coding, gap) in enumerate((("0/1", 1.0), ("-1/+1", 2.0))):
         levels = levels_of(linear_log_snr(), list(REFERENCE), gap=gap)
-        found = curve(train, test, levels, oracles=oracles).set_index(["oracle", "t"])
+        cases = case_curves(train, test, levels, oracles=oracles)
+        found = mean_curve(cases).set_index(["oracle", "t"])
         for t, values in REFERENCE.items():
             dice, loss = found["dice"]["gaussian", t], found["mse_eps"]["multiscale", t]
             expected = values[place], values[2 + place]

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import resource
 import subprocess
@@ -112,6 +113,22 @@ def test_a_lock_is_held_by_one_and_freed_at_the_end(tmp_path):
         assert str(caught.value) == "busy."
     with locked(path, "busy."):
         assert path.exists()
+
+
+@pytest.mark.parametrize("error", ["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def test_without_locks_a_file_stands_for_one(tmp_path, monkeypatch, caplog, error):
+    def flock(file, operation):
+        raise OSError(getattr(errno, error), "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    path, stand_in = tmp_path / "lock", tmp_path / "lock.held"
+    with locked(path, "busy.") as descriptor:
+        assert descriptor is None
+        assert stand_in.exists()
+        assert f"so {stand_in} stands for one" in caplog.text
+        with pytest.raises(UserError, match="busy"), locked(path, "busy."):
+            pass
+    assert not stand_in.exists()
 
 
 @pytest.fixture

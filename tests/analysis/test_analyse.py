@@ -12,6 +12,7 @@ from helpers.project import ROOT, Project
 from noise2mask.analysis.analyse import analyse
 from noise2mask.evaluation.tables import Tables, gather, save_table
 from noise2mask.study.load import load_study
+from noise2mask.study.paths import Paths
 from noise2mask.study.plan import analysis_tables, measured_modes
 
 SIDE = 16
@@ -93,7 +94,7 @@ def test_nothing_is_run_twice(project):
 
 def test_a_report_changes_no_byte_when_it_is_made_again(project, study):
     found, missing = gather(study, "asked", project.folder)
-    again, others = analyse(study, "asked", project.folder, found)
+    again, others = analyse(study, Paths("asked", project.folder), found)
     missing += others
     assert missing == []
     for name in analysis_tables(study):
@@ -182,7 +183,7 @@ def test_a_new_sampler_or_question_never_trains(project):
 def test_what_is_missing_is_told(project, study, tmp_path):
     found, _ = gather(study, "asked", project.folder)
     empty = Tables(*(getattr(found, field.name).head(0) for field in dataclasses.fields(Tables)))
-    tables, missing = analyse(study, "asked", tmp_path, empty)
+    tables, missing = analyse(study, Paths("asked", tmp_path), empty)
     assert "lesion_phantom fingerprint" in missing
     assert "lesion_phantom ensemdiff seed 0 losses" in missing
     assert all(getattr(tables, name).empty for name in ("losses", "oracles", "claims"))

@@ -19,6 +19,7 @@ from noise2mask.files import write_record
 from noise2mask.report.build import report
 from noise2mask.sampling.draws import open_draws
 from noise2mask.study.load import load_study
+from noise2mask.study.paths import Paths
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -99,7 +100,7 @@ def test_the_report_says_beside_the_table_what_the_references_are(place):
         training = ("--dataset", "lesions", "--network", kind, "--mode", "reference", "--seed", "0")
         call(place, sys.executable, "evaluate", *training, "--sampler", "prediction")
     study = load_study(place / "config" / "compared.yaml", None)
-    missing = report(study, "compared", place, place / "report")
+    missing = report(study, Paths("compared", place), place / "report")
     assert [line for line in missing if "segformer" in line or "nnunet" in line] == []
     text = (place / "report" / "report.md").read_text()
     assert re.search(r"segformer: .*no pretrained weights: initialised at random", text)
@@ -109,7 +110,7 @@ def test_the_report_says_beside_the_table_what_the_references_are(place):
     again = "noise2mask baseline --study compared --dataset lesions --baseline segformer --seed 0"
     sentence = rf"segformer/reference/seed0/run\.json was changed or damaged: .* with `{again}`\.$"
     with pytest.raises(UserError, match=sentence):
-        report(study, "compared", place, place / "report")
+        report(study, Paths("compared", place), place / "report")
     write_record(run)
     with pytest.raises(UserError, match=r"run\.json is damaged .* delete its folder"):
-        report(study, "compared", place, place / "report")
+        report(study, Paths("compared", place), place / "report")

@@ -80,6 +80,19 @@ AS_DRAWN: dict[str, tuple[str, Write, dict[str, Any]]] = {
         "png", lambda p, m, _: Image.fromarray(m * np.uint8(255)).quantize(2).save(p), {},
     ),
     "pgm, each with its own white": ("pgm", every_other(pnm(1), pnm(255)), {"foreground": (1,)}),
+    **{
+        f"jpeg 2000, labels of {bits} bits": (
+            "jp2",
+            lambda p, m, _, bits=bits: p.write_bytes(
+                imagecodecs.jpeg2k_encode(
+                    (m * 3).astype(np.uint16 if bits > 8 else np.uint8),
+                    level=0, reversible=True, codecformat="jp2", bitspersample=bits,
+                )
+            ),
+            {"foreground": (3,)},
+        )
+        for bits in (4, 8, 12)
+    },
     "pgm, labels of 0 to 3": ("pgm", pnm(3), {"foreground": (1,)}),
     "pgm, labels of 16 bits": ("pgm", pnm(1000), {"foreground": (1,)}),
     "one bit": ("png", one_bit, {}),
@@ -396,6 +409,25 @@ def test_images_are_read_as_viewers_show_them(tmp_path: Path, name: str) -> None
 )  # fmt: skip
 def test_images_that_are_not_one_picture(tmp_path: Path, write: Write, words: str) -> None:
     assert words in refusal(dataset(tmp_path / "raw", images=("tif", write)))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            imagecodecs.jpeg_encode(np.zeros((32, 32), np.uint16), bitspersample=12),
+            "is a JPEG of more than 8 bits or of a rare kind, which is not read; convert it",
+        ),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "is a pointer of Git LFS, not the file; run `git lfs pull` in its folder.",
+        ),
+        (b"<html>", "could not be read, it is damaged or not what its suffix says"),
+    ],
+)
+def test_what_is_whole_and_not_read_is_no_damage(tmp_path: Path, content: bytes, words: str):
+    root = dataset(tmp_path / "raw", images=("jpg", lambda path, *_: path.write_bytes(content)))
+    assert words in refusal(root)
 
 
 @pytest.mark.parametrize("suffix", ["nii", "nii.gz", "NII.GZ", "nrrd", "mhd"])

@@ -34,6 +34,17 @@ def test_a_metric_that_nobody_knows_goes_by_its_name():
     assert metric_of("of_another_code").title == "of_another_code"
 
 
+def test_a_metric_of_another_module_is_shown_as_it_says(tmp_path, monkeypatch):
+    (tmp_path / "lab_area.py").write_text(
+        "from noise2mask.evaluation.metrics import metric\n\n\n"
+        "@metric(title='Area error', better=-1)\n"
+        "def area_error(prediction, mask):\n    return 0.0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert metric_of("lab_area:area_error")[:2] == ("Area error", -1)
+    assert metric_of("lab_area:other")[:2] == ("lab_area:other", 0)
+
+
 def test_main_tables_show_overlap_and_a_proper_score_first():
     assert [metric_of(name).better for name in HEADLINE[:2]] == [1, -1]
     assert HEADLINE[:2] == ("iou", "brier")

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import entr, expit, logsumexp, softmax
 from scipy.stats.qmc import MultivariateNormalQMC
 
@@ -350,3 +351,19 @@ def _independent(generator: np.random.Generator, shape: tuple[int, ...], plus: f
 
 def _half_log_odds(probability: float) -> float:
     return math.log(probability / (1 - probability)) / 2
+
+
+def lone_hump(foreground: float) -> float:
+    """Log SNR of the hump of the eps loss of a lone pixel, the place of SNR times its mmse.
+
+    What a network shows that knows nothing of a mask but has the evidence of each pixel's own value
+    (modes ``humps.GIVEN``): the null control of every statement about the place of a hump.
+
+    Args:
+        foreground: probability of foreground, in (0, 1).
+    """
+    found = minimize_scalar(
+        lambda log_snr: -math.exp(log_snr) * float(exact.mmse(log_snr, foreground)),
+        bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-4},
+    )  # fmt: skip
+    return float(found.x)

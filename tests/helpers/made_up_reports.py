@@ -12,7 +12,7 @@ from noise2mask.files import write_json
 from noise2mask.report.diff.revisions import Report
 from noise2mask.report.provenance import Record, record_of
 from noise2mask.study.code_hash import hash_code, training_entries, versions
-from noise2mask.study.paths import RESULTS, training_folder
+from noise2mask.study.paths import RESULTS, Paths, training_folder
 from noise2mask.study.plan import run_settings, samplers_of, trainings_of
 from noise2mask.study.schema import Study
 
@@ -36,7 +36,7 @@ def pretend_results(root: Path, study: Study = STUDY, name: str = "test") -> Non
 def made_up_record(root: Path, study: Study = STUDY) -> Record:
     """What a report of a study that has run in `root` says of itself."""
     pretend_results(root, study)
-    record = record_of(study, "test", root, {}, [])
+    record = record_of(study, Paths("test", root), {}, [])
     digests = {split: f"{split}-digest" for split in ("train", "val", "test")}
     data = {
         name: one.model_copy(update={"digests": digests}) for name, one in record.datasets.items()

@@ -15,7 +15,7 @@ from noise2mask.files import write_json, write_text
 from noise2mask.report.build import report
 from noise2mask.report.provenance import Record, dataset_table, parsed, record_of
 from noise2mask.study.code_hash import code_behind
-from noise2mask.study.paths import RESULTS, prepared, training_folder
+from noise2mask.study.paths import RESULTS, Paths, prepared, training_folder
 from noise2mask.study.plan import trainings_of
 from noise2mask.study.schema import Training
 
@@ -43,7 +43,7 @@ def root(tmp_path):
 
 
 def made(root, study=STUDY) -> Record:
-    return record_of(study, "test", root, groups_of(study, "test", root), [])
+    return record_of(study, Paths("test", root), groups_of(study, "test", root), [])
 
 
 def test_cells_and_the_code_behind_them(root):
@@ -134,7 +134,7 @@ def test_a_report_holds_the_files_and_repeats_them_byte_by_byte(root):
     for path in (root / RESULTS).rglob("metrics.csv"):
         path.unlink()
     for name in ("a", "b"):
-        assert report(STUDY, "test", root, root / name)
+        assert report(STUDY, Paths("test", root), root / name)
     for file in ("provenance.json", "metrics.json", "datasets.csv", "report.md"):
         first = (root / "a" / file).read_bytes()
         assert first == (root / "b" / file).read_bytes()

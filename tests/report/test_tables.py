@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation.test_pareto import COSTS, PARETO
-from helpers.made_up_report import METRICS, made_up
 from helpers.made_up_section import (
     LABELS,
     SWEEPS,
@@ -29,7 +28,6 @@ from noise2mask.report.tables import (
     doubts,
     effect_table,
     fingerprint_table,
-    further_metrics,
     information_table,
     p_text,
     quirk_table,
@@ -243,18 +241,3 @@ def test_costs_and_the_price_of_a_dice():
     assert reached.cells() == [
         ["easy", "0.86", "nnunet", "reference", "prediction", "0.910", "100.0"]
     ]
-
-
-def test_further_metrics_and_undefined_distances():
-    report = made_up()
-    names = ("nsd", "hd95", "ace", "not_there")
-    table = further_metrics(report.tables["summary"], METRICS, "lesion_phantom", names,
-                            report.labels)  # fmt: skip
-    assert titles(table)[2:] == ["NSD", "HD95 [px]", "ACE", "HD95 undefined"]
-    assert [row[-1] for row in table.cells()] == [
-        "1 of 12", "0 of 12", "2 of 12", "0 of 12", "3 of 12", "3 of 12", "0 of 12", "–",
-    ]  # fmt: skip
-    means = report.tables["summary"].set_index(["dataset", "network", "mode", "metric"])["mean"]
-    row = table.cells()[1]
-    assert row[2] == f"{means['lesion_phantom', 'ensemdiff', 'diffusion', 'nsd']:.3f}"
-    assert row[3] == f"{means['lesion_phantom', 'ensemdiff', 'diffusion', 'hd95']:.1f}"

@@ -164,6 +164,12 @@ def test_unknown_entries_are_errors():
         ("report/figures/results.py", "SEEN = 0.001", "SEEN = 0.002"),
         ("report/figures/cost.py", '"best within the time"', '"best"'),
         ("report/report.md.j2", "## What came out", "## Found"),
+        ("analysis/claims/paper_scores.py", 'return _overlap(evidence, "own")', "return 1"),
+        (
+            "analysis/claims/predictions.py",
+            "return Outcome(parts, told, remark",
+            "return Outcome(parts, told",
+        ),
     ],
 )
 def test_an_edited_figure_or_template_reruns_the_report(package, file, old, new):
@@ -177,3 +183,20 @@ def test_an_edited_figure_or_template_reruns_the_report(package, file, old, new)
     plugins._source.cache_clear()
     plugins._functions.cache_clear()
     assert code_hash.hash_code(*code_hash.report_entries()) != before
+
+
+def test_a_plugin_of_the_working_folder_is_hashed_with_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lab_layers.py").write_text("WIDTH = 8\n")
+    (tmp_path / "lab_net.py").write_text(
+        "import numpy\n\nfrom lab_layers import WIDTH\n\n\ndef build(*, width: int = 1):\n"
+        "    return numpy.zeros(WIDTH * width)\n"
+    )
+    entry = plugins.entry("architecture", "lab_net:build")
+    assert code_hash.code_behind(entry) == ("@lab_layers:WIDTH", "@lab_net")
+    before = code_hash.hash_code(entry)
+    (tmp_path / "lab_layers.py").write_text("WIDTH = 9\n")
+    code_hash.forget()
+    plugins._source.cache_clear()
+    assert code_hash.hash_code(entry) != before
+    code_hash.forget()

@@ -46,6 +46,22 @@ def test_another_environment_than_the_installed_one_is_refused(method):
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("cache", ["a file", "a folder"])
+def test_what_cannot_be_written_is_no_cache(tmp_path, monkeypatch, cache):
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir() if cache == "a folder" else home.touch()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR"):
+        monkeypatch.delenv(name, raising=False)
+    found = snakemake.surroundings()
+    if cache == "a folder":
+        assert not {"XDG_CACHE_HOME", "MPLCONFIGDIR"} & found.keys()
+    else:
+        assert found["XDG_CACHE_HOME"] == str(tmp_path / ".snakemake/noise2mask/cache")
+        assert found["MPLCONFIGDIR"].startswith(found["XDG_CACHE_HOME"])
+
+
 RUN = "28b85215-0c55-4c5e-8a5b-3f2f6c1d9e77"
 
 

@@ -13,11 +13,7 @@ _CELL = ["dataset", "network", "mode"]
 
 
 def levels(grid: pd.DataFrame) -> dict[str, list[str]]:
-    """The levels of each factor in order of appearance, the base level first.
-
-    Args:
-        grid: the table of that name.
-    """
+    """The levels of each factor in order of appearance, the base level first."""
     return {
         str(factor): [str(level) for level in rows["level"].unique()]
         for factor, rows in grid.groupby("factor", sort=False)
@@ -33,11 +29,6 @@ def main_effects(grid: pd.DataFrame, sweeps: pd.DataFrame, metric: str) -> pd.Da
     base training. Interactions are left to the noise. Trainings are scored by the first sampler
     that they have in `sweeps`, started from pure noise; both columns are means over datasets and
     networks.
-
-    Args:
-        grid: the table of that name; a training lacks no factor.
-        sweeps: the table of that name.
-        metric: of the scores.
 
     Returns:
         Columns factor, level, runs (trainings with a score), mean, effect. The effect is 0 for
@@ -76,11 +67,6 @@ def least_steps(
     Only samplings from pure noise are compared, and only those with the same number of draws: the
     number of draws that most numbers of steps were tried with, the larger one in doubt.
 
-    Args:
-        sweeps: the table of that name.
-        metric: of the scores, higher is better.
-        margin: in units of the metric.
-
     Returns:
         Columns dataset, network, mode, draws, least, most (steps tried), best (score). Trainings
         that were sampled with a single number of steps are left out.
@@ -103,10 +89,7 @@ def least_steps(
 def least(line: pd.DataFrame, better: int, within: float = MARGIN) -> pd.Series | None:
     """The row with the least steps whose mean is within `within` of the best mean.
 
-    Args:
-        line: rows with columns steps and mean.
-        better: 1 if a higher mean is better, -1 if a lower one; 0: none is best.
-        within: in units of the metric; rounding of the means does not count.
+    A `better` of 0: none is best. Rounding of the means does not count.
     """
     rows = line[line["mean"].notna()]
     if rows.empty or better == 0:

@@ -1,6 +1,6 @@
 """The analysis of a study: its tables, from what the stages have left below a folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -22,17 +22,7 @@ from noise2mask.evaluation.pareto import cost_table, cost_to_reach, pareto_table
 from noise2mask.evaluation.tables import Tables, compared, groups_of, read_table, resampling_of
 from noise2mask.files import checked, said_by_run
 from noise2mask.study.grid import grid_table
-from noise2mask.study.paths import (
-    AGAINST_PROPER,
-    FINGERPRINT_TABLES,
-    RESULTS,
-    baseline_cost_file,
-    cost_file,
-    described_folder,
-    grown_file,
-    measured_file,
-    training_folder,
-)
+from noise2mask.study.paths import AGAINST_PROPER, FINGERPRINT_TABLES, Paths
 from noise2mask.study.plan import (
     analysis_tables,
     baseline_trainings,
@@ -88,21 +78,12 @@ class Sources(NamedTuple):
         return self.gathered("cases", ("dataset", *ORACLE_COLUMNS))
 
 
-def analyse(
-    study: Study, name: str, root: Path, scores: Tables
-) -> tuple[AnalysisTables, list[str]]:
-    """The tables of a study's analysis, and a line for each result that is missing.
-
-    Args:
-        study: the study.
-        name: its name.
-        root: folder that holds ``results`` and ``data``.
-        scores: the tables of its scores.
-    """
-    sources = _sources(study, name, root)
+def analyse(study: Study, paths: Paths, scores: Tables) -> tuple[AnalysisTables, list[str]]:
+    """The tables of a study's analysis, and a line for each result that is missing."""
+    sources = _sources(study, paths)
     makers = _makers(study, sources, scores) | {
         "draws": lambda: _draws(study, scores),
-        "references": lambda: _references(study, name, root),
+        "references": lambda: _references(study, paths),
     }
     wanted = analysis_tables(study)
     tables = replace(
@@ -114,7 +95,7 @@ def analyse(
     if "claims" in wanted and len(scores.metrics):
         tables = replace(tables, claims=finding_table(claims_found(evidence)))
     if study.costs:
-        tables = replace(tables, **_priced(study, name, root, scores.summary, sources.missing))
+        tables = replace(tables, **_priced(study, paths, scores.summary, sources.missing))
     return tables, sources.missing
 
 
@@ -146,32 +127,27 @@ def _draws(study: Study, scores: Tables) -> pd.DataFrame:
     return by_draws(scores.summary, scores.reliability, drawn, masks=masks)
 
 
-def _references(study: Study, name: str, root: Path) -> pd.DataFrame:
+def _references(study: Study, paths: Paths) -> pd.DataFrame:
     """What the runs of references say of themselves, each note of a dataset once."""
     rows = []
     for training in baseline_trainings(study):
-        path = training_folder(root / RESULTS, name, training) / "run.json"
+        path = paths.finished(training) / "run.json"
         notes = said_by_run(path, "notes")["notes"] if path.exists() else []
         rows += [(training.dataset, training.network, note) for note in notes]
     return pd.DataFrame(rows, columns=list(COLUMNS["references"])).drop_duplicates()
 
 
 def _priced(
-    study: Study, name: str, root: Path, summary: pd.DataFrame, missing: list[str]
+    study: Study, paths: Paths, summary: pd.DataFrame, missing: list[str]
 ) -> dict[str, pd.DataFrame]:
     """The tables of costs; what was not measured is added to `missing`."""
-    paths = {root / cost_file(name): "costs"} if priced_trainings(study) else {}
-    paths |= {
-        root / baseline_cost_file(name, training): f"{training.dataset} {training.network} cost"
+    files = {paths.costs(): "costs"} if priced_trainings(study) else {}
+    files |= {
+        paths.baseline_cost(training): f"{training.dataset} {training.network} cost"
         for training in priced_baselines(study)
     }
-    found = [cost_table([])]
-    for path, label in paths.items():
-        if path.exists():
-            found.append(read_table(checked(path)))
-        else:
-            missing.append(label)
-    costs = pd.concat(found[1:] or found, ignore_index=True)
+    found = [rows for path, label in files.items() for rows in _read(path, label, missing)]
+    costs = _together(found, cost_table([]))
     pareto = pareto_table(costs, summary)
     return {"costs": costs, "pareto": pareto, "cost_to_reach": cost_to_reach(pareto)}
 
@@ -181,7 +157,6 @@ def _makers(
 ) -> dict[str, Callable[[], pd.DataFrame]]:
     """What makes each table but those of claims."""
     resampling = resampling_of(study)
-    options = resampling._asdict()
     groups, pair = sources.groups, study.analysis.pair
     modes = pair.model_dump() if pair else {"with_image": "", "without_image": ""}
     given = {name for name, entry in study.modes.items() if entry.mode in GIVEN}
@@ -192,12 +167,12 @@ def _makers(
     levels = {mode: entry.levels for mode, entry in study.modes.items()}
     contrasts = [Pair(*names) for names in study.contrasts]
     return {
-        "losses": lambda: summaries.loss_table(sources.measured, groups, **options),
+        "losses": lambda: summaries.loss_table(sources.measured, groups, resampling),
         "structure": lambda: summaries.structure_table(
-            sources.measured, groups, given=given, **options
+            sources.measured, groups, resampling, given=given
         ),
         "information": lambda: summaries.information_table(
-            sources.clipped(), sources.oracles(), groups, **modes, shorter=shorter, **options
+            sources.clipped(), sources.oracles(), groups, resampling, **modes, shorter=shorter
         ),
         "integrand": lambda: summaries.integrand_table(
             sources.clipped(), sources.oracles(), **modes
@@ -214,50 +189,57 @@ def _makers(
     }
 
 
-def _sources(study: Study, name: str, root: Path) -> Sources:
+def _sources(study: Study, paths: Paths) -> Sources:
     missing: list[str] = []
     described = {}
     for dataset in described_datasets(study):
-        folder = root / described_folder(name, dataset)
+        folder = paths.fingerprint(dataset)
         if any(folder.glob("*.csv")):
             described[dataset] = {
                 table: read_table(checked(folder / f"{table}.csv")) for table in FINGERPRINT_TABLES
             }
         else:
             missing.append(f"{dataset} fingerprint")
-    measured = [pd.DataFrame(columns=[*MEASURED, "clipped"])]
+    measured = []
     for place in measured_modes(study):
-        path = root / measured_file(name, place)
-        if path.exists():
-            rows = read_table(checked(path))
+        label = f"{place.dataset} {place.network} seed {place.seed} losses"
+        for rows in _read(paths.measured(place), label, missing):
             measured.append(rows[rows["split"] == "test"].assign(**place._asdict()))
-        else:
-            missing.append(f"{place.dataset} {place.network} seed {place.seed} losses")
-    together = pd.concat(measured[1:] or measured, ignore_index=True)
-    groups, against = groups_of(study, name, root), _against_proper(study, name, root)
-    grown = _grown(study, name, root, missing)
-    return Sources(groups, together, described, grown, against, missing)
+    grown = [
+        rows.assign(dataset=dataset)
+        for dataset in grown_datasets(study)
+        for rows in _read(paths.grown(dataset), f"{dataset} grown masks", missing)
+    ]
+    return Sources(
+        groups_of(study, paths.study, paths.root),
+        _together(measured, pd.DataFrame(columns=[*MEASURED, "clipped"])),
+        described,
+        _together(grown, pd.DataFrame(columns=["dataset", *CASE_COLUMNS])),
+        _together(_against_proper(study, paths), empty("against_proper")),
+        missing,
+    )
 
 
-def _grown(study: Study, name: str, root: Path, missing: list[str]) -> pd.DataFrame:
-    """How far the masks of each case grow; what was not measured is added to `missing`."""
-    found = [pd.DataFrame(columns=["dataset", *CASE_COLUMNS])]
-    for dataset in grown_datasets(study):
-        path = root / grown_file(name, dataset)
-        if path.exists():
-            found.append(read_table(checked(path)).assign(dataset=dataset))
-        else:
-            missing.append(f"{dataset} grown masks")
-    return pd.concat(found[1:] or found, ignore_index=True)
-
-
-def _against_proper(study: Study, name: str, root: Path) -> pd.DataFrame:
+def _against_proper(study: Study, paths: Paths) -> list[pd.DataFrame]:
     """Predictions on datasets whose masks have a quirk, scored against the proper masks."""
-    found = [empty("against_proper")]
     quirky = proper_masks(study)
-    for training in trainings_of(study):
-        for sampler in samplers_of(study, training) if training.dataset in quirky else ():
-            folder = training_folder(root / RESULTS, name, training) / sampler
-            if (folder / AGAINST_PROPER).exists():
-                found.append(read_table(checked(folder / AGAINST_PROPER)))
-    return pd.concat(found[1:] or found, ignore_index=True)
+    files = [
+        paths.finished(training) / sampler / AGAINST_PROPER
+        for training in trainings_of(study)
+        if training.dataset in quirky
+        for sampler in samplers_of(study, training)
+    ]
+    return [read_table(checked(path)) for path in files if path.exists()]
+
+
+def _read(path: Path, label: str, missing: list[str]) -> list[pd.DataFrame]:
+    """The table of a stage, or none where its file is not there, which `missing` then tells."""
+    if path.exists():
+        return [read_table(checked(path))]
+    missing.append(label)
+    return []
+
+
+def _together(found: Sequence[pd.DataFrame], nothing: pd.DataFrame) -> pd.DataFrame:
+    """Tables below each other; without one what has the columns and no row."""
+    return pd.concat(found or [nothing], ignore_index=True)

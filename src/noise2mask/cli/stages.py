@@ -357,7 +357,7 @@ def _fingerprint_folder(
     from noise2mask.analysis.fingerprints import advice, mask_set
     from noise2mask.data.layouts.entry import checked_options
     from noise2mask.report.figures import style
-    from noise2mask.report.figures.own_masks import own_masks
+    from noise2mask.report.figures.fingerprints import own_masks
     from noise2mask.workflow.data_commands import setting
 
     if resolution < 8:
@@ -432,9 +432,10 @@ def report(
     """
     from noise2mask.report.build import report as write_report
     from noise2mask.report.build import update_readme
+    from noise2mask.study.paths import Paths
 
     folder = output or root / paths.report()
-    missing = write_report(study, paths.study, root, folder)
+    missing = write_report(study, Paths(paths.study, root), folder)
     if readme is not None:
         update_readme(folder, readme)
     if missing:

@@ -143,7 +143,7 @@ def measure_of(name: str) -> Measure:
 def metric_of(name: str) -> Metric:
     """How a metric is shown; one that is not known goes by its name."""
     measure = measure_of(name)
-    kind = next((each for each in _KINDS if measure.stem in plugins.names(each)), None)
+    kind = next((each for each in _KINDS if plugins.missing(each, measure.stem) is None), None)
     shown = Metric(**plugins.declared(kind, measure.stem)) if kind else Metric(measure.stem)
     title = (shown.pooled or f"{shown.title}, pooled") if measure.pooled else shown.title
     suffix = {"band": ", band", "volume": " of volumes"}.get(measure.region, "")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from noise2mask.analysis.analyse import analyse
 from noise2mask.evaluation.labels import HEADLINE
-from noise2mask.evaluation.tables import Tables, gather, groups_of, headline, save_table
+from noise2mask.evaluation.tables import gather, groups_of, headline, save_table
 from noise2mask.files import write_json, write_text
 from noise2mask.report.cases import cases_of, save_cases, walks_of
 from noise2mask.report.context import Report, read_report
@@ -17,38 +17,35 @@ from noise2mask.study.plan import analysis_tables
 from noise2mask.study.schema import Study
 
 
-def report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
+def report(study: Study, paths: Paths, folder: Path) -> list[str]:
     """Write the tables, figures and text of a study to `folder`, and what made them.
-
-    Args:
-        study: the study.
-        name: its name.
-        root: folder that holds ``results`` and ``data``.
-        folder: of the report.
 
     Returns:
         One line for each result that is missing; the report lists them too.
     """
-    missing = gather_report(study, name, root, folder)
+    missing = gather_report(study, paths, folder)
     write_report(read_report(folder), folder)
     return missing
 
 
-def gather_report(study: Study, name: str, root: Path, folder: Path) -> list[str]:
+def gather_report(study: Study, paths: Paths, folder: Path) -> list[str]:
     """Write everything that text, figures and page are made of; see :func:`report`."""
-    tables, missing = gather(study, name, root)
-    analysis, others = analyse(study, name, root, tables)
+    tables, missing = gather(study, paths.study, paths.root)
+    analysis, others = analyse(study, paths, tables)
     missing += others
-    wanted = analysis_tables(study)
     tables.save(folder)
+    wanted = analysis_tables(study)
     for table in wanted:
         save_table(getattr(analysis, table), folder / f"{table}.csv")
-    _save_summaries(study, name, root, folder, tables, missing)
-    places = Paths(name, root)
-    save_cases(cases_of(study, places), folder, walks_of(study, places))
-    kept = {*REPORT_TABLES, *wanted}
+    groups = groups_of(study, paths.study, paths.root)
+    record = record_of(study, paths, groups, missing)
+    save_table(dataset_table(record), folder / "datasets.csv")
+    # `dvc exp show` gives each number a column: two modes with three of them fit a screen.
+    write_json(folder / "metrics.json", headline(study, tables.summary, HEADLINE[:3]))
+    write_json(folder / FILE, record.model_dump(mode="json"))
+    save_cases(cases_of(study, paths), folder, walks_of(study, paths))
     for path in folder.glob("*.csv"):
-        if path.stem not in kept:  # of an earlier version of the study
+        if path.stem not in {*REPORT_TABLES, *wanted}:  # of an earlier version of the study
             path.unlink()
     return missing
 
@@ -71,14 +68,3 @@ def update_readme(folder: Path, readme: Path) -> None:
         UserError: the file cannot be read, or has no such markers.
     """
     update_document(readme, "results", readme_block(read_report(folder)))
-
-
-def _save_summaries(
-    study: Study, name: str, root: Path, folder: Path, tables: Tables, missing: list[str]
-) -> None:
-    """The files that DVC and `noise2mask diff` read beside the tables."""
-    record = record_of(study, name, root, groups_of(study, name, root), missing)
-    save_table(dataset_table(record), folder / "datasets.csv")
-    # `dvc exp show` gives each number a column: two modes with three of them fit a screen.
-    write_json(folder / "metrics.json", headline(study, tables.summary, HEADLINE[:3]))
-    write_json(folder / FILE, record.model_dump(mode="json"))

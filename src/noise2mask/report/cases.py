@@ -117,12 +117,7 @@ def walks_of(study: Study, paths: Paths) -> list[Walk]:
 
 
 def cases_of(study: Study, paths: Paths) -> list[Case]:
-    """The first test cases of each dataset, as the study's first network sees them.
-
-    Args:
-        study: the study.
-        paths: where its files lie.
-    """
+    """The first test cases of each dataset, as the study's first network sees them."""
     found = []
     for dataset in study.datasets if study.pictures.examples else ():
         data = paths.prepared(dataset)

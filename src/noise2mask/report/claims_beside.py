@@ -50,9 +50,6 @@ def untested(reports: Sequence[Report]) -> list[str]:
 def text_of(folders: Sequence[Path]) -> str:
     """The table in Markdown, and a line for what is tested nowhere.
 
-    Args:
-        folders: of the reports.
-
     Raises:
         UserError: no folder is given, one holds no report, or a report no claims.
     """

@@ -18,6 +18,7 @@ from noise2mask.report.cases import Case, Walk, read_cases
 from noise2mask.report.figures.looks import Looks
 from noise2mask.report.provenance import FILE, Record, parsed
 from noise2mask.report.tables import Winners, winners
+from noise2mask.study.paths import outside_project
 from noise2mask.study.schema import Study
 
 Topic = Literal[
@@ -129,7 +130,7 @@ def read_report(folder: Path) -> Report:
     if not path.exists():
         raise UserError(
             f"{folder} holds no report ({FILE} is not there); run `make reproduce STUDY="
-            f"{folder.name}`."
+            f"{folder.name}`.{outside_project()}"
         )
     record = parsed(path.read_bytes(), str(path))
     if record is None:

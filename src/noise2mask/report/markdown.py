@@ -88,11 +88,6 @@ def update_document(document: Path, name: str, block: str) -> None:
 def update_between_markers(text: str, name: str, block: str) -> str:
     """`text` with `block` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
 
-    Args:
-        text: a document with one such pair of markers.
-        name: of the pair.
-        block: what is to stand there, instead of what stands there now.
-
     Raises:
         UserError: a marker is missing or there more than once, or they are in the wrong order.
     """

@@ -7,7 +7,7 @@ say what changed between two reports (:mod:`noise2mask.report.diff.changes`).
 import json
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -30,7 +30,7 @@ from noise2mask.study.code_hash import (
     training_entries,
     versions,
 )
-from noise2mask.study.paths import RESULTS, prepared, training_folder
+from noise2mask.study.paths import Paths
 from noise2mask.study.plan import (
     PREDICTION,
     baseline_trainings,
@@ -41,7 +41,7 @@ from noise2mask.study.plan import (
     samplers_of,
     trainings_of,
 )
-from noise2mask.study.schema import Options, Settings, Study, Training, digest
+from noise2mask.study.schema import Options, RunSettings, Settings, Study, Training, digest
 
 FILE = "provenance.json"
 FORMAT = 2
@@ -119,39 +119,19 @@ class Record(Settings):
 
 
 def record_of(
-    study: Study,
-    name: str,
-    root: Path,
-    groups: Mapping[tuple[str, str], str],
-    missing: Iterable[str],
+    study: Study, paths: Paths, groups: Mapping[tuple[str, str], str], missing: Iterable[str]
 ) -> Record:
-    """What made the results of a study that lie below `root`.
-
-    Args:
-        study: the study.
-        name: its name.
-        root: folder that holds ``results`` and ``data``.
-        groups: group of each (dataset, test image) that was scored.
-        missing: a line for each result that is not there.
+    """What made the results of a study; `groups` are those of each (dataset, test image) scored.
 
     Raises:
         UserError: a ``run.json`` or a manifest cannot be read.
     """
     parts: dict[str, tuple[str, ...]] = {}
-    datasets = {
-        dataset: _data(study, name, root, dataset, groups, parts) for dataset in study.datasets
-    }
-    found = {
-        "/".join([*training[:3], f"seed{training.seed}"]): _trained(
-            study, name, root, training, parts
-        )
-        for training in trainings_of(study)
-    }
-    found |= {
-        "/".join([*training[:3], f"seed{training.seed}"]): _compared(
-            study, name, root, training, parts
-        )
-        for training in baseline_trainings(study)
+    datasets = {name: _data(study, paths, name, groups, parts) for name in study.datasets}
+    trainings = {
+        "/".join([*training[:3], f"seed{training.seed}"]): _trained(study, paths, training, parts)
+        for training in (*trainings_of(study), *baseline_trainings(study))
+        if (paths.finished(training) / "run.json").exists()
     }
     evaluation = study.evaluation
     parts[f"evaluation {evaluation.fusion}"] = scoring_entries(evaluation.fusion)
@@ -162,22 +142,18 @@ def record_of(
     entries = sorted({entry for part in behind.values() for entry in part})
     return Record(
         format=FORMAT,
-        study=name,
+        study=paths.study,
         settings=_without_places(study),
         versions=versions(),
         datasets=datasets,
         code=Code(entries={entry: entry_hash(entry) for entry in entries}, parts=behind),
-        trainings={label: training for label, training in found.items() if training is not None},
+        trainings=trainings,
         missing=tuple(missing),
     )
 
 
 def parsed(content: bytes, told: str) -> Record | None:
     """The record in the bytes of a ``provenance.json``; None if it has another format.
-
-    Args:
-        content: of the file.
-        told: what messages call the file.
 
     Raises:
         UserError: it is no such file.
@@ -226,8 +202,7 @@ def _analysed(study: Study) -> dict[str, tuple[str, ...]]:
 
 def _data(
     study: Study,
-    name: str,
-    root: Path,
+    paths: Paths,
     dataset: str,
     groups: Mapping[tuple[str, str], str],
     parts: dict[str, tuple[str, ...]],
@@ -236,85 +211,85 @@ def _data(
     entry = study.datasets[dataset]
     part = f"preparing {entry.kind}"
     parts[part] = preparation_entries(entry)
-    folder = root / prepared(name, dataset)
-    manifest = read_manifest(folder) if (folder / "manifest.json").exists() else None
-    tests = [case for case in manifest.cases if case.split == "test"] if manifest else []
-    images = sorted({case.image for case in tests})
+    found = Data(
+        title=entry.title, stands_for=entry.stands_for or "", licence=entry.licence,
+        kind=entry.kind, part=part, digest="", digests={}, counts={}, images=0, groups={},
+    )  # fmt: skip
+    folder = paths.prepared(dataset)
+    if not (folder / "manifest.json").exists():
+        return found
+    manifest = read_manifest(folder)
+    images = sorted({case.image for case in manifest.cases if case.split == "test"})
     group_of = {image: groups.get((dataset, image), image) for image in images}
-    return Data(
-        title=entry.title,
-        stands_for=entry.stands_for or "",
-        licence=entry.licence,
-        kind=entry.kind,
-        part=part,
-        digest=manifest.digest[:SHORT] if manifest else "",
-        digests={
-            split: value[:SHORT] for split, value in (manifest.digests if manifest else {}).items()
-        },
-        counts=dict(manifest.counts) if manifest else {},
-        images=len(images),
-        groups={image: group for image, group in group_of.items() if image != group},
+    return found.model_copy(
+        update={
+            "digest": manifest.digest[:SHORT],
+            "digests": {split: value[:SHORT] for split, value in manifest.digests.items()},
+            "counts": dict(manifest.counts),
+            "images": len(images),
+            "groups": {image: group for image, group in group_of.items() if image != group},
+        }
     )
 
 
 def _trained(
-    study: Study, name: str, root: Path, training: Training, parts: dict[str, tuple[str, ...]]
-) -> Trained | None:
-    """One training, None if it is not finished; the code behind it is added to `parts`."""
-    folder = training_folder(root / RESULTS, name, training)
-    if not (folder / "run.json").exists():
-        return None
+    study: Study, paths: Paths, training: Training, parts: dict[str, tuple[str, ...]]
+) -> Trained:
+    """One finished training; the code behind it and its samplings is added to `parts`."""
+    folder = paths.finished(training)
     run = said_by_run(folder / "run.json", "digest", "code", "versions")
-    settings = run_settings(study, training)
-    schedule = settings.diffusion.schedule.name
-    weighting = settings.diffusion.weighting.name
-    part = f"training {settings.network.architecture} {settings.mode} {schedule}"
-    part += f" {weighting}" if weighting != "uniform" else ""
-    parts[part] = training_entries(settings)
-    samplers = {}
-    for sampler in samplers_of(study, training):
-        if (folder / sampler / "metrics.csv").exists():
-            entry = sampler_behind(study, sampler)
-            drawn = f"sampling {settings.network.architecture} {settings.mode} {schedule} "
-            drawn += entry.sampler
-            parts[drawn] = sampling_entries(settings, entry)
-            said = entry.model_dump(mode="json", exclude={"networks"})
-            if sampler in study.readings:
-                drawn = f"reading {drawn.removeprefix('sampling ')}"
-                fusion = fusion_of(study, sampler)
-                parts[drawn] = (*sampling_entries(settings, entry), *reading_entries(fusion))
-                said["reading"] = study.readings[sampler].model_dump(mode="json")
-            samplers[sampler] = Drawn(settings=digest(said), part=drawn)
+
+    def scored(sampler: str) -> bool:
+        return (folder / sampler / "metrics.csv").exists()
+
+    if training.network in study.baselines:
+        baseline = study.baselines[training.network]
+        part, entries = f"reference {baseline.kind}", baseline_entries(baseline)
+        drawn = Drawn(settings=run["digest"], part=part)
+        samplers = {PREDICTION: drawn} if scored(PREDICTION) else {}
+    else:
+        settings = run_settings(study, training)
+        part, entries = f"training {_kind(settings)}", training_entries(settings)
+        weighting = settings.diffusion.weighting.name
+        part += f" {weighting}" if weighting != "uniform" else ""
+        samplers = {
+            sampler: _drawn(study, settings, sampler, parts)
+            for sampler in samplers_of(study, training)
+            if scored(sampler)
+        }
+    parts[part] = entries
     return Trained(
         run=run["digest"],
         code=run["code"],
         part=part,
-        current=run["code"] == hash_code(*training_entries(settings)),
+        current=run["code"] == hash_code(*entries),
         versions=run["versions"] if run["versions"] != versions() else {},
         samplers=samplers,
     )
 
 
-def _compared(
-    study: Study, name: str, root: Path, training: Training, parts: dict[str, tuple[str, ...]]
-) -> Trained | None:
-    """One training of a reference, None if it is not finished."""
-    folder = training_folder(root / RESULTS, name, training)
-    if not (folder / "run.json").exists():
-        return None
-    run = said_by_run(folder / "run.json", "digest", "code", "versions")
-    entry = study.baselines[training.network]
-    part = f"reference {entry.kind}"
-    parts[part] = baseline_entries(entry)
-    drawn = {PREDICTION: Drawn(settings=run["digest"], part=part)}
-    return Trained(
-        run=run["digest"],
-        code=run["code"],
-        part=part,
-        current=run["code"] == hash_code(*baseline_entries(entry)),
-        versions=run["versions"] if run["versions"] != versions() else {},
-        samplers=drawn if (folder / PREDICTION / "metrics.csv").exists() else {},
-    )
+def _drawn(
+    study: Study, settings: RunSettings, sampler: str, parts: dict[str, tuple[str, ...]]
+) -> Drawn:
+    """One sampling or reading; the code behind it is added to `parts`."""
+    entry = sampler_behind(study, sampler)
+    part = f"sampling {_kind(settings)} {entry.sampler}"
+    # What a reading is made of has code of its own, although it is not scored.
+    parts[part] = sampling_entries(settings, entry)
+    said = entry.model_dump(mode="json", exclude={"networks"})
+    if sampler in study.readings:
+        part = f"reading {part.removeprefix('sampling ')}"
+        parts[part] = (
+            *sampling_entries(settings, entry),
+            *reading_entries(fusion_of(study, sampler)),
+        )
+        said["reading"] = study.readings[sampler].model_dump(mode="json")
+    return Drawn(settings=digest(said), part=part)
+
+
+def _kind(settings: RunSettings) -> str:
+    diffusion = settings.diffusion
+    return f"{settings.network.architecture} {settings.mode} {diffusion.schedule.name}"
 
 
 def _without_places(study: Study) -> Options:

@@ -65,11 +65,7 @@ class Findings(NamedTuple):
 
 
 def environment(*, html: bool = False) -> jinja2.Environment:
-    """What templates of this package are filled by; a name that is not there is a mistake.
-
-    Args:
-        html: escape what is filled in.
-    """
+    """What templates of this package are filled by; a name that is not there is a mistake."""
     found = jinja2.Environment(
         loader=jinja2.PackageLoader("noise2mask", "report"), undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=html,
@@ -80,12 +76,7 @@ def environment(*, html: bool = False) -> jinja2.Environment:
 
 
 def report_text(report: Report, shown: Sequence[Shown] = ()) -> str:
-    """The Markdown of a report; its pictures lie in ``figures`` beside it.
-
-    Args:
-        report: what it is made of.
-        shown: the figures that were drawn.
-    """
+    """The Markdown of a report; its pictures lie in ``figures`` beside it."""
     results = list(_results(report))
     return environment().get_template("report.md.j2").render(
         name=report.name,

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from noise2mask import plugins
 from noise2mask.study.machine import blas, processor
@@ -176,13 +177,14 @@ def _home(node: ast.ImportFrom, module: str) -> str | None:
 def _named(imported: str, module: str) -> str | None:
     """An imported module as entries name it; None if it is of a package whose code is not hashed.
 
-    Hashed is this package, and of a plug-in from outside the package that it belongs to.
+    Hashed is this package, and of a plug-in from outside the package that it belongs to and what
+    lies beside it in the working folder.
     """
     top = imported.partition(".")[0]
     if top == "noise2mask":
         return imported.removeprefix("noise2mask").removeprefix(".")
-    own = module.startswith("@") and top == module[1:].partition(".")[0]
-    return f"@{imported}" if own else None
+    own = top == module[1:].partition(".")[0] or Path(f"{top}.py").is_file() or Path(top).is_dir()
+    return f"@{imported}" if module.startswith("@") and own else None
 
 
 @cache
@@ -363,14 +365,18 @@ def growing_entries(dataset: Dataset) -> tuple[str, ...]:
 
 def report_entries() -> tuple[str, ...]:
     """Where the code behind tables, figures and text starts, and the template that it fills."""
-    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
-    return ("report.build", *figures, *_beside("report"))
+    return ("report.build", *_shown(), *_beside("report"))
 
 
 def page_entries() -> tuple[str, ...]:
     """Where the code behind the page of a report starts, and what it fills and takes in."""
-    figures = [plugins.entry("figure", name) for name in plugins.names("figure")]
-    return ("report.page.build", "report.page.charts", *figures, *_beside("report/page"))
+    return ("report.page.build", "report.page.charts", *_shown(), *_beside("report/page"))
+
+
+def _shown() -> list[str]:
+    """Every figure, claim and prediction: a report has all that there are."""
+    kinds = ("figure", "claim", "prediction")
+    return [plugins.entry(kind, name) for kind in kinds for name in plugins.names(kind)]
 
 
 def _beside(folder: str) -> list[str]:

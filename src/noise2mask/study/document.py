@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol
 import yaml
 
 from noise2mask.errors import UserError, unknown
+from noise2mask.study.paths import outside_project
 
 MOST_BYTES = 1_000_000
 MOST_DEEP = 32
@@ -111,7 +112,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8").removeprefix("\ufeff")
     except FileNotFoundError:
         names = sorted(file.stem for file in path.parent.glob("*.yaml"))
-        raise UserError(f"{path} does not exist: {unknown(path.stem, 'study', names)}.") from None
+        nearest = unknown(path.stem, "study", names)
+        raise UserError(f"{path} does not exist: {nearest}.{outside_project()}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}; a study is a UTF-8 text file.") from None
 

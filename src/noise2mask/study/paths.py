@@ -49,6 +49,17 @@ def check_name(path: Path) -> str:
     return path.stem
 
 
+def outside_project() -> str:
+    """What to say besides of a mistake that was made outside the project; "" inside it."""
+    if Path("Snakefile").is_file():
+        return ""
+    return (
+        f" {Path.cwd()} is not the project's folder, in which studies are run: clone its "
+        "repository and run `make setup` there. Elsewhere there are the library, `predict`, "
+        "`export`, `fingerprint <folder>`, `data` and `new-study`."
+    )
+
+
 def study_file(study: str) -> Path:
     """The file of a study given by name, or by the path of its YAML file."""
     path = Path(study)

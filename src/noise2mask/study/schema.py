@@ -593,7 +593,7 @@ class Study(Settings):
         Field(description="planned comparisons of two modes"),
     ] = ()
     hypotheses: Annotated[
-        dict[Annotated[Name, Plugin("prediction")], Options] | None,
+        dict[Annotated[str, Plugin("prediction")], Options] | None,
         Field(description="predictions written before the runs: their options, modes mostly"),
     ] = None
     pictures: Pictures = Pictures()

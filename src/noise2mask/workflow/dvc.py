@@ -30,6 +30,7 @@ def chosen() -> tuple[str, str | None]:
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         raise UserError(
             f"{PARAMS} of {Path.cwd()} names no study; give one with --study <name>."
+            f"{paths.outside_project()}"
         ) from None
 
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -104,10 +105,13 @@ def surroundings() -> dict[str, str]:
 
 
 def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in a folder, or the folder itself."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    """Whether files can be made in a folder, which is made where it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def run(options: Sequence[str], *, inherited: Sequence[int] = ()) -> int:

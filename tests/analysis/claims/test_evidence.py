@@ -38,9 +38,22 @@ def test_nothing_measured_tests_nothing():
     assert all(finding.remark for finding in found)
     assert [finding.name for finding in found] == [
         "C1a", "C1a-matched", "C1b", "C1b-matched", "C2", "C3a", "C3b", "C4", "C5", "C6",
-        *(f"P{number}" for number in range(1, 8)),
+        *(f"P{number}" for number in range(1, 9)),
     ]  # fmt: skip
     assert not any("{" in finding.statement for finding in found)
+
+
+def test_a_prediction_of_another_module_is_named_by_the_study(tmp_path, monkeypatch):
+    (tmp_path / "lab_prediction.py").write_text(
+        "from noise2mask.analysis.claims.verdicts import Outcome, prediction\n\n\n"
+        "@prediction(name='L1', statement='{mode} is good.', objective='IoU')\n"
+        "def l1(evidence, *, mode: str):\n    return Outcome(reason='nothing was asked')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    known = evidence(study_of(hypotheses={"lab_prediction:l1": {"mode": "diffusion"}}))
+    (found,) = [finding for finding in predictions_found(known) if finding.name == "L1"]
+    assert found.statement == "diffusion is good."
+    assert (found.verdict, found.remark) == ("not tested", "nothing was asked")
 
 
 def test_a_comparison_needs_both_modes():

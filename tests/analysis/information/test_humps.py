@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.exact_tasks import lone_hump
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +11,6 @@ from noise2mask.analysis.information.humps import (
     depth,
     hump_position,
     hump_shift,
-    lone_hump,
     non_monotonicity,
 )
 from noise2mask.analysis.oracles.exact import mmse

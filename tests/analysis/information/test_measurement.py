@@ -7,23 +7,22 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers.exact_tasks import BinaryChannel, NoisyPixels
+from helpers.exact_tasks import BinaryChannel, NoisyPixels, lone_hump
 from torch import nn
 
-from noise2mask.analysis.information.humps import hump_position, lone_hump, non_monotonicity
-from noise2mask.analysis.information.information import image_information
+from noise2mask.analysis.information.humps import hump_position, non_monotonicity
+from noise2mask.analysis.information.information import converted, image_information
 from noise2mask.analysis.information.measurement import (
     Grid,
     measure,
     measure_pair,
     of_network,
-    of_predict,
 )
 from noise2mask.analysis.oracles.noisy_masks import spaced_levels
 from noise2mask.diffusion import modes, schedule, weighting
 from noise2mask.diffusion.losses import target_loss
 from noise2mask.diffusion.process import USUAL, Process
-from noise2mask.diffusion.targets import target_from
+from noise2mask.diffusion.targets import Denoised, target_from, x_0_from_output
 from noise2mask.networks import segdiff
 from noise2mask.networks.base import Network
 
@@ -34,6 +33,28 @@ SMALL = {
     "attention_strides": (2,),
     "rrdb_blocks": 1,
 }
+
+
+def of_predict(predict, schedule, *, target, coding):
+    """The denoiser of any function of (x_t, image, t), whose first channel predicts `target`."""
+
+    def denoising(image):
+        def denoise(x_t, t):
+            output = predict(x_t, image, t)[:, :1]
+            signal, sigma = schedule.amplitudes(t, x_t)
+            return Denoised(
+                x_0_from_output(output, x_t, signal, sigma, target=target, coding=coding)
+            )
+
+        return denoise
+
+    return denoising
+
+
+def loss(found, quantity):
+    """Mean squared error over pixels of eps, x_0 or v, (cases, levels)."""
+    errors = converted(found.x_0, found.levels.log_snr, gap=found.gap, given="x_0", wanted=quantity)
+    return errors / found.pixels
 
 
 def process(target="eps", coding="signed", clip=False, **more) -> Process:
@@ -153,7 +174,7 @@ def test_the_loss_is_the_training_loss_on_the_grids_noise(target, coding):
             return network(x_t, image, t)
 
     how, where = process(target, coding), grid(3, coding=coding, rows=3)
-    found = measure(of_network(Spy(), how), where).loss(target)
+    found = loss(measure(of_network(Spy(), how), where), target)
     for level, (x_t, t) in enumerate(seen):
         x_0 = 2 * where.masks - 1 if coding == "signed" else where.masks
         signal, sigma = how.schedule.amplitudes(t, x_0)
@@ -371,7 +392,7 @@ def test_an_untrained_network_has_no_hump_of_its_own(target, seed):
         ),
         where,
     )
-    losses = found.loss("eps")
+    losses = loss(found, "eps")
     verdict = non_monotonicity(losses, resamples=200).verdict
     if target != "posterior":
         assert verdict != "confirmed"

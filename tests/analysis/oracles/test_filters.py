@@ -2,12 +2,11 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers.masks import blobs, noisy
+from helpers.masks import blobs, curve, noisy
 from scipy import ndimage
 
 from noise2mask.analysis.oracles import filters
 from noise2mask.analysis.oracles.noisy_masks import Levels
-from noise2mask.analysis.oracles.oracles import curve
 from noise2mask.evaluation.metrics import dice
 
 LEVELS = Levels(np.array([100, 300, 500]), np.array([2.0, -0.5, -2.5]))

@@ -2,14 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from helpers.masks import blobs
+from helpers.masks import blobs, curve
 
 from noise2mask.analysis.oracles.noisy_masks import Levels, NoisyMasks
 from noise2mask.analysis.oracles.oracles import (
     ORACLES,
     all_foreground,
     case_curves,
-    curve,
 )
 from noise2mask.evaluation.metrics import dice
 

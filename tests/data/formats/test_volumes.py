@@ -301,6 +301,14 @@ def test_missing_folders_and_files(tmp_path: Path) -> None:
     assert "have the same id 'liver_2'" in refused(tmp_path)
 
 
+def test_volumes_in_folders_are_not_used_and_told(tmp_path: Path) -> None:
+    put(tmp_path)
+    save(tmp_path / "imagesTr" / "more" / "liver_9.nii.gz", voxels())
+    assert listed(root=str(tmp_path)).sentences() == [
+        "1 entry is not used, in folders of imagesTr/, which are not entered: more/liver_9.nii.gz."
+    ]
+
+
 def test_labels_of_another_shape(tmp_path: Path) -> None:
     put(tmp_path, labels=block((8, 10, 7)))
     images, labels = (tmp_path / name / "liver_0.nii.gz" for name in ("imagesTr", "labelsTr"))

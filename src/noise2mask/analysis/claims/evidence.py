@@ -120,9 +120,7 @@ class Evidence:
     def pooled_gain(self, pair: Pair, samplers: tuple[str, str] | None = None) -> str:
         """First less second mode in ECE pooled over pixels, in words; nothing without histograms.
 
-        Args:
-            pair: of modes.
-            samplers: of each; the first of each mode when absent.
+        Without `samplers` the first of each mode are taken.
         """
         rows = self.histograms[self.histograms["region"] == "all"]
         named = samplers or tuple(first_sampler(self.metrics, mode) for mode in pair[:2])
@@ -248,12 +246,6 @@ def convergence(history: pd.DataFrame, dataset: str, network: str, mode: str) ->
     Converged is a training whose validation loss is flat at its end: a straight line through the
     values of the last fifth of its steps, three at least, changes by less than one per cent of
     their mean.
-
-    Args:
-        history: the table of that name.
-        dataset: of the trainings, all seeds of which are asked.
-        network: of the trainings.
-        mode: of the trainings.
     """
     rows = history[
         (history["dataset"] == dataset)
@@ -292,7 +284,7 @@ def predictions_found(evidence: Evidence) -> list[Finding]:
     """What becomes of every prediction, by its name; those that the study says nothing to too."""
     said = evidence.study.hypotheses or {}
     found = []
-    for function in plugins.names("prediction"):
+    for function in dict.fromkeys([*plugins.names("prediction"), *said]):
         if function in said:
             found.append(find("prediction", function, evidence, said[function]))
         else:
@@ -304,14 +296,7 @@ def predictions_found(evidence: Evidence) -> list[Finding]:
 
 
 def find(kind: str, function: str, evidence: Evidence, options: Options) -> Finding:
-    """What becomes of one claim or prediction.
-
-    Args:
-        kind: claim or prediction.
-        function: its name as a plug-in.
-        evidence: what it is decided on.
-        options: what the study says to it.
-    """
+    """What becomes of one claim or prediction."""
     said = Said(**plugins.declared(kind, function))
     for need in said.needs:
         reason = NEEDS[need](evidence, options)

@@ -321,8 +321,8 @@ def _between_datasets(evidence: Evidence, metric: str, first: str, second: str) 
     """First less second mode in a metric, the mean over datasets, each of them one unit."""
     gains = gain(evidence.metrics, metric, first, second).dropna()
     means = gains.groupby(["dataset", "seed"]).mean()
-    cases = {dataset: rows.index for dataset, rows in gains.droplevel("seed").groupby("dataset")}
-    alone = sorted(name for name, rows in cases.items() if evidence.units(rows) < 2)
+    cases = gains.droplevel("seed").groupby("dataset")
+    alone = sorted(str(name) for name, rows in cases if evidence.units(rows.index) < 2)
     means = means.drop(alone, level="dataset")
     found = estimate_mean(
         means.to_numpy(),

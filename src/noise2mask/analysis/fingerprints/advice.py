@@ -130,11 +130,7 @@ class Advice(NamedTuple):
 
 
 def tried_datasets(reports: Path) -> list[Tried]:
-    """What the studies found, as far as their reports are there.
-
-    Args:
-        reports: the folder of reports.
-    """
+    """What the studies found, as far as their reports are there."""
     return [
         each
         for study, asked in STUDIES.items()

@@ -63,8 +63,8 @@ class Fingerprint:
     Attributes:
         cases: scores of each case by the oracle that did not see its half, columns as in
             ``oracles.case_curves``.
-        curves: mean over cases, columns as in ``oracles.curve``, a row for each oracle and level,
-            from high to low SNR. A width is the mean of those that the two halves chose.
+        curves: mean over cases, see ``oracles.mean_curve``, a row for each oracle and level, from
+            high to low SNR. A width is the mean of those that the two halves chose.
         geometry: figures of each mask, see ``geometry.geometry``.
         figures: columns mean, low, high (bootstrap interval) and n (cases), indexed by the name of
             the figure; see :func:`fingerprint`.

@@ -65,12 +65,7 @@ def write_grown(prepare: Prepare, resolutions: Sequence[int], out: Path) -> None
 
 
 def grown_table(cases: pd.DataFrame, *, resampling: Resampling) -> pd.DataFrame:
-    """Means over the cases of each dataset and resolution, Dice with its interval over units.
-
-    Args:
-        cases: those of :func:`grown_masks`, and a column `dataset`.
-        resampling: how intervals are drawn.
-    """
+    """Means over the cases of each dataset and resolution, Dice with its interval over units."""
     rows = []
     for key, found in cases.groupby(["dataset", "resolution"], sort=False):
         units = [str(group) for group in found["group"]]

@@ -63,10 +63,6 @@ def dice_curves(oracles: pd.DataFrame, oracle: str = "gaussian") -> pd.DataFrame
     The grid holds the levels of all datasets within the range that they share; between its own
     levels a curve is linear.
 
-    Args:
-        oracles: the table of that name.
-        oracle: name of an oracle in it.
-
     Raises:
         ValueError: the datasets have no range of log SNR in common.
     """
@@ -123,11 +119,7 @@ def ordered(curves: pd.DataFrame) -> Order:
 
 
 def by_death(oracles: pd.DataFrame) -> tuple[str, ...]:
-    """Datasets from those whose masks die first to those whose masks last longest.
-
-    Args:
-        oracles: the table of that name.
-    """
+    """Datasets from those whose masks die first to those whose masks last longest."""
     curves = dice_curves(oracles)
     death = _half_way(curves.to_numpy(dtype=np.float64), curves.columns.to_numpy(dtype=np.float64))
     return tuple(str(curves.index[row]) for row in np.argsort(-death, kind="stable"))
@@ -139,9 +131,6 @@ def death_of(figures: pd.DataFrame) -> pd.Series:
     The first of :data:`DEATHS` that all datasets have, else the last: datasets are not compared
     at different heights, since much foreground, for which 0.5 is never reached, would then seem
     to die early by construction.
-
-    Args:
-        figures: as from :func:`wide`.
     """
     for name in DEATHS:
         if name in figures and figures[name].notna().all():

@@ -9,12 +9,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 from scipy.stats import t as student
 
 from noise2mask.analysis.information.integral import Bootstrap
-from noise2mask.analysis.oracles.exact import mmse
 from noise2mask.evaluation.bootstrap import Interval, Names
 
 Floats = NDArray[np.float64]
@@ -111,22 +109,6 @@ def non_monotonicity(
     elif interval.high < smallest:
         verdict = "refuted"
     return NonMonotonicity(interval, verdict)
-
-
-def lone_hump(foreground: float) -> float:
-    """Log SNR of the hump of the eps loss of a lone pixel, the place of SNR times its mmse.
-
-    What a network shows that knows nothing of a mask but has the evidence of each pixel's own value
-    (modes :data:`GIVEN`): the null control of every statement about the place of a hump.
-
-    Args:
-        foreground: probability of foreground, in (0, 1).
-    """
-    found = minimize_scalar(
-        lambda log_snr: -math.exp(log_snr) * float(mmse(log_snr, foreground)),
-        bounds=(-4.0, 4.0), method="bounded", options={"xatol": 1e-4},
-    )  # fmt: skip
-    return float(found.x)
 
 
 def hump_position(

@@ -14,18 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from noise2mask.analysis.information.information import Quantity, converted
 from noise2mask.analysis.oracles.noisy_masks import Levels, levels_of
 from noise2mask.diffusion.process import Denoise, Process, denoiser
 from noise2mask.diffusion.schedule import Schedule
 from noise2mask.diffusion.targets import (
     Coding,
-    Denoised,
-    Target,
     clip_range,
     encode_mask,
     noised,
-    x_0_from_output,
 )
 from noise2mask.networks.base import Network
 from noise2mask.progress import Progress
@@ -125,13 +121,6 @@ class Measurement:
     gap: float
     pixels: int
 
-    def loss(self, quantity: Quantity) -> Floats:
-        """Mean squared error over pixels of eps, x_0 or v, not clipped, (cases, levels)."""
-        errors = converted(
-            self.x_0, self.levels.log_snr, gap=self.gap, given="x_0", wanted=quantity
-        )
-        return np.asarray(errors / self.pixels)
-
 
 class Pair(NamedTuple):
     """Two denoisers on the same noisy masks, what ``information.image_information`` takes.
@@ -162,36 +151,11 @@ def of_network(network: Network, process: Process) -> Denoising:
     return denoising
 
 
-def of_predict(
-    predict: Predict, schedule: Schedule, *, target: Target, coding: Coding
-) -> Denoising:
-    """The denoiser of any function of (x_t, image, t), image-free ones too.
-
-    Args:
-        predict: from x_t (rows, 1, H, W), images (rows, C, H, W) or None, and t int64 (rows,) to
-            (rows, 1 or more, H, W), whose first channel predicts `target`.
-        schedule: that of the grid.
-        target: what is predicted.
-        coding: that of the grid.
-    """
-
-    def denoising(image: Tensor | None) -> Denoise:
-        def denoise(x_t: Tensor, t: Tensor) -> Denoised:
-            output = predict(x_t, image, t)[:, :1]
-            signal, sigma = schedule.amplitudes(t, x_t)
-            x_0 = x_0_from_output(output, x_t, signal, sigma, target=target, coding=coding)
-            return Denoised(x_0)
-
-        return denoise
-
-    return denoising
-
-
 def measure(denoising: Denoising, grid: Grid, label: str = "measuring") -> Measurement:
     """Errors of one denoiser for each case and timestep.
 
     Args:
-        denoising: :func:`of_network` or :func:`of_predict`.
+        denoising: :func:`of_network`, or any like it.
         grid: where.
         label: in the lines of progress.
     """
@@ -238,19 +202,10 @@ class Pictures(NamedTuple):
 
 
 @torch.inference_mode()
-def picture_pair(
-    without_image: Denoising, with_image: Denoising, grid: Grid, case: int = 0
-) -> Pictures:
-    """What two denoisers make of one case on the noise that they are measured on.
-
-    Args:
-        without_image: makes nothing of the grid's images.
-        with_image: sees them.
-        grid: where.
-        case: number of the case.
-    """
-    units = [(case, 0)] * grid.rows  # a full block, as in measuring
-    x_0, image = _cases(grid, [case] * grid.rows)
+def picture_pair(without_image: Denoising, with_image: Denoising, grid: Grid) -> Pictures:
+    """What two denoisers make of the first case on the noise that they are measured on."""
+    units = [(0, 0)] * grid.rows  # a full block, as in measuring
+    x_0, image = _cases(grid, [0] * grid.rows)
     denoises = [denoising(image) for denoising in (without_image, with_image)]
     low, high = clip_range(grid.coding)
     found: list[list[Floats]] = [[], [], []]

@@ -33,33 +33,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def curve(
-    train: Masks,
-    test: Masks,
-    levels: Levels,
-    *,
-    oracles: Mapping[str, Oracle],
-    train_cases: Sequence[str] | None = None,
-    test_cases: Sequence[str] | None = None,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Mean over the test cases of :func:`case_curves`, a row for each oracle and level.
-
-    Columns: oracle, t, log_snr, width, mse_width, dice, iou, mse_x0, mse_eps, floor.
-    """
-    return mean_curve(
-        case_curves(
-            train,
-            test,
-            levels,
-            oracles=oracles,
-            train_cases=train_cases,
-            test_cases=test_cases,
-            seed=seed,
-        )
-    )
-
-
 def case_curves(
     train: Masks,
     test: Masks,

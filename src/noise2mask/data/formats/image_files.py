@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
-from PIL import ImageFile
+from PIL import ImageFile, UnidentifiedImageError
 
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.spatial_files import Header, damaged
@@ -49,6 +49,16 @@ _UNREADABLE = (
     LookupError,  # tifffile, of tables that lead nowhere
     PillowImage.DecompressionBombError,
 )
+_NOT_READ = (
+    (re.compile(rb"\xff\xd8\xff"), "a JPEG of more than 8 bits or of a rare kind"),
+    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "JPEG XL"),
+    (re.compile(rb".{4}ftyp(?:hei|hev|mif|avi)", re.DOTALL), "HEIF or AVIF"),
+    (re.compile(rb"P7\n"), "PAM"),
+    (re.compile(rb"v/1\x01"), "OpenEXR"),
+    (re.compile(rb"8BPS"), "a file of Photoshop"),
+)
+"""How files begin that are whole, but that no library here reads."""
+_POINTER = b"version https://git-lfs"
 _NAMES = {"JPEG2000": "JPEG 2000", "MPO": "JPEG", "PPM": "PNM"}
 
 
@@ -159,8 +169,20 @@ def _telling(path: Path) -> Iterator[None]:
             f"{path} has more than {2 * (PillowImage.MAX_IMAGE_PIXELS or 0)} pixels; cut it into "
             "parts."
         ) from error
+    except UnidentifiedImageError as error:
+        raise UserError(_not_read(path) or damaged(path, error)) from error
     except _UNREADABLE as error:
         raise UserError(damaged(path, error)) from error
+
+
+def _not_read(path: Path) -> str:
+    """The sentence for a file that is whole and not read; "" if it is none that is known."""
+    with path.open("rb") as file:
+        start = file.read(32)
+    if start.startswith(_POINTER):
+        return f"{path} is a pointer of Git LFS, not the file; run `git lfs pull` in its folder."
+    name = next((name for begins, name in _NOT_READ if begins.match(start)), "")
+    return name and f"{path} is {name}, which is not read; convert it, e.g. to PNG."
 
 
 def read_image(
@@ -322,18 +344,19 @@ def _white_of_pnm(picture: ImageFile.ImageFile) -> int | None:
 
 
 def _bits_of_jpeg2000(path: Path) -> int:
-    """8 or 16, as the codestream's first marker (SIZ) says; Pillow gives colours in 8."""
+    """As the codestream's first marker (SIZ) says; Pillow shifts values to 8 or 16 bits."""
     content = path.read_bytes()
     start = content.index(b"\xff\x4f\xff\x51")
-    return 8 if (content[start + 42] & 0x7F) < 8 else 16
+    return (content[start + 42] & 0x7F) + 1
 
 
 def _decode_pillow(path: Path) -> Picture:
     with PillowImage.open(path) as picture:
         said = _pillow_header(path, picture)
         palette = None
-        if said.bits == 16 and not picture.mode.startswith("I"):
-            pixels, alpha = _deep_colours(path, picture)
+        deep_colours = said.bits == 16 and not picture.mode.startswith("I")
+        if deep_colours or (picture.format == "JPEG2000" and said.bits != 8):
+            pixels, alpha = _as_stored(path, picture)
         else:
             pixels, alpha = _pillow_pixels(picture, said.bits)
         if said.white is not None and (said.bits < 16 or picture.mode == "I"):
@@ -369,10 +392,10 @@ def _pillow_pixels(
     return np.asarray(picture if mode[0] in "LIF" else picture.convert("RGB")), None
 
 
-def _deep_colours(
+def _as_stored(
     path: Path, picture: ImageFile.ImageFile
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
-    """Pixels and alpha of 16 bits, of which Pillow keeps the upper 8."""
+    """Pixels and alpha where Pillow keeps the upper 8 of 16 bits, or shifts fewer."""
     from imagecodecs import jpeg2k_decode, png_decode
 
     content = path.read_bytes()
@@ -386,7 +409,7 @@ def _deep_colours(
             flat = np.frombuffer(content, ">u2", count, start).astype(np.uint16)
         return flat.reshape(picture.height, picture.width, 3), None
     values = (png_decode if picture.format == "PNG" else jpeg2k_decode)(content)
-    alpha = None
+    values, alpha = np.atleast_3d(values), None
     if values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], values[..., -1]
     return (values[..., 0] if values.shape[2] == 1 else values), alpha

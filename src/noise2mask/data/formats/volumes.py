@@ -396,8 +396,11 @@ def _matching(
 def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     behind: set[Path] = set()
-    passed = []
-    for entry in files_below(folder, deep=False):
+    passed, deeper = [], []
+    for entry in files_below(folder):
+        if "/" in entry.place:
+            deeper.append(entry.place)
+            continue
         suffix = next((end for end in _SUFFIXES if entry.place.lower().endswith(end)), None)
         if suffix is None:
             passed.append(entry)
@@ -406,6 +409,8 @@ def _volumes(folder: Path, unused: dict[str, list[str]]) -> dict[str, Path]:
             add(found, entry.place[: -len(suffix)], entry.path)
     if left := [entry.place for entry in passed if entry.path not in behind]:
         unused[f"of a suffix that is not read, in {folder.name}/"] = left
+    if deeper:
+        unused[f"in folders of {folder.name}/, which are not entered"] = deeper
     if not found:
         raise UserError(
             f"there is no volume (.nii.gz or .nii) in {folder}; correct `root` or `folder`, or put "

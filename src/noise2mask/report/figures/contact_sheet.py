@@ -114,12 +114,7 @@ def shrunk(image: Image, mask: Mask) -> tuple[Image, Mask]:
 
 @styled
 def contact_sheet(pictures: Sequence[Picture], titles: Sequence[str]) -> Figure:
-    """Pictures row by row, each with the contour of its mask and its caption.
-
-    Args:
-        pictures: what is shown.
-        titles: lines above; empty ones are left out.
-    """
+    """Pictures row by row, each with the contour of its mask and its caption."""
     lines = max(1, -(-len(pictures) // ACROSS))
     tallest = max((each.mask.shape[0] / each.mask.shape[1] for each in pictures), default=1)
     figure = Figure(figsize=(WIDTH, (1.45 * min(1.5, tallest) + 0.5) * lines + 0.8))

@@ -38,7 +38,6 @@ class Look(NamedTuple):
         return {"color": self.colour, "linestyle": self.line}
 
 
-SOLID: Line = "-"
 DASHED: Line = (0, (4, 1.5))
 DOTTED: Line = (0, (1, 1))
 CHAINED: Line = (0, (4, 1, 1, 1))

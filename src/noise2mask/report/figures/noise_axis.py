@@ -29,7 +29,15 @@ from noise2mask.report.figures.looks import (
     Looks,
     cycled,
 )
-from noise2mask.report.figures.style import ACROSS, counted_title, folded, legend, panels
+from noise2mask.report.figures.style import (
+    ACROSS,
+    PLAIN,
+    counted_title,
+    folded,
+    handle,
+    legend,
+    panels,
+)
 from noise2mask.report.tables import doubts
 
 Level = Literal["log_snr", "t"]
@@ -62,10 +70,6 @@ def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
 
     A network that learnt x_0 has a loss of eps that is a thousandfold at little noise, one that
     learnt eps a loss of x_0 that is a hundredfold where little else than noise is left.
-
-    Args:
-        losses: the table of that name.
-        target: ``eps``, ``x_0`` or ``v``.
     """
     shown = losses[losses["target"] == target].dropna(subset=["log_snr", "t", "loss"])
     if target == "eps" and shown["mode"].isin(OF_EPS).any():
@@ -84,22 +88,16 @@ def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
 def losses(
     losses: pd.DataFrame,
     axis: Level = "log_snr",
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     structure: pd.DataFrame | None = None,
 ) -> Figure | None:
     """The loss of eps at every noise level: a panel a dataset and network, a line a mode.
 
-    The vertical axis is logarithmic and the same for all panels, so heights can be compared.
-
-    Args:
-        losses: the table of that name.
-        axis: of the noise levels.
-        labels: names to be shown.
-        looks: of the trainings.
-        structure: the table of that name, for the triangles.
+    The vertical axis is logarithmic and the same for all panels, so heights can be compared. The
+    triangles are humps of the table `structure`.
     """
-    labels, shown = labels or Labels(), trained_on(losses, "eps")
+    shown = trained_on(losses, "eps")
     looks = looks or Looks.of(shown)
     found = network_panels(shown, shown, labels)
     figure, axes = panels(len(found), 2.4, extra=0.7, across=_across(len(found)))
@@ -126,10 +124,10 @@ def losses(
         place.yaxis.set_minor_locator(NullLocator())
     noise_axis(axes, shown, axis)
     left(axes, f"loss of {TARGETS['eps']}")
-    handles = [handle(looks.mode(mode), labels.mode(mode)) for mode in modes]
+    handles = [curve_handle(looks.mode(mode), labels.mode(mode)) for mode in modes]
     if len(humps):
         label = f"hump, {labels.interval()}"
-        handles.append(Line2D([], [], color="0.3", marker="v", markersize=7, label=label))
+        handles.append(handle(color="0.3", marker="v", markersize=7, label=label))
     legend(figure, handles)
     return figure
 
@@ -142,7 +140,7 @@ def losses(
     rank=70,
 )
 def integrand(
-    integrand: pd.DataFrame, information: pd.DataFrame, labels: Labels | None = None
+    integrand: pd.DataFrame, information: pd.DataFrame, labels: Labels = PLAIN
 ) -> Figure | None:
     """Where along the noise axis the image is needed: a panel a dataset and network.
 
@@ -150,13 +148,7 @@ def integrand(
     bits with its interval; the vertical lines are at 10, 50 (thick) and 90 % of it. Behind it in
     grey is the integrand of the mask's entropy, brought to the same height: where noise leaves
     the mask uncertain at all.
-
-    Args:
-        integrand: the table of that name.
-        information: the table of that name.
-        labels: names to be shown.
     """
-    labels = labels or Labels()
     table = integrand.dropna(subset=["log_snr", "density"])
     ours = table[table["estimate"].isin(["covariance", *ESTIMATES])]
     told = information[information["estimate"] == "covariance"]
@@ -180,10 +172,10 @@ def integrand(
     left(axes, "bits per mask\nand unit of log SNR")
     handles: list[Artist] = [
         Patch(facecolor=MASK.colour, alpha=0.45, label="image (covariance)"),
-        Line2D([], [], color="0.15", linewidth=1.8, label="10, 50, 90 % of it"),
+        handle(color="0.15", linewidth=1.8, label="10, 50, 90 % of it"),
     ]
     handles += [
-        Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1, label=name)
+        handle(color=look.colour, linestyle=look.line, linewidth=1, label=name)
         for name, look in ESTIMATES.items()
         if name in set(ours["estimate"])
     ]
@@ -199,16 +191,11 @@ def integrand(
     "foreground.",
     "Look at how far to the right a line stays near 1: so long the mask is read off x_t.",
 )
-def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
+def readability(oracles: pd.DataFrame, labels: Labels = PLAIN) -> Figure | None:
     """Dice of the oracles without training over log SNR: what can still be read of a mask.
 
     Dashed is the Dice of a mask that is all foreground.
-
-    Args:
-        oracles: the table of that name.
-        labels: names to be shown.
     """
-    labels = labels or Labels()
     shown = oracles.dropna(subset=["log_snr", "dice"])
     found = dataset_panels(names_in(shown, "dataset"), labels)
     if len(found) >= MANY:
@@ -229,7 +216,7 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
         axis.set_ylim(-0.03, 1.04)
     noise_axis(axes, shown, "log_snr")
     left(axes, "Dice")
-    legend(figure, [handle(looks[name], READ_BY.get(name, name)) for name in names])
+    legend(figure, [curve_handle(looks[name], READ_BY.get(name, name)) for name in names])
     return figure
 
 
@@ -243,16 +230,12 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
 def masks_beside_images(
     image_oracles: pd.DataFrame,
     oracles: pd.DataFrame | None = None,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
 ) -> Figure | None:
     """Share of variance that the best Gaussian filter recovers from a noisy mask and image.
 
-    Args:
-        image_oracles: the table of that name.
-        oracles: the table of that name, for the order of the panels.
-        labels: names to be shown.
+    The table `oracles` orders the panels.
     """
-    labels = labels or Labels()
     shown = image_oracles.dropna(subset=["log_snr", "explained"])
     dying = [] if oracles is None else list(by_death(oracles))
     names = names_in(shown, "dataset")
@@ -276,7 +259,7 @@ def masks_beside_images(
         axis.set_ylim(-0.03, 1.04)
     noise_axis(axes, shown, "log_snr")
     left(axes, "variance recovered")
-    legend(figure, [handle(look, f"from the noisy {name}") for name, look in looks.items()])
+    legend(figure, [curve_handle(look, f"from the noisy {name}") for name, look in looks.items()])
     return figure
 
 
@@ -338,10 +321,7 @@ def dataset_panels(datasets: Sequence[str], labels: Labels) -> list[Panel]:
 def network_panels(table: pd.DataFrame, counts: pd.DataFrame, labels: Labels) -> list[Panel]:
     """A panel for each dataset and network; networks are named where there are several.
 
-    Args:
-        table: what is to be shown.
-        counts: a table whose `n` stand in the titles.
-        labels: names to be shown.
+    The column `n` of `counts` stands in the titles.
     """
     pairs = list(dict.fromkeys(zip(table["dataset"], table["network"], strict=True)))
     several = len({network for _, network in pairs}) > 1
@@ -360,14 +340,7 @@ def line(
 ) -> None:
     """A curve, with a band if it has one; markers alternate with those of the other curves.
 
-    Args:
-        axis: where.
-        rows: of one curve, with the columns `x` and `y`, and perhaps `low` and `high`.
-        x: name of the horizontal axis.
-        y: name of the vertical axis.
-        look: of the curve.
-        order: number of the curve in its panel.
-        gid: name of the curve.
+    `order` is the number of the curve in its panel, `gid` its name.
     """
     rows = rows.sort_values("log_snr", ascending=False)
     if {"low", "high"} <= set(rows):
@@ -387,13 +360,7 @@ def hump(
 ) -> None:
     """A triangle at the place of a hump, filled if it is confirmed, on its interval.
 
-    Args:
-        axis: where.
-        found: a row of `structure`.
-        curve: rows of `losses`, which take log SNR to t.
-        x: the horizontal axis.
-        look: of the curve.
-        height: of the triangle.
+    `found` is a row of `structure`; `curve`, rows of `losses`, takes log SNR to t.
     """
     places = found[["hump_low", "log_snr_at_hump", "hump_high"]].to_numpy(dtype=np.float64)
     if x == "t":
@@ -418,10 +385,7 @@ def quantiles(axis: Axes, told: "pd.Series[Any]", top: float) -> None:
 def totals(axis: Axes, told: pd.DataFrame, entropy: pd.DataFrame) -> None:
     """Bits that the image tells and bits of the mask, with intervals.
 
-    Args:
-        axis: where.
-        told: the row of `information` of the image, or none.
-        entropy: that of the mask, an upper bound, or none.
+    They are those of a row of `information` each, or none; the latter is an upper bound.
     """
     lines = [f"image {bits(row)}" for _, row in told.head(1).iterrows()]
     lines += [f"mask ≤ {bits(row)}" for _, row in entropy.head(1).iterrows()]
@@ -477,12 +441,9 @@ def _across(count: int) -> int:
     return 4 if count % ACROSS == 1 and count % 4 == 0 else ACROSS
 
 
-def handle(look: Look, label: str) -> Line2D:
+def curve_handle(look: Look, label: str) -> Line2D:
     """What a legend shows for a curve."""
-    return Line2D(
-        [], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=5,
-        linewidth=1.6, label=label,
-    )  # fmt: skip
+    return handle(label=label, marker=look.marker, markersize=5, linewidth=1.6, **look.lines())
 
 
 def _signed(value: float, digits: int) -> str:

@@ -80,13 +80,7 @@ def noising(image_oracles: pd.DataFrame) -> Drawn:
     return noised(small, np.asarray(standardised), levels)
 
 
-def noised(
-    mask: Mask,
-    photograph: NDArray[np.floating],
-    log_snrs: Sequence[float] = LOG_SNRS,
-    seed: int = 0,
-    width: float = WIDTH,
-) -> Drawn:
+def noised(mask: Mask, photograph: NDArray[np.floating], log_snrs: Sequence[float]) -> Drawn:
     """Mask and photograph under growing noise, and what the best Gaussian filter reads of them.
 
     Columns are noise levels, named by log SNR and by the nearest timestep t of the linear schedule
@@ -99,23 +93,11 @@ def noised(
         mask: bool (H, W).
         photograph: (H, W), mean 0 and variance 1.
         log_snrs: of the columns; infinite for no noise.
-        seed: of the noise.
-        width: of the figure, inches.
-
-    Returns:
-        The figure, and the scores and widths in it.
-
-    Raises:
-        ValueError: the pictures are not of these types or of one shape, the photograph is not
-            standardised, or there is no level.
     """
-    _check(mask, photograph, log_snrs)
-    noise = np.random.default_rng(seed_of("noising", seed)).standard_normal(mask.shape)
-    columns = len(log_snrs)
-    side = (width - 1.0) / columns
-    ratio = mask.shape[0] / mask.shape[1]
-    figure = Figure(figsize=(width, 4 * side * ratio + 2.0))
-    grid = figure.subplots(4, columns, squeeze=False)
+    noise = np.random.default_rng(seed_of("noising", 0)).standard_normal(mask.shape)
+    side = (WIDTH - 1.0) / len(log_snrs)
+    figure = Figure(figsize=(WIDTH, 4 * side * mask.shape[0] / mask.shape[1] + 2.0))
+    grid = figure.subplots(4, len(log_snrs), squeeze=False)
     levels = np.where(mask, 1.0, -1.0)
     numbers = []
     for column, log_snr in enumerate(log_snrs):
@@ -123,7 +105,9 @@ def noised(
         seen = read_photograph(photograph, noisy(photograph, noise, log_snr))
         _grey(grid[0, column], _preserved(levels, noise, log_snr))
         grid[0, column].set_title(_named(log_snr), fontsize=9.5)
-        grid[1, column].imshow(_compared(read.picture, mask), interpolation="nearest")
+        grid[1, column].imshow(
+            compared(read.picture.astype(np.bool_), mask), interpolation="nearest"
+        )
         grid[1, column].set_xlabel(f"Dice {read.score:.3f}\n{_width(read)}", fontsize=8.5)
         _grey(grid[2, column], _preserved(photograph, noise, log_snr))
         _grey(grid[3, column], seen.picture)
@@ -207,12 +191,11 @@ def _preserved(picture: NDArray[np.floating], noise: Floats, log_snr: float) -> 
     return np.asarray(math.sqrt(a) * picture + math.sqrt(1 - a) * noise)
 
 
-def _compared(found: NDArray[np.generic], mask: Mask) -> Floats:
+def compared(read: Mask, mask: Mask) -> NDArray[np.uint8]:
     """RGB picture (H, W, 3): white and black where both agree, coloured where they do not."""
-    read = found.astype(np.bool_)
-    picture = np.repeat(mask[..., None].astype(np.float64), 3, axis=2)
+    picture = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=2)
     for colour, where in ((MISSED, mask & ~read), (ADDED, read & ~mask)):
-        picture[where] = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        picture[where] = list(bytes.fromhex(colour[1:]))
     return picture
 
 
@@ -230,21 +213,3 @@ def _named(log_snr: float) -> str:
 
 def _width(reading: Reading) -> str:
     return f"width {reading.width:.2g} px" if reading.width else "no filter"
-
-
-def _check(mask: Mask, photograph: NDArray[np.floating], log_snrs: Sequence[float]) -> None:
-    """Refuse what cannot be meant."""
-    if mask.dtype != np.bool_ or mask.ndim != 2:
-        raise ValueError(f"mask must be boolean (H, W), got {mask.dtype} {mask.shape}")
-    if photograph.shape != mask.shape or not np.issubdtype(photograph.dtype, np.floating):
-        raise ValueError(
-            f"photograph must be floating point {mask.shape}, as the mask is, got "
-            f"{photograph.dtype} {photograph.shape}"
-        )
-    mean, deviation = float(photograph.mean()), float(photograph.std())
-    if not (abs(mean) < 0.01 and abs(deviation - 1) < 0.01):
-        raise ValueError(
-            f"photograph must have mean 0 and variance 1, got {mean:.3g} and {deviation**2:.3g}"
-        )
-    if len(log_snrs) == 0 or any(math.isnan(value) or value == -math.inf for value in log_snrs):
-        raise ValueError(f"log_snrs must name at least one level, got {list(log_snrs)}")

@@ -25,8 +25,7 @@ from noise2mask.report.diff.compare import compare
 from noise2mask.report.diff.revisions import open_reports
 from noise2mask.report.diff.text import as_text
 from noise2mask.report.figures.index import Captioned, captioned, in_report
-from noise2mask.report.page.findings import findings, rules, silent
-from noise2mask.report.page.folded import datasets, folded, pairs
+from noise2mask.report.page.folded import datasets, findings, folded, pairs, rules, silent
 from noise2mask.report.page.pictures import cases_of_page, explorer
 from noise2mask.report.page.results import controls, results, runs
 from noise2mask.report.settings import REAL, kind_of_data, limits_of, scale_of, settings_of
@@ -80,10 +79,8 @@ def write_page(folder: Path, against: str | None = None) -> Path:
 def page(report: Report, figures: Path, changed: Mapping[str, str] | None = None) -> str:
     """The page of a report.
 
-    Args:
-        report: what it is made of.
-        figures: folder of its figures.
-        changed: since what (``since``), and what changed (``text``).
+    `figures` is the folder of its figures; `changed` says since what (``since``), and what changed
+    (``text``).
 
     Raises:
         UserError: the libraries that it is made with are not installed.

@@ -19,13 +19,14 @@ from noise2mask.evaluation.labels import names_in, number
 from noise2mask.evaluation.metrics import dice
 from noise2mask.report.cases import Case, Walk
 from noise2mask.report.context import Report
-from noise2mask.report.figures.noising import REACH, noisy, read_mask
+from noise2mask.report.figures.noising import REACH, compared, noisy, read_mask
 from noise2mask.seeds import seed_of
 
 LEVELS = 24
 """Most noise levels of the explorer."""
-MISSED, ADDED = (0xE6, 0x9F, 0x00), (0x00, 0x72, 0xB2)
 CONTOUR = (0xD5, 0x5E, 0x00)
+READ = ("without_image", "with_image")
+"""What networks read of a :class:`Walk`."""
 
 Bytes = NDArray[np.uint8]
 
@@ -101,7 +102,7 @@ def explorer(report: Report) -> list[dict[str, Any]]:
 
 
 def _walked(report: Report, case: Case, walk: Walk | None) -> dict[str, Any]:
-    oracle = _nearest(report.tables["oracles"], dataset=case.dataset, oracle="gaussian")
+    oracle = _of(report.tables["oracles"], dataset=case.dataset, oracle="gaussian")
     if walk is not None:
         levels = [float(level) for level in walk.log_snr]
         times = [int(t) for t in walk.t]
@@ -128,8 +129,8 @@ def _walked(report: Report, case: Case, walk: Walk | None) -> dict[str, Any]:
                 "log_snr": round(log_snr, 3),
                 "t": t,
                 "x_t": png(_grey(x_t)),
-                "oracle": png(_compared(read.picture.astype(np.bool_), case.mask)),
-                **_networks(walk, place),
+                "oracle": png(compared(read.picture.astype(np.bool_), case.mask)),
+                **({name: png(getattr(walk, name)[place]) for name in READ} if walk else {}),
                 "numbers": list(_numbers(report, case.dataset, log_snr, read.score)),
             }
         )
@@ -144,40 +145,29 @@ def _walked(report: Report, case: Case, walk: Walk | None) -> dict[str, Any]:
     }
 
 
-def _networks(walk: Walk | None, place: int) -> dict[str, str]:
-    """What the networks with and without image read at one level."""
-    if walk is None:
-        return {}
-    found = {"without_image": walk.without_image, "with_image": walk.with_image}
-    return {name: png(estimates[place]) for name, estimates in found.items()}
-
-
 def _numbers(
     report: Report, dataset: str, log_snr: float, score: float
 ) -> Iterator[tuple[str, str]]:
     """What the tables say of this level, a name and a value each."""
     tables, labels = report.tables, report.labels
     yield "Dice of the filter on this mask", number(score, 3)
-    oracle = _at(_nearest(tables["oracles"], dataset=dataset, oracle="gaussian"), log_snr)
+    oracle = _at(_of(tables["oracles"], dataset=dataset, oracle="gaussian"), log_snr)
     if oracle is not None:
         yield "Dice of the filter, mean over masks", number(float(oracle["dice"]), 3)
     pair = report.study.analysis.pair
     for mode in (pair.without_image, pair.with_image) if pair else ():
-        rows = _nearest(tables["losses"], dataset=dataset, mode=mode, target="x_0")
+        rows = _of(tables["losses"], dataset=dataset, mode=mode, target="x_0")
         found = _at(rows, log_snr)
         if found is not None:
             yield f"Loss of x₀, {labels.mode(mode)}", f"{float(found['loss']):.3g}"
-    density = _at(_nearest(tables["integrand"], dataset=dataset, estimate="covariance"), log_snr)
+    density = _at(_of(tables["integrand"], dataset=dataset, estimate="covariance"), log_snr)
     if density is not None:
         yield "Bits of the image per unit of log SNR", number(float(density["density"]), 2)
 
 
-def _nearest(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+def _of(table: pd.DataFrame, **values: str) -> pd.DataFrame:
     """The rows of a table with these values."""
-    chosen = np.ones(len(table), dtype=np.bool_)
-    for name, value in values.items():
-        chosen &= (table[name] == value).to_numpy()
-    return table[chosen]
+    return table[(table[list(values)] == list(values.values())).all(axis=1)]
 
 
 def _at(rows: pd.DataFrame, log_snr: float) -> Mapping[Any, Any] | None:
@@ -193,11 +183,3 @@ def _at(rows: pd.DataFrame, log_snr: float) -> Mapping[Any, Any] | None:
 def _grey(x_t: NDArray[np.floating]) -> Bytes:
     """Values within +-REACH as grey."""
     return np.asarray(np.clip((x_t / REACH + 1) * 127.5, 0, 255), dtype=np.uint8)
-
-
-def _compared(found: NDArray[np.bool_], mask: NDArray[np.bool_]) -> Bytes:
-    """White and black where a mask is right; coloured where foreground is missed or added."""
-    picture = np.repeat((255 * mask).astype(np.uint8)[..., None], 3, axis=2)
-    picture[mask & ~found] = MISSED
-    picture[found & ~mask] = ADDED
-    return picture

@@ -9,7 +9,7 @@ import pandas as pd
 
 from noise2mask.evaluation.labels import Row, names_in, rows_of
 from noise2mask.report.context import Report
-from noise2mask.report.page.controls import ALL, Control
+from noise2mask.report.page.results import ALL, Control
 from noise2mask.study.plan import REFERENCE
 
 GREY = "#8A8A8A"
@@ -77,13 +77,15 @@ def filtered(chart: alt.Chart, controls: Sequence[Control]) -> alt.Chart:
     return chart.add_params(*params)
 
 
+def chart_of(table: pd.DataFrame, controls: Sequence[Control], *columns: str) -> alt.Chart:
+    """A chart of some columns, see :func:`data_of`, of the rows that the controls leave."""
+    return filtered(alt.Chart(data_of(table, *columns)), controls)
+
+
 def legend(table: pd.DataFrame, controls: Sequence[Control], titles: Sequence[str]) -> alt.Legend:
     """A legend of those trainings that the chosen rows have.
 
-    Args:
-        table: of the chart, with a column ``training``.
-        controls: of the chart.
-        titles: all trainings, in the order of the legend.
+    They stand in the order of `titles`.
     """
     keys = [control.name for control in controls if control.options[0][0] != ALL]
     found: dict[str, list[str]] = {}
@@ -109,16 +111,17 @@ def trainings(report: Report, table: pd.DataFrame) -> list[str]:
     return titles
 
 
+def of_modes(report: Report, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the titles of its modes as `training`."""
+    return table.assign(training=[report.labels.mode(str(mode)) for mode in table["mode"]])
+
+
 def looks(
     report: Report, table: pd.DataFrame, rows: Iterable[Row], controls: Sequence[Control]
 ) -> tuple[alt.Color, alt.Shape]:
     """Colour and shape of trainings, those of the figures; one legend for both.
 
-    Args:
-        report: whose looks they are.
-        table: of the chart.
-        rows: their order.
-        controls: of the chart.
+    They stand in the order of `rows`.
     """
     seen: dict[str, tuple[str, str, str]] = {}
     for one in (
@@ -146,8 +149,8 @@ def colour_of_modes(report: Report, table: pd.DataFrame, controls: Sequence[Cont
     return alt.Color("training:N", scale=scale, legend=legend(table, controls, titles))
 
 
-def tips(columns: Sequence[tuple[str, str]]) -> list[alt.Tooltip]:
-    """What a mark says when it is pointed at."""
+def tips(**columns: str) -> list[alt.Tooltip]:
+    """What a mark says when it is pointed at: columns with their titles."""
     numbers = {"difference", "low", "high", "confidence", "frequency", "share", "score", "loss",
                "density", "dice", "death", "boundary_per_area", "ece_pooled", "floor", "ece",
                "iou", "value", "log_snr"}  # fmt: skip
@@ -155,5 +158,5 @@ def tips(columns: Sequence[tuple[str, str]]) -> list[alt.Tooltip]:
         alt.Tooltip(f"{name}:Q", title=title or name, format=".3~g")
         if name in numbers
         else alt.Tooltip(f"{name}:N", title=title or name)
-        for name, title in columns
+        for name, title in columns.items()
     ]
