@@ -238,6 +238,8 @@ def groups_of(
         if dataset in scored or (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
                 groups[dataset, case.id] = groups[dataset, case.image] = case.group
+                if case.slice is not None:
+                    groups[dataset, case.slice.volume] = case.group
     return groups
 
 
