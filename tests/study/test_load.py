@@ -1,6 +1,7 @@
 """Everything wrong with a study is told at once, in sentences, before anything runs."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import yaml

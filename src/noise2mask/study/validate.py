@@ -266,7 +266,9 @@ def between_fields(study: Study) -> Mistakes:
             mistakes[_at(mode and f"modes.{mode}", "seeds")] = f"a seed stands twice in {seeds}"
     for section, reserved in _RESERVED.items():
         for name in reserved & set(getattr(study, section)):
-            mistakes[f"{section}.{name}"] = f"'{name}' means something else in tables or folders; rename it"
+            mistakes[f"{section}.{name}"] = (
+                f"'{name}' means something else in tables or folders; rename it"
+            )
     for first, second in (("samplers", "readings"), ("networks", "baselines")):
         for name in set(getattr(study, first)) & set(getattr(study, second)):
             mistakes[f"{second}.{name}"] = f"'{name}' is already the name of one of the {first}"
