@@ -401,6 +401,7 @@ def _imported(module: str) -> Any:
 # Annotations ------------------------------------------------------------------------------------
 
 
+@cache
 def _namespace(module: str) -> dict[str, Any]:
     """Names that annotations of `module` may use: the plain types and its own type aliases."""
     known = dict(_TYPES)

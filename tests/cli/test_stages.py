@@ -93,26 +93,32 @@ def test_a_training_that_ended_unnoticed_is_kept_from_snakemake_and_found(folder
     results, ended = folder / "results" / place, folder / "work" / place / "ended"
     outputs = [results / name for name in ("run.json", "model.safetensors", "history.jsonl")]
     before = [path.read_bytes() for path in outputs]
+    marker = base64.urlsafe_b64encode(bytes(f"results/{place}/run.json", "utf-8")).decode()
+    begun = folder / ".snakemake/incomplete" / marker
+    begun.parent.mkdir(parents=True, exist_ok=True)
 
-    def killed_and_started_again():
-        marker = base64.urlsafe_b64encode(bytes(f"results/{place}/run.json", "utf-8")).decode()
-        (folder / ".snakemake/incomplete").mkdir(parents=True, exist_ok=True)
-        (folder / ".snakemake/incomplete" / marker).write_text('{"external_jobid": "7"}')
-        set_aside.keep_ended_trainings()
+    def started_again(doubted):
+        set_aside.keep_ended_trainings(doubted)
         for path in outputs:
             path.unlink()
         capsys.readouterr()
         assert cli.main(train) == 0
+        assert not ended.exists()
         return capsys.readouterr().err
 
-    assert "is finished" in killed_and_started_again()
+    begun.write_text('{"external_jobid": "7"}')
+    assert "is finished" in started_again(doubted=[])
+    begun.unlink()  # as a cluster's job does at its end
+    unrecorded = [f"results/{place}/model.safetensors"]
+    assert "is finished" in started_again(unrecorded)
     assert [path.read_bytes() for path in outputs] == before
-    assert not ended.exists()
+    outputs[1].write_bytes(before[1][:-1] + b"!")
+    assert "training lesion_phantom EnsemDiff" in started_again(unrecorded)
+    assert [path.read_bytes() for path in outputs] == before
     study = folder / "config/test.yaml"
     study.write_text(study.read_text().replace("learning_rate: ", "learning_rate: 1"))
-    assert "training lesion_phantom EnsemDiff" in killed_and_started_again()
+    assert "training lesion_phantom EnsemDiff" in started_again(unrecorded)
     assert outputs[1].read_bytes() != before[1]
-    assert not ended.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Kill a small study at seeded moments; the same command again must end with the same bytes.
 
     make torture N=25
+    PYTHONPATH=tests python -m helpers.torture 25 --processes 2
 
 Each trial starts a study of two trainings in a fresh folder, kills something of it (see `KINDS`) at
 a moment between its start and its usual end, runs the same command once more, and compares what
@@ -47,8 +48,8 @@ class Trial(NamedTuple):
     said: str
 
 
-def small_project(folder: Path) -> Project:
-    """A project whose study `mini` has two trainings with checkpoints."""
+def small_project(folder: Path, processes: int = 1) -> Project:
+    """A project whose study `mini` has two trainings with checkpoints, of so many processes."""
     folder.mkdir(parents=True)
     project = Project(folder)
     study = project.read("mini")
@@ -56,17 +57,18 @@ def small_project(folder: Path) -> Project:
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
     study["training"] |= {"steps": 100, "checkpoint_every": 10, "validate_every": 50}
+    study["compute"] = {"processes": processes}
     project.write("mini", study)
     return project
 
 
-def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
+def undisturbed(folder: Path, processes: int = 1) -> tuple[dict[str, str], float]:
     """Checksums of what the study leaves, and the seconds that it took.
 
     Raises:
         RuntimeError: the study failed.
     """
-    project = small_project(folder)
+    project = small_project(folder, processes)
     begun = time.monotonic()
     status, said = _again(project)
     if status != 0:
@@ -74,11 +76,13 @@ def undisturbed(folder: Path) -> tuple[dict[str, str], float]:
     return contents(folder), time.monotonic() - begun
 
 
-def trial(folder: Path, seed: str, whole: dict[str, str], seconds: float) -> Trial:
+def trial(
+    folder: Path, seed: str, whole: dict[str, str], seconds: float, processes: int = 1
+) -> Trial:
     """Run the study in `folder`, kill something of it, and run it again."""
     chance = random.Random(seed)
     kind, after = chance.choice(list(KINDS)), chance.uniform(0, seconds)
-    project = small_project(folder)
+    project = small_project(folder, processes)
     process = subprocess.Popen(
         COMMAND, cwd=folder, env=project.environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -159,18 +163,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trials", type=int, nargs="?", default=25)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="of each training")
     asked = parser.parse_args()
-    failed = 0
+    failed = killed = 0
     with tempfile.TemporaryDirectory(prefix="torture") as place:
-        whole, seconds = undisturbed(Path(place, "whole"))
+        whole, seconds = undisturbed(Path(place, "whole"), asked.processes)
         print(f"undisturbed: {seconds:.0f} s, {len(whole)} files compared", flush=True)
         for number in range(asked.trials):
-            found = trial(Path(place, str(number)), f"{asked.seed}.{number}", whole, seconds)
+            folder, seed = Path(place, str(number)), f"{asked.seed}.{number}"
+            found = trial(folder, seed, whole, seconds, asked.processes)
             failed += bool(found.differing or found.said)
+            killed += not found.ended
             told = "the same bytes" if not found.differing else f"differs: {found.differing}"
             when = "after its end" if found.ended else f"{found.after:.1f} s"
             print(f"{number + 1}: {found.kind}, {when}: {told}", found.said, flush=True)
-    print(f"{asked.trials - failed} of {asked.trials} ended at the second call, all the same")
+    print(
+        f"{asked.trials - failed} of {asked.trials} ended at the second call, all the same; "
+        f"{killed} were killed before their end"
+    )
     return int(failed > 0)
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,8 @@ def test_a_finished_study_is_beyond_doubt():
 
 
 def test_new_times_are_no_reason_for_doubt():
-    for time, output in enumerate((REPORT, DRAWS, MODEL, DATA, RAW)):
-        os.utime(output, (1000 + time, 1000 + time))
+    for number, output in enumerate((REPORT, DRAWS, MODEL, DATA, RAW)):
+        os.utime(output, (1000 + number, 1000 + number))
     assert outputs.doubts("s") == {}
 
 
@@ -202,6 +203,20 @@ def test_a_replaced_raw_file_with_an_old_time_is_noticed():
     assert outputs.doubts("s") == {}
     Path(RAW).unlink()
     assert outputs.doubts("s") == {}
+
+
+def test_a_clock_that_was_set_back_leaves_no_file_in_the_future_and_no_doubt():
+    """Snakemake would fail what is made of such a file and remove it, were it a training."""
+    ahead = time.time() + 3600
+    put(MODEL, "retrained", ahead)
+    record(MODEL, DATA)
+    put(DRAWS, "drawn again", 201)
+    record(DRAWS, MODEL)
+    before = outputs.doubts("s")
+    reproduce._bring_back_times("s")
+    assert Path(MODEL).stat().st_mtime <= time.time()
+    assert Path(DRAWS).stat().st_mtime == 201
+    assert outputs.doubts("s") == before == {REPORT: f"it was made from another {DRAWS}"}
 
 
 def test_a_doubtful_file_gets_no_checksum():

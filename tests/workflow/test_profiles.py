@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+import yaml
 from helpers.project import ROOT
 
 PROFILES = ROOT / "workflow/profiles"
@@ -48,6 +49,23 @@ def test_a_job_is_what_kubernetes_is_asked_for(tmp_path):
     (mount,), (volume,) = container["volumeMounts"], pod["volumes"]
     assert mount == {"name": volume["name"], "mountPath": "/project"}
     assert volume["persistentVolumeClaim"]["claimName"] == "shared"
+
+
+def test_a_group_of_jobs_has_a_name_that_kubernetes_takes(tmp_path):
+    stand_in(tmp_path, "kubectl", "cat > asked.json")
+    group = ["GROUP" if word == "baseline_cost" else word for word in SUBMIT]
+    assert run(group, tmp_path, **SAID).returncode == 0
+    job = json.loads((tmp_path / "asked.json").read_text())
+    assert job["metadata"]["generateName"] == "noise2mask-group-"
+
+
+def test_every_cluster_groups_the_same_short_jobs():
+    slurm, generic, kubernetes = (
+        yaml.safe_load((PROFILES / name / "profile.yaml").read_text())
+        for name in ("slurm", "cluster-generic", "kubernetes")
+    )
+    for key in ("groups", "group-components", "resources", "set-resource-scopes"):
+        assert slurm[key] == generic[key] == kubernetes[key]
 
 
 def test_what_kubernetes_must_be_told_is_named(tmp_path):

@@ -13,7 +13,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 from helpers import slurm_node
 from helpers.project import Project
@@ -38,9 +41,7 @@ def project(tmp_path) -> Project:
     study["networks"] = {"ensemdiff": study["networks"]["ensemdiff"]}
     study["samplers"].pop("calibration")
     study["modes"]["feed_forward"]["samplers"] = ["one_pass"]
-    study["training"] |= {"steps": 1200, "checkpoint_every": 25, "validate_every": 400}
-    # It is still at work when the other has ended, though it is cancelled once.
-    study["overrides"] = [{"modes": ["diffusion"], "training": {"steps": 2500}}]
+    study["training"] |= {"steps": 300, "checkpoint_every": 10, "validate_every": 150}
     made.write("mini", study)
     made.write("local", study)
     # The training runs on the processor; the node counts the null device as a GPU.
@@ -64,6 +65,32 @@ def trainings() -> list[dict[str, str]]:
     return [job for job in slurm_node.jobs() if job.get("Comment", "").startswith("rule_train")]
 
 
+def of_mode(mode: str) -> list[str]:
+    """Numbers of the jobs that run a training in a mode."""
+    return [job["JobId"] for job in running() if f"{mode}_0" in job["Comment"]]
+
+
+def halted(project: Project, mode: str) -> bool:
+    """Whether the training in a mode is at work, and if so, halt it until it is sent SIGCONT.
+
+    So no step of the test depends on how fast a machine is. Slurm continues what it cancels.
+    """
+    found = processes(project, mode)
+    for process in found:
+        process.suspend()
+    return bool(found)
+
+
+def processes(project: Project, mode: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if {"train", mode} <= set(words) and Path(process.cwd()) == project.folder:
+                found.append(process)
+    return found
+
+
 def states() -> dict[str, str]:
     return {job["JobId"]: job["JobState"] for job in slurm_node.jobs()}
 
@@ -81,24 +108,31 @@ def wait_for(condition, process) -> None:
 
 
 def test_a_study_on_slurm_survives_a_cancelled_job_and_a_killed_controller(project):
-    work = project.folder / "work/mini"
+    work = project.folder / "work/mini/lesion_phantom/ensemdiff"
+    begun = {"feed_forward": False, "diffusion": False}
 
-    def longer():
-        return [job["JobId"] for job in running() if "feed_forward" not in job["Comment"]]
+    def all_have_a_checkpoint():
+        for mode, already in begun.items():
+            if not already and (work / mode / "seed0/state.safetensors").exists():
+                begun[mode] = halted(project, mode)
+        return all(begun.values())
 
     process = start(project)
-    wait_for(lambda: longer() and list(work.rglob("diffusion/seed0/state.safetensors")), process)
-    (cancelled,) = longer()
+    wait_for(all_have_a_checkpoint, process)
+    (cancelled,) = of_mode("diffusion")
     again = next(job["Comment"] for job in running() if job["JobId"] == cancelled)
     subprocess.run(["scancel", cancelled], check=True)
-    wait_for(lambda: longer() and cancelled not in longer(), process)
+    wait_for(lambda: of_mode("diffusion") not in ([], [cancelled]), process)
+    wait_for(lambda: halted(project, "diffusion"), process)
     # Snakemake first, so that it cannot cancel its jobs.
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True)
     for pid in [*map(int, children.stdout.split()), process.pid]:
         os.kill(pid, signal.SIGKILL)
     process.communicate()
     left = {job["JobId"]: job["Comment"] for job in running()}
-    ahead = next(job for job, comment in left.items() if comment != again)
+    (ahead,) = of_mode("feed_forward")
+    for training in processes(project, "feed_forward"):
+        training.resume()
     wait_for(lambda: states()[ahead] == "COMPLETED", None)
 
     process = start(project)

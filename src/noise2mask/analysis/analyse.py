@@ -157,7 +157,6 @@ def _makers(
 ) -> dict[str, Callable[[], pd.DataFrame]]:
     """What makes each table but those of claims."""
     resampling = resampling_of(study)
-    options = resampling._asdict()
     groups, pair = sources.groups, study.analysis.pair
     modes = pair.model_dump() if pair else {"with_image": "", "without_image": ""}
     given = {name for name, entry in study.modes.items() if entry.mode in GIVEN}
@@ -168,12 +167,12 @@ def _makers(
     levels = {mode: entry.levels for mode, entry in study.modes.items()}
     contrasts = [Pair(*names) for names in study.contrasts]
     return {
-        "losses": lambda: summaries.loss_table(sources.measured, groups, **options),
+        "losses": lambda: summaries.loss_table(sources.measured, groups, resampling),
         "structure": lambda: summaries.structure_table(
-            sources.measured, groups, given=given, **options
+            sources.measured, groups, resampling, given=given
         ),
         "information": lambda: summaries.information_table(
-            sources.clipped(), sources.oracles(), groups, **modes, shorter=shorter, **options
+            sources.clipped(), sources.oracles(), groups, resampling, **modes, shorter=shorter
         ),
         "integrand": lambda: summaries.integrand_table(
             sources.clipped(), sources.oracles(), **modes

@@ -356,7 +356,7 @@ def _fingerprint_folder(
     from noise2mask.analysis.fingerprints import advice, mask_set
     from noise2mask.data.layouts.entry import checked_options
     from noise2mask.report.figures import style
-    from noise2mask.report.figures.own_masks import own_masks
+    from noise2mask.report.figures.fingerprints import own_masks
     from noise2mask.workflow.data_commands import setting
 
     if resolution < 8:

@@ -9,9 +9,9 @@ import pandas as pd
 from noise2mask.analysis.fingerprints.likeness import correlations
 from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.differences import planned
-from noise2mask.evaluation.labels import metric_of, names_in, number
+from noise2mask.evaluation.labels import metric_of, names_in
 from noise2mask.report.context import Report, Topic
-from noise2mask.report.tables import doubts, ranged, spread
+from noise2mask.report.tables import doubts, ranged, signed, spread
 
 LOSSES = {"own": "each with its own loss,", "matched": "both with one loss,"}
 """What is told of the losses of two trainings that are compared."""
@@ -52,34 +52,35 @@ def _paper(report: Report) -> Iterator[tuple[str, str]]:
     family = planned(table)
     losses = names_in(family, "loss")
     first, second = (report.labels.mode(str(family[side].iloc[0])) for side in _SIDES)
-    where = "pairs of dataset and architecture"
-    for metric in names_in(family, "metric"):
-        parts: list[str] = []
+
+    def parts(table: pd.DataFrame, word: str, told: Callable[[pd.DataFrame, str], str]) -> str:
+        """What is told of the rows of each loss; the first says what is counted."""
+        found: list[str] = []
         for loss in losses:
-            rows = family[(family["metric"] == metric) & (family["loss"] == loss)]
+            rows = table[table["loss"] == loss]
             if rows.empty:
                 continue
-            told = f"{LOSSES[loss]} " if len(losses) > 1 else ""
-            better, of = (" better", f" {where}") if not parts else ("", "")
-            parts.append(
-                f"{told}{first}{better} in {_wins(rows, 'first')}, {second} in "
-                f"{_wins(rows, 'second')}, {_rest(rows)} of {len(rows)}{of} "
-                f"({_span(rows, metric_of(metric).digits)})"
-            )
-        yield metric_of(metric).title, f"{'; '.join(parts)}."
-    pooled = table[(table["metric"] == "ece_pooled") & table["loss"].isin(losses)]
-    parts = []
-    for loss in names_in(pooled.dropna(subset=["difference"]), "loss"):
-        rows = pooled[pooled["loss"] == loss].dropna(subset=["difference"])
-        told = f"{LOSSES[loss]} " if len(losses) > 1 else ""
-        lower, of = (" lower", f" {where}") if not parts else ("", "")
-        parts.append(
-            f"{told}{first}{lower} in {int((rows['difference'] < 0).sum())} of {len(rows)}{of} "
-            f"({_span(rows, metric_of('ece_pooled').digits)})"
-        )
-    if parts:
-        title = metric_of("ece_pooled").title
-        yield f"{title}, no proper score and not tested", f"{'; '.join(parts)}."
+            head = f"{LOSSES[loss]} " if len(losses) > 1 else ""
+            better, of = ("", "") if found else (f" {word}", " pairs of dataset and architecture")
+            digits = metric_of(str(rows["metric"].iloc[0])).digits
+            found.append(f"{head}{told(rows, better)} of {len(rows)}{of} ({_span(rows, digits)})")
+        return "; ".join(found)
+
+    def decided(rows: pd.DataFrame, better: str) -> str:
+        wins = [_wins(rows, side) for side in _SIDES]
+        return f"{first}{better} in {wins[0]}, {second} in {wins[1]}, {_rest(rows)}"
+
+    for metric in names_in(family, "metric"):
+        rows = family[family["metric"] == metric]
+        yield metric_of(metric).title, f"{parts(rows, 'better', decided)}."
+    pooled = table[(table["metric"] == "ece_pooled") & table["difference"].notna()]
+
+    def lower(rows: pd.DataFrame, better: str) -> str:
+        return f"{first}{better} in {int((rows['difference'] < 0).sum())}"
+
+    text = parts(pooled, "lower", lower)
+    if text:
+        yield f"{metric_of('ece_pooled').title}, no proper score and not tested", f"{text}."
 
 
 def _contrasts(report: Report) -> Iterator[tuple[str, str]]:
@@ -181,9 +182,7 @@ _SIDES = ("first", "second")
 
 
 def _wins(rows: pd.DataFrame, side: str) -> int:
-    return int(rows["verdict"].str.startswith(f"{side} ").sum()) + int(
-        (rows["verdict"] == side).sum()
-    )
+    return int((rows["verdict"].str.partition(" ")[0] == side).sum())
 
 
 def _rest(rows: pd.DataFrame) -> str:
@@ -204,5 +203,4 @@ def _span(rows: pd.DataFrame, digits: int) -> str:
 
 
 def _signed(value: float, digits: int) -> str:
-    text = number(value, digits)
-    return f"+{text}" if text != "–" and float(text) > 0 else text.replace("-", "−")
+    return signed(value, digits).replace("-", "−")

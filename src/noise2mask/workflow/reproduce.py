@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,12 +63,12 @@ def reproduce(
         Path(".snakemake/incomplete").mkdir(exist_ok=True)
         snakemake.cancel_left_jobs()
         snakemake.wait_for_stages()
-        if not dry_run:
-            set_aside.keep_ended_trainings()
         # Nobody else runs here, so a lock is left over from a process that was killed.
         if any(Path(".snakemake/locks").glob("*")):
             LOG.info("An earlier run was killed; going on where it was.")
             snakemake.run([*further, "--unlock", "--quiet", "all"], inherited=held)
+        if not dry_run:
+            _bring_back_times(path.stem)
         again = _to_make_again(study, data, dry_run=dry_run, verify=verify)
         forced = ["--forcerun", *again] if again else []
         status = snakemake.run([*further, *forced], inherited=held)
@@ -93,6 +94,21 @@ def _place(cores: str | None, profile: str | None) -> list[str]:
     return ["--cores", cores or "all"]
 
 
+def _bring_back_times(study: str) -> None:
+    """Give files from the future, of a clock that has been set back, the time of now.
+
+    Snakemake fails a job, and removes its outputs, where an input is newer than they.
+    """
+    now = time.time()
+    files = (file for folder in outputs.folders(study) for file in folder.rglob("*"))
+    ahead = [file for file in files if file.is_file() and file.stat().st_mtime > now]
+    if ahead:
+        LOG.info("%s files are newer than the clock; they are given its time.", len(ahead))
+        outputs.note_checksums(study)  # until then their time tells that they are as jobs left them
+        for file in ahead:
+            os.utime(file, (now, now))
+
+
 def _to_make_again(study: str, data: str | None, *, dry_run: bool, verify: bool) -> list[str]:
     """Outputs that Snakemake takes for current and that nothing shows to be so.
 
@@ -104,6 +120,8 @@ def _to_make_again(study: str, data: str | None, *, dry_run: bool, verify: bool)
         if not dry_run:
             set_aside.move(folder)
     doubts, waiting = outputs.doubts(name, verify=verify), set_aside.waiting(name)
+    if not dry_run:
+        set_aside.keep_ended_trainings(doubts)
     if not doubts and not waiting:
         return []
     plan = snakemake.declared(study, data)

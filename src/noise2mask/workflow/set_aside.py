@@ -38,14 +38,20 @@ def _name_again(file: Path, kept: Path) -> None:
             shutil.copyfile(file, temporary)
 
 
-def keep_ended_trainings() -> None:
-    """Give the files of trainings that ended unnoticed a second name in their working folders.
+def keep_ended_trainings(doubted: Iterable[str]) -> None:
+    """Give the files of trainings that Snakemake would run again second names in `work/`.
 
-    Call it while nothing runs here, before Snakemake does.
+    Whether one is whole, and what is asked for now, is for its stage to say. A job that runs here
+    leaves Snakemake's mark that it has begun; one of a cluster takes its mark away at its end, and
+    nobody has noted its result then. Call it while nothing runs here, before Snakemake does.
+
+    Args:
+        doubted: outputs that nothing shows to be current.
     """
-    folders = {Path(output).parent for output in outputs.begun() if Path(output).name == _LAST}
-    begun = (folder for folder in folders if folder.is_relative_to(paths.RESULTS))
-    for folder in filter(Path.is_dir, begun):  # begun is also what was killed before it wrote
+    again = (Path(output) for output in {*outputs.begun(), *doubted})
+    folders = {path.parent for path in again if path.name in _TRAINING}
+    trainings = (folder for folder in folders if folder.is_relative_to(paths.RESULTS))
+    for folder in filter(Path.is_dir, trainings):  # some were killed before they wrote
         files = {path.name: path for path in folder.iterdir() if path.is_file()}
         if files.keys() >= _TRAINING:
             kept = paths.WORK / folder.relative_to(paths.RESULTS) / paths.ENDED
@@ -55,11 +61,16 @@ def keep_ended_trainings() -> None:
 
 
 def take_back(ended: Path, finished: Path) -> None:
-    """Put the files of a training that ended unnoticed where Snakemake looks for them."""
-    finished.mkdir(parents=True, exist_ok=True)
+    """Put the files of a training that ended unnoticed where Snakemake looks for them.
+
+    They keep their names in `ended` until all of them are there. Their time is now: Snakemake takes
+    no output that is older than its inputs.
+    """
     for file in sorted(ended.iterdir(), key=lambda file: file.name == _LAST):
-        file.replace(finished / file.name)
-    shutil.rmtree(ended)  # a second name of a file that lay there is still here
+        (finished / file.name).unlink(missing_ok=True)
+        _name_again(file, finished / file.name)
+        os.utime(finished / file.name)
+    shutil.rmtree(ended)
 
 
 def move(folder: Path) -> None:

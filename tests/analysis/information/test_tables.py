@@ -22,7 +22,7 @@ from noise2mask.analysis.oracles.oracles import COLUMNS as ORACLE_COLUMNS
 from noise2mask.evaluation.bootstrap import Resampling, estimate_mean
 from noise2mask.evaluation.columns import COLUMNS
 
-FEW = {"resamples": 200, "level": 0.9, "seed": 3}
+FEW = {"resampling": Resampling(200, 0.9, 3)}
 LOG_SNR = np.arange(5.0, -12.1, -0.5)
 TASK = BinaryChannel((8, 8), 0.1, 0.3)
 PIXELS = 64
@@ -120,7 +120,7 @@ def test_loss_table_is_mean_and_interval_of_each_target(gap):
         rows = table[table.target == target]
         expected = 2.5 * x_0 / 64 * factor
         np.testing.assert_allclose(rows.loss, expected)
-        one = estimate_mean(factors, units=names, resampling=Resampling(**FEW)).interval()
+        one = estimate_mean(factors, units=names, **FEW).interval()
         np.testing.assert_allclose(rows.low, one.low / 2.5 * expected)
         np.testing.assert_allclose(rows.high, one.high / 2.5 * expected)
         assert set(rows.n) == {5}  # independent units
@@ -139,7 +139,9 @@ def test_structure_table_tells_a_hump_from_a_slope():
     assert math.isnan(x_0.log_snr_at_hump)
     assert math.isnan(x_0.t_at_hump)
     losses = factors[:, None] * hump * np.exp(LOG_SNR)
-    assert eps.log_snr_at_hump == pytest.approx(hump_position(losses, LOG_SNR, **FEW).mean)
+    assert eps.log_snr_at_hump == pytest.approx(
+        hump_position(losses, LOG_SNR, **FEW["resampling"]._asdict()).mean
+    )
     assert eps.t_at_hump == pytest.approx((5 - eps.log_snr_at_hump) * 20)  # t = 10 a level of 0.5
     assert eps.hump_low <= eps.log_snr_at_hump <= eps.hump_high
     assert eps.low <= eps.depth <= eps.high

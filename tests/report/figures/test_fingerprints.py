@@ -8,6 +8,7 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 
 from noise2mask.analysis.fingerprints.likeness import dice_curves, ordered, wide
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.labels import Labels
 from noise2mask.report.figures import fingerprints as atlas_figures
@@ -27,6 +28,7 @@ SHARES = (
     0.07, 0.28,
 )  # fmt: skip
 LEVELS = np.arange(4, -10.1, -0.5)
+OWN_LEVELS = np.linspace(-10, 4, 8)
 
 
 def names(count):
@@ -305,3 +307,36 @@ def test_names_beside_points_are_the_same_every_time():
     ]
     found = [[text.get_position() for text in axis.texts if text.get_text()] for axis in places]
     assert found[0] == found[1]
+
+
+def own_oracles():
+    parts = []
+    for name, middle in {"mine": -3.0, "near": -2.5, "far": 0.0}.items():
+        dice = 1 / (1 + np.exp(-(OWN_LEVELS - middle)))
+        columns = {"dataset": name, "oracle": "gaussian", "log_snr": OWN_LEVELS, "dice": dice}
+        parts.append(pd.DataFrame(columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_curves_are_those_of_the_table_and_schedules_are_shifted():
+    figure = atlas_figures.own_masks(
+        own_oracles(), "mine", ["near"], {"b = 1": 1.0, "b = 0.5": 0.5}, -3.0
+    )
+    upper, lower = figure.axes
+    lines = {line.get_gid(): line for line in upper.lines}
+    assert {"mine", "near", "other", "death"} == set(lines)
+    wanted = own_oracles().query("dataset == 'mine'")
+    np.testing.assert_allclose(lines["mine"].get_ydata(), wanted["dice"])
+    assert lines["mine"].get_color() != lines["near"].get_color()
+    assert upper.get_xlim()[0] > upper.get_xlim()[1]  # noise grows to the right
+    one, half = (line.get_xdata() for line in lower.lines[:2])
+    np.testing.assert_allclose(half, one + 2 * np.log(0.5))
+    middle = np.interp(0.5, np.linspace(0, 1, 1000), linear_log_snr())
+    np.testing.assert_allclose(one[len(atlas_figures.SHARES) // 2], middle)
+    assert [text.get_text() for text in lower.get_yticklabels()] == ["b = 1", "b = 0.5"]
+
+
+def test_without_an_atlas_there_is_the_own_curve_alone():
+    alone = own_oracles().query("dataset == 'mine'")
+    figure = atlas_figures.own_masks(alone, "mine", [], {"b = 1": 1.0}, float("nan"))
+    assert {line.get_gid() for line in figure.axes[0].lines} == {"mine"}

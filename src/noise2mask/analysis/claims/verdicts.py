@@ -13,6 +13,7 @@ literals: so it can be read from the source, and to add one is to write one func
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -111,8 +112,12 @@ class Finding(NamedTuple):
     remark: str
 
 
-class Said(NamedTuple):
-    """What the decorator of a claim says of it.
+@dataclass(frozen=True)
+class Said:
+    """What is said of a claim of the paper or of a prediction; the mark of its function.
+
+    Arguments are literals, named as here. The keyword-only arguments of a prediction's function are
+    what a study says to it. Of which kind a function is, is read from the name of its mark.
 
     Attributes:
         name: under which it is cited.
@@ -130,29 +135,14 @@ class Said(NamedTuple):
     conditions: tuple[str, ...] = ()
     rule: str = "before the runs"
 
-
-def claim(
-    *,
-    name: str,
-    statement: str,
-    objective: str,
-    needs: tuple[str, ...] = (),
-    conditions: tuple[str, ...] = (),
-    rule: str = "before the runs",
-) -> Callable[[Function], Function]:
-    """Mark a function as a claim of the paper; arguments, literals, are those of :class:`Said`."""
-    said = Said(name, statement, objective, needs, conditions, rule)
-
-    def marked(function: Function) -> Function:
-        function.said = said  # type: ignore[attr-defined]
+    def __call__(self, function: Function) -> Function:
+        """Mark a function."""
+        function.said = self  # type: ignore[attr-defined]
         return function
 
-    return marked
 
-
-prediction = claim
-"""The same mark of a prediction, whose keyword-only arguments are what a study says to it; of which
-kind a function is, is read from the name of the mark in its source."""
+claim = Said
+prediction = Said
 
 
 def finding_table(findings: Iterable[Finding]) -> pd.DataFrame:

@@ -1,12 +1,12 @@
 """Tables of losses, their structure and information, from errors per case and noise level.
 
 What a table `measured` and groups are is said in :mod:`noise2mask.analysis.information.curves`; the
-columns of what is made of them are those of ``contents.COLUMNS``.
+columns of what is made of them are those of ``evaluation.columns.COLUMNS``.
 """
 
 import math
 from collections.abc import Collection, Iterator, Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,13 @@ from noise2mask.analysis.information.information import (
     mask_entropy,
 )
 from noise2mask.analysis.information.integral import Information
-from noise2mask.evaluation.bootstrap import CaseGroups, Interval, Resampling, estimate_mean
-from noise2mask.evaluation.bootstrap import units_of as units
+from noise2mask.evaluation.bootstrap import (
+    CaseGroups,
+    Interval,
+    Resampling,
+    estimate_mean,
+    units_of,
+)
 from noise2mask.evaluation.columns import COLUMNS
 
 WIDEST = 0.25
@@ -31,96 +36,73 @@ EXCESS = 0.1
 """Share by which a network's mask entropy may exceed the bound of the oracle."""
 
 TARGETS: tuple[Quantity, ...] = ("eps", "x_0", "v")
+USUAL = Resampling(2000)
 
 
 def loss_table(
-    measured: pd.DataFrame,
-    groups: CaseGroups,
-    *,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
+    measured: pd.DataFrame, groups: CaseGroups, resampling: Resampling = USUAL
 ) -> pd.DataFrame:
     """Mean loss per pixel over cases at each level, for all targets.
 
     The loss of x_0 is in units of its coding, that of v too; the loss of eps has no unit.
-
-    Args:
-        measured: see ``curves``.
-        groups: see ``curves``.
-        resamples: of the bootstrap.
-        level: coverage of the intervals.
-        seed: of the bootstrap.
     """
     rows = []
     for key, found in curves(measured).items():
-        drawn = units(groups, key.dataset, found.cases)
-        one = np.ones((1, len(found.t)))
-        factors = {
-            target: converted(one, found.log_snr, gap=found.gap, given="x_0", wanted=target)[0]
-            for target in TARGETS
-        }
+        drawn = units_of(groups, key.dataset, found.cases)
         intervals = [
-            estimate_mean(
-                losses, units=drawn, resampling=Resampling(resamples, level, seed)
-            ).interval()
+            estimate_mean(losses, units=drawn, resampling=resampling).interval()
             for losses in found.loss("x_0").T
         ]
-        rows += [
-            (*key, target, t, log_snr, *(factor * np.array(interval[:3])), interval.n)
-            for target in TARGETS
-            for t, log_snr, factor, interval in zip(
-                found.t, found.log_snr, factors[target], intervals, strict=True
-            )
-        ]
+        one = np.ones((1, len(found.t)))
+        for target in TARGETS:
+            (factors,) = converted(one, found.log_snr, gap=found.gap, given="x_0", wanted=target)
+            rows += [
+                (*key, target, t, log_snr, *(factor * np.array(interval[:3])), interval.n)
+                for t, log_snr, factor, interval in zip(
+                    found.t, found.log_snr, factors, intervals, strict=True
+                )
+            ]
     return pd.DataFrame(rows, columns=list(COLUMNS["losses"]))
 
 
 def structure_table(
     measured: pd.DataFrame,
     groups: CaseGroups,
+    resampling: Resampling = USUAL,
     *,
     given: Collection[str] = (),
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Depth of non-monotonicity and place of the hump of each curve.
 
     A curve that is not refuted to be non-monotonic has its hump placed: `log_snr_at_hump` with the
     interval `hump_low` to `hump_high`, and `t_at_hump`, linear between the levels. `low` and `high`
-    belong to the depth.
-
-    Args:
-        measured: see ``curves``.
-        groups: see ``curves``.
-        given: modes whose curve has a hump whatever the network has learnt, see ``humps.GIVEN``;
-            their verdict on "non-monotonic" is "by construction".
-        resamples: of the bootstrap.
-        level: coverage of the intervals.
-        seed: of the bootstrap.
+    belong to the depth. The verdict of modes in `given`, whose curve has a hump whatever the
+    network has learnt (see ``humps.GIVEN``), is "by construction".
 
     Raises:
         ValueError: a curve has fewer than three levels.
     """
     rows = []
     for key, found in curves(measured).items():
-        drawn = units(groups, key.dataset, found.cases)
+        options = _options(groups, key.dataset, found, resampling)
         for target in TARGETS:
             losses = found.loss(target)
-            depth, verdict = non_monotonicity(
-                losses, groups=drawn, resamples=resamples, level=level, seed=seed
-            )
+            depth, verdict = non_monotonicity(losses, **options)
             place = Interval(np.nan, np.nan, np.nan, depth.n)
             if verdict != "refuted":
-                place = hump_position(
-                    losses, found.log_snr, groups=drawn, resamples=resamples, level=level, seed=seed
-                )
+                place = hump_position(losses, found.log_snr, **options)
             order = np.argsort(found.log_snr)
             t = np.interp(place.mean, found.log_snr[order], found.t[order])
             told = "by construction" if key.mode in given else verdict
             rows.append((*key, target, t, *place[:3], *depth[:3], told, depth.n))
     return pd.DataFrame(rows, columns=list(COLUMNS["structure"]))
+
+
+def _options(
+    groups: CaseGroups, dataset: str, found: Curves, resampling: Resampling
+) -> dict[str, Any]:
+    """How statistics of curves are drawn, as ``humps`` and ``information`` take it."""
+    return {"groups": units_of(groups, dataset, found.cases), **resampling._asdict()}
 
 
 class Shorter(NamedTuple):
@@ -134,13 +116,11 @@ def information_table(
     measured: pd.DataFrame,
     oracles: pd.DataFrame,
     groups: CaseGroups,
+    resampling: Resampling = USUAL,
     *,
     with_image: str,
     without_image: str,
     shorter: Mapping[str, Shorter] | None = None,
-    resamples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Bits that the image tells of a mask, and those that a mask has.
 
@@ -151,31 +131,17 @@ def information_table(
 
     Intervals are over cases. A bootstrap over cases does not know what training has left wrong, so
     the interval of the covariance, which is what is reported, holds that too: `fit`, in bits (see
-    ``information.fit_error``), is added to its spread as an independent error. Without a shorter
-    training of the network `fit` is NaN and the interval is over cases alone.
-
-    Args:
-        measured: see ``curves``.
-        oracles: scores per case, ``oracles.COLUMNS`` and a column `dataset`.
-        groups: see ``curves``.
-        with_image: the mode that sees the image.
-        without_image: the one that does not.
-        shorter: for a network the same one trained with fewer steps.
-        resamples: of the bootstrap.
-        level: coverage of the intervals.
-        seed: of the bootstrap.
+    ``information.fit_error``), is added to its spread as an independent error. Without a training
+    of the network with fewer steps, in `shorter`, `fit` is NaN and the interval over cases alone.
 
     Raises:
         ValueError: the two modes were not measured on the same levels, or fewer than three lie
             below the ceiling of ``integral.Information``.
     """
     rows: list[tuple[object, ...]] = []
-    for dataset, network, without, with_, bound in _pairs(
-        measured, oracles, with_image, without_image
+    for dataset, network, with_, found, gap in _estimated(
+        measured, oracles, groups, resampling, with_image, without_image
     ):
-        found, gap = _information(
-            without, with_, bound, groups, dataset, resamples=resamples, level=level, seed=seed
-        )
         for name, each in found.items():
             bits, quantiles = each.bits, [quantile.mean for quantile in each.quantiles]
             rows.append(
@@ -218,11 +184,7 @@ class Doubt(NamedTuple):
 
 
 def doubts(information: pd.DataFrame) -> list[Doubt]:
-    """What is to be doubted of a table of information; an estimate without doubt is trusted.
-
-    Args:
-        information: see :func:`information_table`.
-    """
+    """What is to be doubted of a table of information; an estimate without doubt is trusted."""
     found = []
     for (dataset, network), rows in information.groupby(["dataset", "network"], sort=False):
         known = rows.drop_duplicates("estimate").set_index("estimate")
@@ -247,73 +209,43 @@ def integrand_table(
     Levels above the ceiling of ``integral.Information`` are left out: what networks err there is no
     information. So the area of a curve is the bits of :func:`information_table` less the tails.
 
-    Args:
-        measured: see ``curves``.
-        oracles: as in :func:`information_table`, as are the modes.
-        with_image: the mode that sees the image.
-        without_image: the one that does not.
-
     Raises:
         ValueError: as in :func:`information_table`.
     """
     rows: list[tuple[object, ...]] = []
-    for dataset, network, without, with_, bound in _pairs(
-        measured, oracles, with_image, without_image
+    # The densities are means over cases, to which the bootstrap adds nothing.
+    for dataset, network, _, found, _ in _estimated(
+        measured, oracles, {}, Resampling(1, 0.5), with_image, without_image
     ):
-        # The densities are means over cases, to which the bootstrap adds nothing.
-        found, _ = _information(without, with_, bound, {}, dataset, resamples=1, level=0.5, seed=0)
         for name, each in found.items():
             levels = zip(each.log_snr, each.density / math.log(2), strict=True)
             rows += [(dataset, network, name, *pair) for pair in levels if pair[0] <= each.ceiling]
     return pd.DataFrame(rows, columns=list(COLUMNS["integrand"]))
 
 
-def _pairs(
-    measured: pd.DataFrame, oracles: pd.DataFrame, with_image: str, without_image: str
-) -> Iterator[tuple[str, str, Curves, Curves, Curves | None]]:
-    """Dataset, network, curves without and with the image, and the oracle's, on the same cases."""
-    pairs = image_pairs(measured, with_image=with_image, without_image=without_image)
-    for key, without, with_ in pairs:
-        bound = oracle_curves(oracles, key.dataset, with_.cases, with_.pixels)
-        yield key.dataset, key.network, without, with_, bound
-
-
-def _information(
-    without: Curves,
-    with_: Curves,
-    bound: Curves | None,
+def _estimated(
+    measured: pd.DataFrame,
+    oracles: pd.DataFrame,
     groups: CaseGroups,
-    dataset: str,
-    *,
-    resamples: int,
-    level: float,
-    seed: int,
-) -> tuple[dict[str, Information], Interval]:
-    """Estimates by name, and the gap in nats."""
-    estimates = image_information(
-        without.errors,
-        with_.errors,
-        with_.distances,
-        with_.log_snr,
-        gap=with_.gap,
-        pixels=with_.pixels,
-        groups=units(groups, dataset, with_.cases),
-        resamples=resamples,
-        level=level,
-        seed=seed,
-    )
-    found = estimates._asdict()
-    gap = found.pop("gap")
-    for name, curve in {"entropy": without, "entropy_oracle": bound}.items():
-        if curve is not None:
-            found[name] = mask_entropy(
-                curve.errors,
-                curve.log_snr,
-                gap=curve.gap,
-                pixels=curve.pixels,
-                groups=units(groups, dataset, curve.cases),
-                resamples=resamples,
-                level=level,
-                seed=seed,
-            )
-    return found, gap
+    resampling: Resampling,
+    with_image: str,
+    without_image: str,
+) -> Iterator[tuple[str, str, Curves, dict[str, Information], Interval]]:
+    """Dataset, network, curves with the image, estimates by name, and the gap in nats."""
+    for key, without, with_ in image_pairs(
+        measured, with_image=with_image, without_image=without_image
+    ):
+        options = _options(groups, key.dataset, with_, resampling)
+        found = image_information(
+            without.errors, with_.errors, with_.distances, with_.log_snr,
+            gap=with_.gap, pixels=with_.pixels, **options,
+        )._asdict()  # fmt: skip
+        gap = found.pop("gap")
+        bound = oracle_curves(oracles, key.dataset, with_.cases, with_.pixels)
+        for name, curve in {"entropy": without, "entropy_oracle": bound}.items():
+            if curve is not None:
+                options = _options(groups, key.dataset, curve, resampling)
+                found[name] = mask_entropy(
+                    curve.errors, curve.log_snr, gap=curve.gap, pixels=curve.pixels, **options
+                )
+        yield key.dataset, key.network, with_, found, gap

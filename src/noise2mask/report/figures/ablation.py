@@ -6,6 +6,7 @@ Each is a pure function of tables.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,6 @@ from noise2mask.evaluation.labels import (
     Metric,
     metric_of,
     modes_in,
-    names_in,
     number,
     trained,
 )
@@ -34,10 +34,13 @@ from noise2mask.report.figures.index import Drawn, figure
 from noise2mask.report.figures.looks import KNOWN, Look, Looks
 from noise2mask.report.figures.style import (
     ACROSS,
+    PLAIN,
     WIDTH,
+    cells_of,
     counted_title,
     direction,
     folded,
+    handle,
     legend,
     panels,
 )
@@ -72,7 +75,7 @@ START = Along("start", ("draws", "steps"))
     each={"metric": ("iou", "ece")},
 )
 def heat_maps(
-    grid: pd.DataFrame, summary: pd.DataFrame, metric: str, labels: Labels | None = None
+    grid: pd.DataFrame, summary: pd.DataFrame, metric: str, labels: Labels = PLAIN
 ) -> Drawn | None:
     """Main effects on the diagonal, and below it a heat map for each pair of factors.
 
@@ -81,7 +84,6 @@ def heat_maps(
     the bottom (levels of the column's factor) and at the left (of the row's). What is taken of the
     tables, :func:`means_of` says.
     """
-    labels = labels or Labels()
     meaning, runs = metric_of(metric), means_of(grid, summary, metric)
     count = len(runs.factors)
     if not count or runs.scores.empty:
@@ -125,7 +127,7 @@ def heat_maps(
 )
 def steps_dice(
     summary: pd.DataFrame,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     within: float = MARGIN,
 ) -> Figure | None:
@@ -144,7 +146,7 @@ def steps_dice(
         return None
     # Beside them a mode of a single step is a level to compare with.
     rows = whole[varied | (counts.transform("max") == 1)]
-    figure, axes = _lines(rows, STEPS, labels or Labels(), looks or Looks.of(rows), within)
+    figure, axes = _lines(rows, STEPS, labels, looks or Looks.of(rows), within)
     for axis in axes:
         doubling(axis, rows["steps"])
         axis.set_xlabel("sampling steps")
@@ -160,14 +162,14 @@ def steps_dice(
     rank=28,
 )
 def starts_dice(
-    summary: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
+    summary: pd.DataFrame, labels: Labels = PLAIN, looks: Looks | None = None
 ) -> Figure | None:
     """Dice against the timestep from which pure noise is denoised, as in :func:`steps_dice`."""
     rows = trained(summary)
     rows = rows[(rows["metric"] == "dice") & rows["start"].notna()]
     if rows["start"].nunique() < 2:  # one place is no line
         return None
-    figure, axes = _lines(rows, START, labels or Labels(), looks or Looks.of(rows))
+    figure, axes = _lines(rows, START, labels, looks or Looks.of(rows))
     for axis in axes:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.set_xlabel("timestep at which denoising starts")
@@ -175,24 +177,17 @@ def starts_dice(
 
 
 def _lines(
-    rows: pd.DataFrame,
-    axis_of: Along,
-    labels: Labels,
-    known: Looks,
-    within: float | None = None,
+    rows: pd.DataFrame, axis_of: Along, labels: Labels, known: Looks, within: float | None = None
 ) -> tuple[Figure, list[Axes]]:
     """Panels of means with intervals, a line a mode, and the figure that they are in."""
     meaning = metric_of("dice")
-    cells = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
-    several = len(names_in(rows, "network")) > 1
+    cells = cells_of(rows, labels)
     figure, axes = panels(len(cells), 2.3, extra=0.8, same_y=False)
     looks = chosen(rows, meaning.better, known)
-    for place, (axis, (dataset, network)) in enumerate(zip(axes, cells, strict=True)):
-        panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
-        title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
-        axis.set_title(counted_title(title, panel["n"], 34))
-        for mode in sorted(modes_in(panel), key=lambda mode: mode in looks):
-            lines = parts(panel[panel["mode"] == mode], axis_of)
+    for place, (axis, cell) in enumerate(zip(axes, cells, strict=True)):
+        axis.set_title(counted_title(cell.title, cell.rows["n"], 34))
+        for mode in sorted(modes_in(cell.rows), key=lambda mode: mode in looks):
+            lines = parts(cell.rows[cell.rows["mode"] == mode], axis_of)
             mode_line(axis, lines, axis_of, looks.get(mode), mode)
             if within is not None and mode in looks:
                 ring(axis, lines[0], meaning.better, within, looks[mode].colour)
@@ -259,7 +254,7 @@ def pair(
     found = [[runs.of({down: one, across: two}) for two in columns] for one in rows]
     means = np.array([[cell.mean() if len(cell) else np.nan for cell in row] for row in found])
     norm = Normalize(float(runs.scores.min()), float(runs.scores.max()))
-    colours = colormaps[_colours(metric)]
+    colours = colormaps[f"{COLOURS}_r" if metric.better < 0 else COLOURS]  # lighter is better
     mesh = axis.pcolormesh(
         means, cmap=colours, norm=norm, edgecolors="white", linewidth=1.5, gid=f"{down} {across}"
     )
@@ -267,21 +262,15 @@ def pair(
     for y, row in enumerate(found):
         for x, cell in enumerate(row):
             if not len(cell):
-                axis.add_patch(
-                    Rectangle(
-                        (x, y), 1, 1, facecolor="0.93", edgecolor="0.7", hatch="////", linewidth=0
-                    )
-                )
+                hatched: dict[str, Any] = {"facecolor": "0.93", "edgecolor": "0.7", "hatch": "////"}
+                axis.add_patch(Rectangle((x, y), 1, 1, linewidth=0, **hatched))
                 continue
             dark = np.dot(colours(norm(means[y, x]))[:3], (0.299, 0.587, 0.114)) < 0.5
-            ink = "white" if dark else "black"
-            keywords: dict[str, Any] = {"ha": "center", "color": ink}
+            write = partial(axis.text, x + 0.5, ha="center", color="white" if dark else "black")
             text = number(means[y, x], metric.digits).replace("0.", ".", 1)
             size = min(7.5, room / (0.75 * len(text)))
-            axis.text(x + 0.5, y + 0.44, text, va="bottom", fontsize=size, **keywords)
-            axis.text(
-                x + 0.5, y + 0.56, f"n={len(cell)}", va="top", fontsize=min(6, size), **keywords
-            )
+            write(y + 0.44, text, va="bottom", fontsize=size)
+            write(y + 0.56, f"n={len(cell)}", va="top", fontsize=min(6, size))
     axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
     axis.set_ylim(len(rows), 0)
     _levels(axis, columns)
@@ -336,7 +325,7 @@ def key(
     bar = figure.colorbar(
         mesh, cax=axis.inset_axes((left, 0.72, 1 - left, 0.1)), orientation="horizontal"
     )
-    better = {1: ", lighter is better", -1: ", lighter is better", 0: ""}[metric.better]
+    better = ", lighter is better" if metric.better else ""
     bar.set_label(f"mean {metric.title}{better}", fontsize=8.5)
     bar.ax.tick_params(labelsize=7.5)
     bar.ax.xaxis.set_major_locator(MaxNLocator(4))
@@ -352,11 +341,6 @@ def _levels(axis: Axes, levels: Sequence[str]) -> None:
     axis.set_xlim(0, len(levels))
     axis.tick_params(labelbottom=False, length=0)
     axis.grid(visible=False, axis="x")
-
-
-def _colours(metric: Metric) -> str:
-    """Lighter is better."""
-    return f"{COLOURS}_r" if metric.better < 0 else COLOURS
 
 
 def _sorted(levels: Mapping[str, None]) -> tuple[str, ...]:
@@ -450,28 +434,17 @@ def handles(
     A ring tells how near to the best its number of steps is, and of which metric.
     """
     found = [
-        Line2D(
-            [], [], color=look.colour, marker=look.marker, linestyle=look.line, markersize=5,
-            label=labels.mode(mode),
-        )
+        handle(label=labels.mode(mode), markersize=5, **look.marks() | look.lines())
         for mode, look in looks.items()
-    ]  # fmt: skip
+    ]
     others = len(set(modes_in(rows)) - set(looks))
     if others:
-        found.append(Line2D([], [], color=GREY, marker=".", label=f"{others} other modes"))
+        found.append(handle(color=GREY, marker=".", label=f"{others} other modes"))
     if rings is not None and rings[1].better:
         label = f"least steps within {rings[0]:g} of the best"
-        found.append(
-            Line2D(
-                [], [], linestyle="", marker="o", markersize=10, markerfacecolor="none",
-                markeredgecolor="black", label=label,
-            )
-        )  # fmt: skip
+        ring = {"markersize": 10, "markerfacecolor": "none", "markeredgecolor": "black"}
+        found.append(handle(linestyle="", marker="o", label=label, **ring))
     if np.isfinite(rows[["low", "high"]].to_numpy(dtype=np.float64)).any():
-        found.append(
-            Line2D(
-                [], [], color="0.4", marker="|", linestyle="", markersize=10,
-                label=labels.interval(),
-            )
-        )  # fmt: skip
+        bar = {"marker": "|", "linestyle": "", "markersize": 10}
+        found.append(handle(color="0.4", label=labels.interval(), **bar))
     return found

@@ -17,10 +17,12 @@ from noise2mask.report.figures.label_placement import beside
 from noise2mask.report.figures.looks import Looks
 from noise2mask.report.figures.style import (
     ACROSS,
+    PLAIN,
     WIDTH,
     direction,
     far_edge,
     folded,
+    handle,
     legend,
 )
 from noise2mask.study.plan import REFERENCE
@@ -39,7 +41,7 @@ CLOSE = 2.0
 )
 def quality_against_cost(
     pareto: pd.DataFrame,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     draws: pd.DataFrame | None = None,
 ) -> Figure | None:
@@ -47,7 +49,7 @@ def quality_against_cost(
 
     Numbers of draws, those of the table `draws`, are small marks on a line.
     """
-    labels, looks = labels or Labels(), looks or Looks.of(pareto)
+    looks = looks or Looks.of(pareto)
     datasets = names_in(pareto, "dataset")
     blocks = [datasets[start : start + ACROSS] for start in range(0, len(datasets), ACROSS)]
     across = len(blocks[0]) if blocks else 1
@@ -204,11 +206,11 @@ def _handles(
             key, look = (row.mode, ""), looks.mode(row.mode)
             title = f"{labels.mode(row.mode)}, N = {', '.join(map(str, drawn))}"
         size = 10 if look.marker == "*" else 6.5
-        line = Line2D([], [], linestyle="", markersize=size, label=title, **look.marks())
+        line = handle(linestyle="", markersize=size, label=title, **look.marks())
         handles.setdefault(key, line)
     letter_handles = [
-        Line2D([], [], linestyle="", label=f"{letter}: {labels.network(name)}")
+        handle(linestyle="", label=f"{letter}: {labels.network(name)}")
         for name, letter in letters.items()
     ]
-    front = Line2D([], [], color="0.7", linewidth=3, label="best within the time")
+    front = handle(color="0.7", linewidth=3, label="best within the time")
     return [*handles.values(), *letter_handles, front]

@@ -22,11 +22,19 @@ from noise2mask.evaluation.labels import (
     counted,
     metric_of,
     names_in,
-    number,
 )
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import CONTRAST, KNOWN, Look, Looks
-from noise2mask.report.figures.style import counted_title, folded, legend, panels
+from noise2mask.report.figures.style import (
+    PLAIN,
+    cells_of,
+    counted_title,
+    folded,
+    handle,
+    legend,
+    panels,
+)
+from noise2mask.report.tables import signed
 
 LOSSES: Mapping[str, Sequence[Look]] = {
     "own": (CONTRAST,),
@@ -75,9 +83,8 @@ def forest(axis: Axes, marks: Sequence[Mark], rows: Sequence[str], *, numbers: i
             linestyle="", markerfacecolor=colour if mark.filled else "white", gid=mark.name,
         )  # fmt: skip
         if numbers is not None and np.isfinite(mark.difference):
-            text = number(mark.difference, numbers)
             axis.annotate(
-                f"+{text}" if float(text) > 0 else text.replace("-", "−"), (1.0, height),
+                signed(mark.difference, numbers).replace("-", "−"), (1.0, height),
                 xycoords=("axes fraction", "data"), xytext=(-2, 0), textcoords="offset points",
                 ha="right", va="center", fontsize=8, color="0.25",
             )  # fmt: skip
@@ -96,14 +103,13 @@ def forest(axis: Axes, marks: Sequence[Mark], rows: Sequence[str], *, numbers: i
     "Look at how many filled marks lie on each side.",
     rank=10,
 )
-def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
+def comparison(comparisons: pd.DataFrame, labels: Labels = PLAIN) -> Figure | None:
     """Diffusion minus feed-forward: a panel a metric, a row a dataset and network.
 
     Where both were trained with one loss too, that difference stands below the other.
 
     The axis of a metric of which less is better runs from right to left.
     """
-    labels = labels or Labels()
     table = planned(comparisons)
     series = _series(table)
     metrics = [name for name in HEADLINE if name in set(table["metric"])]
@@ -136,7 +142,7 @@ def comparison(comparisons: pd.DataFrame, labels: Labels | None = None) -> Figur
             if pairs[place][0] != pairs[place - 1][0]:
                 axis.axhline(place - 0.5, color="0.75", linewidth=0.8)
     handles = [
-        Line2D([], [], linestyle="", markersize=6.5, label=label, **look.marks())
+        handle(linestyle="", markersize=6.5, label=label, **look.marks())
         for label, look in zip(_told(series, labels), series.values(), strict=True)
     ]
     several = len(series) > 1
@@ -176,31 +182,28 @@ def _told(series: Mapping[tuple[str, str, str], Look], labels: Labels) -> list[s
     rank=11,
     each={"metric": PLANNED},
 )
-def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None) -> Figure | None:
+def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels = PLAIN) -> Figure | None:
     """First minus second training: a panel a dataset and network, a row a contrast.
 
     Of several samplers that both have, the first is shown. Right is always better for the first:
     the axis of a metric of which less is better runs from right to left.
     """
-    labels = labels or Labels()
     meaning, rows = metric_of(metric), contrasts[contrasts["metric"] == metric]
     rows = rows.drop_duplicates(["dataset", "network", "first", "second"])
     pairs = _grouped(list(dict.fromkeys(zip(rows["first"], rows["second"], strict=True))))
-    places = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
+    cells = cells_of(rows, labels)
     names = [_minus(labels.mode(one), labels.mode(two)) for one, two in pairs]
     lines = sum(name.count("\n") + 1 for name in names)
-    figure, axes = panels(len(places), 0.1 * len(names) + 0.15 * lines + 1.0, extra=0.35)
+    figure, axes = panels(len(cells), 0.1 * len(names) + 0.15 * lines + 1.0, extra=0.35)
     if not axes:
         return None
-    several = len(names_in(rows, "network")) > 1
-    for axis, (dataset, network) in zip(axes, places, strict=True):
-        panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
+    for axis, cell in zip(axes, cells, strict=True):
         marks = [
-            _mark(row, pairs.index((row["first"], row["second"]))) for _, row in panel.iterrows()
+            _mark(row, pairs.index((row["first"], row["second"])))
+            for _, row in cell.rows.iterrows()
         ]
         forest(axis, marks, names, numbers=meaning.digits)
-        title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
-        axis.set_title(counted_title(title, panel["n"], 26))
+        axis.set_title(counted_title(cell.title, cell.rows["n"], 26))
         low, high = _range(rows, 0.35 if meaning.better >= 0 else -0.35)
         axis.set_xlim((high, low) if meaning.better < 0 else (low, high))
         turned = " (axis reversed)" if meaning.better < 0 else ""
@@ -221,10 +224,10 @@ def contrasts(contrasts: pd.DataFrame, metric: str, labels: Labels | None = None
     each={"metric": ("dice", "iou", "ece")},
 )
 def quirks(
-    quirks: pd.DataFrame, metric: str, labels: Labels | None = None, looks: Looks | None = None
+    quirks: pd.DataFrame, metric: str, labels: Labels = PLAIN, looks: Looks | None = None
 ) -> Figure | None:
     """Published minus proper in points: a panel a dataset, a row a quirk; all axes are equal."""
-    labels, looks = labels or Labels(), looks or Looks.of(quirks)
+    looks = looks or Looks.of(quirks)
     rows = quirks[quirks["metric"] == metric]
     names, datasets = names_in(rows, "quirk"), names_in(rows, "dataset")
     titles = dict(zip(rows["quirk"], rows["title"], strict=True))
@@ -259,11 +262,9 @@ def quirks(
         title += [labels.mode(mode)]
         title += [sampler] if sum(one[:2] == (network, mode) for one in series) > 1 else []
         look = looks.of_row(network, mode, sampler)
-        handles.append(
-            Line2D([], [], linestyle="", markersize=6.5, label=", ".join(title), **look.marks())
-        )
+        handles.append(handle(linestyle="", markersize=6.5, label=", ".join(title), **look.marks()))
     label = labels.interval()
-    legend(figure, [*handles, Line2D([], [], color="0.4", linewidth=1.8, label=label)])
+    legend(figure, [*handles, handle(color="0.4", linewidth=1.8, label=label)])
     return figure
 
 
@@ -322,10 +323,8 @@ def _handles(rows: pd.DataFrame, labels: Labels, *, filled: bool = True) -> list
     colour = CONTRAST.colour if filled else "0.35"
     faces = {"beyond chance (Holm)": colour} if filled else {}
     faces |= {"undecided" if filled else "open: undecided": "white"}
-    found = [
-        Line2D([], [], color=colour, marker="o", markerfacecolor=face, markersize=6.5,
-               linestyle="", label=label)
-        for label, face in (faces if tested.any() else {"not tested": "white"}).items()
-    ]  # fmt: skip
+    mark = {"color": colour, "marker": "o", "markersize": 6.5, "linestyle": ""}
+    faces = faces if tested.any() else {"not tested": "white"}
+    found = [handle(markerfacecolor=face, label=label, **mark) for label, face in faces.items()]
     label = f"{labels.interval()}, {counted(rows['n'])}"
-    return [*found, Line2D([], [], color=colour, linewidth=1.8, label=label)]
+    return [*found, handle(color=colour, linewidth=1.8, label=label)]

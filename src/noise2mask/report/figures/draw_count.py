@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from noise2mask.evaluation.labels import Labels, Row, metric_of, names_in, rows_of
 from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import Look, Looks
-from noise2mask.report.figures.style import ACROSS, folded, legend, panels
+from noise2mask.report.figures.style import ACROSS, PLAIN, cells_of, folded, handle, legend, panels
 from noise2mask.study.plan import REFERENCE
 
 SHOWN = ("dataset", "network", "mode", "sampler", "metric", "mean")
@@ -37,7 +37,7 @@ def draws(
     draws: pd.DataFrame,
     region: str = "all",
     summary: pd.DataFrame | None = None,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
 ) -> Figure | None:
     """Pooled ECE against N: a panel a dataset, a line a network and mode; vertical axes differ.
@@ -47,20 +47,17 @@ def draws(
     the legend. Of the table `summary` is what stands beside: one pass, an ensemble, scaled
     probabilities, those with the least pooled ECE.
     """
-    labels, metric = labels or Labels(), _metric(region)
+    metric = _metric(region)
     rows = draws[draws["region"] == region]
     other = pd.DataFrame(columns=list(SHOWN)) if summary is None else _beside(rows, summary)
     other = other[(other["metric"] == metric) & other["dataset"].isin(rows["dataset"])]
     looks = looks or Looks.of(rows, other)
-    several = len(names_in(rows, "network")) > 1
-    places = list(dict.fromkeys(zip(rows["dataset"], rows["network"], strict=True)))
-    figure, axes = panels(len(places), 2.4, extra=0.8, same_y=False)
+    cells = cells_of(rows, labels)
+    figure, axes = panels(len(cells), 2.4, extra=0.8, same_y=False)
     if not axes:
         return None
-    for place, (axis, (dataset, network)) in enumerate(zip(axes, places, strict=True)):
-        title = labels.dataset(dataset) + (f", {labels.network(network)}" if several else "")
+    for place, (axis, (dataset, network, title, panel)) in enumerate(zip(axes, cells, strict=True)):
         axis.set_title(folded(title, 34))
-        panel = rows[(rows["dataset"] == dataset) & (rows["network"] == network)]
         for mode in names_in(panel, "mode"):
             _line(axis, panel[panel["mode"] == mode], looks.mode(mode), f"{network} {mode}")
         level = other[(other["dataset"] == dataset) & (other["network"] == network)]
@@ -128,14 +125,12 @@ def _handles(
     found: list[Line2D | Patch] = []
     for mode in names_in(rows, "mode"):
         look = looks.mode(mode)
-        found.append(
-            Line2D([], [], markersize=5.5, label=labels.mode(mode), **look.marks() | look.lines())
-        )
+        found.append(handle(markersize=5.5, label=labels.mode(mode), **look.marks() | look.lines()))
     for row in {row[1:3]: row for row in other}.values():
         look, title = looks.of_row(*row[:3]), labels.kind(row, other)
-        found.append(Line2D([], [], linewidth=1.5, label=title, **look.lines()))
+        found.append(handle(linewidth=1.5, label=title, **look.lines()))
     if rows["floor"].notna().any():
         label = "floor: perfect masks"
-        found.append(Line2D([], [], color="0.4", linestyle=FLOOR, linewidth=1.2, label=label))
+        found.append(handle(color="0.4", linestyle=FLOOR, linewidth=1.2, label=label))
     found.append(Patch(color="0.4", alpha=0.25, linewidth=0, label=labels.interval()))
     return found

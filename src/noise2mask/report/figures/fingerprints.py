@@ -4,14 +4,13 @@ Each is a pure function of tables. Log SNR falls from left to right, so noise gr
 with t.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import (
     FixedLocator,
     LogLocator,
@@ -30,18 +29,20 @@ from noise2mask.analysis.fingerprints.likeness import (
     ordered,
     wide,
 )
+from noise2mask.analysis.oracles.noisy_masks import linear_log_snr
 from noise2mask.evaluation.bootstrap import FEW
 from noise2mask.evaluation.labels import Labels, number
 from noise2mask.report.figures.index import Drawn, figure
 from noise2mask.report.figures.label_placement import at_ends, beside
 from noise2mask.report.figures.looks import ORACLES, cycled
 from noise2mask.report.figures.noise_axis import MANY
-from noise2mask.report.figures.style import WIDTH, folded, legend, panels
+from noise2mask.report.figures.style import PLAIN, WIDTH, folded, handle, legend, panels, styled
 
 DEATHS = {
     "log_snr_at_50": "log SNR at which Dice falls below 0.5",
     "log_snr_at_half": "log SNR at which Dice falls half-way to its floor",
 }
+OWN, OTHER = "black", "0.85"
 SMOOTHED = 1.0
 """Reach, to either side, of the mean that a line of :func:`widths` shows, in log SNR."""
 COLOURS = "cividis"
@@ -87,7 +88,7 @@ GEOMETRY = (
     rank=85,
 )
 def atlas(
-    oracles: pd.DataFrame, fingerprints: pd.DataFrame, labels: Labels | None = None
+    oracles: pd.DataFrame, fingerprints: pd.DataFrame, labels: Labels = PLAIN
 ) -> Figure | Drawn | None:
     """Datasets from those whose masks die early to those that last, with their geometry.
 
@@ -97,7 +98,6 @@ def atlas(
     SNR at which masks die: of fewer neither says anything. What is missing from `fingerprints` is
     not drawn.
     """
-    labels = labels or Labels()
     curves = dice_curves(oracles)
     if curves.empty:
         return None
@@ -122,7 +122,11 @@ def atlas(
     for axis in (middle, *columns):
         for place in np.flatnonzero(np.diff(order.clusters)):
             axis.axhline(place + 0.5, color="black", linewidth=1, gid="cluster")
-    legend(figure, handles())
+    marked = {"linestyle": "", "markerfacecolor": "white", "markeredgecolor": "black"}
+    legend(
+        figure,
+        [handle(marker=m.marker, markersize=m.size, label=m.label, **marked) for m in MARKS],
+    )
     return figure if found is None else Drawn(figure, found)
 
 
@@ -136,14 +140,13 @@ def _plain(datasets: tuple[str, ...]) -> Order:
     "Best width of the Gaussian filter along log SNR: pixels, a line a dataset.",
     "Look at how early a line leaves 0 and how high it climbs: large objects allow wide filters.",
 )
-def widths(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
+def widths(oracles: pd.DataFrame, labels: Labels = PLAIN) -> Figure | None:
     """Width of the best Gaussian filter over log SNR, datasets in the order of :func:`atlas`.
 
     A panel holds neighbours in that order, the first panel those whose masks die first; the lines
     of all others are grey. Widths were chosen from a grid: lines are means over levels within
     :data:`SMOOTHED`.
     """
-    labels = labels or Labels()
     curves = dice_curves(oracles)
     if curves.empty:
         return None
@@ -156,7 +159,7 @@ def widths(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None
         chosen = [str(name) for name in group if str(name) in parts]
         for name, part in parts.items():
             if name not in chosen:
-                axis.plot(part["log_snr"], part["width"], color="0.85", linewidth=0.9)
+                axis.plot(part["log_snr"], part["width"], color=OTHER, linewidth=0.9)
         for name, look in cycled(ORACLES, chosen).items():
             axis.plot(
                 parts[name]["log_snr"], parts[name]["width"], color=look.colour,
@@ -179,13 +182,12 @@ def widths(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None
     rank=20,
 )
 def geometry_against_death(
-    fingerprints: pd.DataFrame, labels: Labels | None = None
+    fingerprints: pd.DataFrame, labels: Labels = PLAIN
 ) -> Figure | Drawn | None:
     """Boundary per area of the masks against the log SNR at which they die, a point a dataset.
 
     Lines are intervals over cases; the title has the rank correlation over datasets.
     """
-    labels = labels or Labels()
     figures = wide(fingerprints)
     death = death_of(figures)
     shown = figures.reindex(columns=["boundary_per_area"]).join(death.rename("death")).dropna()
@@ -324,17 +326,6 @@ def marks(axis: Axes, fingerprints: pd.DataFrame, order: Order) -> None:
             )  # fmt: skip
 
 
-def handles() -> list[Line2D]:
-    """What a legend shows for :data:`MARKS`."""
-    return [
-        Line2D(
-            [], [], linestyle="", marker=mark.marker, markersize=mark.size,
-            markerfacecolor="white", markeredgecolor="black", label=mark.label,
-        )
-        for mark in MARKS
-    ]  # fmt: skip
-
-
 def column(
     axis: Axes,
     fingerprints: pd.DataFrame,
@@ -375,3 +366,76 @@ def _round(low: float, high: float) -> list[float]:
         if len(found) > 1:
             break
     return [float(value) for value in found[:: max(1, -(-len(found) // 3))]]
+
+
+# Of anybody's masks -----------------------------------------------------------------------------
+
+SHARES = np.linspace(0.05, 0.95, 19)
+"""Of the timesteps: a mark each along a schedule."""
+
+
+@styled
+def own_masks(
+    oracles: pd.DataFrame,
+    own: str,
+    near: Sequence[str],
+    scales: Mapping[str, float],
+    at_half: float,
+) -> Figure:
+    """Dice without the image along log SNR, and where schedules spend their timesteps.
+
+    Args:
+        oracles: the table of that name, of these masks and of an atlas.
+        own: their name in it.
+        near: the datasets whose curves are nearest.
+        scales: input scales of the linear schedule by what they are called.
+        at_half: log SNR at which the masks die; NaN if they do not.
+    """
+    curves = dice_curves(oracles)
+    figure = Figure(figsize=(WIDTH, 3.6 + 0.3 * len(scales)))
+    upper, lower = figure.subplots(
+        2, 1, sharex=True, gridspec_kw={"height_ratios": [3.2, 0.3 + 0.32 * len(scales)]}
+    )
+    axis = curves.columns.to_numpy(dtype=np.float64)
+    for name, row in curves.iterrows():
+        if name != own and name not in near:
+            upper.plot(axis, row, color=OTHER, linewidth=0.9, gid="other")
+    looks = cycled(ORACLES, [own, *near])  # the first look is black
+    del looks[own]
+    for name, look in looks.items():
+        upper.plot(
+            axis, curves.loc[name], color=look.colour, linestyle=look.line, linewidth=1.3, gid=name
+        )
+    upper.plot(axis, curves.loc[own], color=OWN, linewidth=2.4, gid=own)
+    upper.set_xlim(float(axis.max()), float(axis.min()))  # noise grows to the right
+    upper.set_ylim(0, 1.03)
+    upper.set_ylabel("Dice without the image")
+    upper.set_title(
+        f"{own}, black"
+        + ("; coloured: the nearest datasets of the atlas, grey: all others" if near else ""),
+        loc="left",
+    )
+    names = [own, *near]
+    at_ends(
+        upper, [name.replace("_", " ") for name in names],
+        curves.loc[names].to_numpy(dtype=np.float64)[:, 0].tolist(),
+        [OWN, *(look.colour for look in looks.values())],
+    )  # fmt: skip
+    _schedules(lower, scales)
+    for each in (upper, lower):
+        if np.isfinite(at_half):
+            each.axvline(at_half, color="0.4", linewidth=1, linestyle=":", gid="death")
+    lower.set_xlabel("log SNR (more noise →); dotted: half-way to the Dice of all foreground")
+    return figure
+
+
+def _schedules(axis: Axes, scales: Mapping[str, float]) -> None:
+    """A mark for every twentieth of the timesteps of each schedule, a row each."""
+    linear = linear_log_snr()
+    places = np.interp(SHARES, np.linspace(0, 1, len(linear)), linear)
+    for row, scale in enumerate(scales.values()):
+        shifted = places + 2 * np.log(scale)
+        axis.plot(shifted, np.full_like(shifted, row), "|", color="#0072B2", markersize=11)
+    axis.set_yticks(range(len(scales)), list(scales))
+    axis.set_ylim(len(scales) - 0.4, -0.6)
+    axis.set_title("where the timesteps are, a mark for every twentieth", loc="left")

@@ -29,7 +29,15 @@ from noise2mask.report.figures.looks import (
     Looks,
     cycled,
 )
-from noise2mask.report.figures.style import ACROSS, counted_title, folded, legend, panels
+from noise2mask.report.figures.style import (
+    ACROSS,
+    PLAIN,
+    counted_title,
+    folded,
+    handle,
+    legend,
+    panels,
+)
 from noise2mask.report.tables import doubts
 
 Level = Literal["log_snr", "t"]
@@ -80,7 +88,7 @@ def trained_on(losses: pd.DataFrame, target: str) -> pd.DataFrame:
 def losses(
     losses: pd.DataFrame,
     axis: Level = "log_snr",
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     structure: pd.DataFrame | None = None,
 ) -> Figure | None:
@@ -89,7 +97,7 @@ def losses(
     The vertical axis is logarithmic and the same for all panels, so heights can be compared. The
     triangles are humps of the table `structure`.
     """
-    labels, shown = labels or Labels(), trained_on(losses, "eps")
+    shown = trained_on(losses, "eps")
     looks = looks or Looks.of(shown)
     found = network_panels(shown, shown, labels)
     figure, axes = panels(len(found), 2.4, extra=0.7, across=_across(len(found)))
@@ -116,10 +124,10 @@ def losses(
         place.yaxis.set_minor_locator(NullLocator())
     noise_axis(axes, shown, axis)
     left(axes, f"loss of {TARGETS['eps']}")
-    handles = [handle(looks.mode(mode), labels.mode(mode)) for mode in modes]
+    handles = [curve_handle(looks.mode(mode), labels.mode(mode)) for mode in modes]
     if len(humps):
         label = f"hump, {labels.interval()}"
-        handles.append(Line2D([], [], color="0.3", marker="v", markersize=7, label=label))
+        handles.append(handle(color="0.3", marker="v", markersize=7, label=label))
     legend(figure, handles)
     return figure
 
@@ -132,7 +140,7 @@ def losses(
     rank=70,
 )
 def integrand(
-    integrand: pd.DataFrame, information: pd.DataFrame, labels: Labels | None = None
+    integrand: pd.DataFrame, information: pd.DataFrame, labels: Labels = PLAIN
 ) -> Figure | None:
     """Where along the noise axis the image is needed: a panel a dataset and network.
 
@@ -141,7 +149,6 @@ def integrand(
     grey is the integrand of the mask's entropy, brought to the same height: where noise leaves
     the mask uncertain at all.
     """
-    labels = labels or Labels()
     table = integrand.dropna(subset=["log_snr", "density"])
     ours = table[table["estimate"].isin(["covariance", *ESTIMATES])]
     told = information[information["estimate"] == "covariance"]
@@ -165,10 +172,10 @@ def integrand(
     left(axes, "bits per mask\nand unit of log SNR")
     handles: list[Artist] = [
         Patch(facecolor=MASK.colour, alpha=0.45, label="image (covariance)"),
-        Line2D([], [], color="0.15", linewidth=1.8, label="10, 50, 90 % of it"),
+        handle(color="0.15", linewidth=1.8, label="10, 50, 90 % of it"),
     ]
     handles += [
-        Line2D([], [], color=look.colour, linestyle=look.line, linewidth=1, label=name)
+        handle(color=look.colour, linestyle=look.line, linewidth=1, label=name)
         for name, look in ESTIMATES.items()
         if name in set(ours["estimate"])
     ]
@@ -184,12 +191,11 @@ def integrand(
     "foreground.",
     "Look at how far to the right a line stays near 1: so long the mask is read off x_t.",
 )
-def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure | None:
+def readability(oracles: pd.DataFrame, labels: Labels = PLAIN) -> Figure | None:
     """Dice of the oracles without training over log SNR: what can still be read of a mask.
 
     Dashed is the Dice of a mask that is all foreground.
     """
-    labels = labels or Labels()
     shown = oracles.dropna(subset=["log_snr", "dice"])
     found = dataset_panels(names_in(shown, "dataset"), labels)
     if len(found) >= MANY:
@@ -210,7 +216,7 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
         axis.set_ylim(-0.03, 1.04)
     noise_axis(axes, shown, "log_snr")
     left(axes, "Dice")
-    legend(figure, [handle(looks[name], READ_BY.get(name, name)) for name in names])
+    legend(figure, [curve_handle(looks[name], READ_BY.get(name, name)) for name in names])
     return figure
 
 
@@ -224,13 +230,12 @@ def readability(oracles: pd.DataFrame, labels: Labels | None = None) -> Figure |
 def masks_beside_images(
     image_oracles: pd.DataFrame,
     oracles: pd.DataFrame | None = None,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
 ) -> Figure | None:
     """Share of variance that the best Gaussian filter recovers from a noisy mask and image.
 
     The table `oracles` orders the panels.
     """
-    labels = labels or Labels()
     shown = image_oracles.dropna(subset=["log_snr", "explained"])
     dying = [] if oracles is None else list(by_death(oracles))
     names = names_in(shown, "dataset")
@@ -254,7 +259,7 @@ def masks_beside_images(
         axis.set_ylim(-0.03, 1.04)
     noise_axis(axes, shown, "log_snr")
     left(axes, "variance recovered")
-    legend(figure, [handle(look, f"from the noisy {name}") for name, look in looks.items()])
+    legend(figure, [curve_handle(look, f"from the noisy {name}") for name, look in looks.items()])
     return figure
 
 
@@ -436,12 +441,9 @@ def _across(count: int) -> int:
     return 4 if count % ACROSS == 1 and count % 4 == 0 else ACROSS
 
 
-def handle(look: Look, label: str) -> Line2D:
+def curve_handle(look: Look, label: str) -> Line2D:
     """What a legend shows for a curve."""
-    return Line2D(
-        [], [], color=look.colour, linestyle=look.line, marker=look.marker, markersize=5,
-        linewidth=1.6, label=label,
-    )  # fmt: skip
+    return handle(label=label, marker=look.marker, markersize=5, linewidth=1.6, **look.lines())
 
 
 def _signed(value: float, digits: int) -> str:

@@ -31,11 +31,14 @@ from noise2mask.report.figures.index import figure
 from noise2mask.report.figures.looks import Looks
 from noise2mask.report.figures.style import (
     ACROSS,
+    PLAIN,
     WIDTH,
+    cells_of,
     counted_title,
     direction,
     far_edge,
     folded,
+    handle,
     legend,
     panels,
 )
@@ -70,7 +73,7 @@ FLOOR_DASHES = {BLIND: (0, (4, 2)), CLASSICAL: (0, (1, 1.5))}
 def results(
     summary: pd.DataFrame,
     metric: str,
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     draws: pd.DataFrame | None = None,
 ) -> Figure | None:
@@ -80,7 +83,6 @@ def results(
     at the frame says its value, and the axis stays with the networks. Numbers of draws, the table
     `draws`, have a figure of their own.
     """
-    labels = labels or Labels()
     summary = summary if draws is None else principal(summary, draws)
     table, meaning = summary[summary["metric"] == metric], metric_of(metric)
     looks = looks or Looks.of(table)
@@ -107,15 +109,14 @@ def results(
         axis.grid(visible=False, axis="y")
     kinds = {row[1:]: row for row in rows if row.mode != REFERENCE}.values()
     handles = [
-        Line2D(
-            [], [], markersize=7, linewidth=1.8, label=labels.kind(row, rows),
+        handle(markersize=7, linewidth=1.8, label=labels.kind(row, rows),
             **looks.of_row(*row[:3]).marks(),
         )
         for row in kinds if len(ticks) < len(rows)
     ]  # fmt: skip
     drawn = {line.get_gid() for axis in axes for line in axis.lines}
     handles += [
-        Line2D([], [], color="0.35", linestyle=dash, label=UNTRAINED[name])
+        handle(color="0.35", linestyle=dash, label=UNTRAINED[name])
         for name, dash in FLOOR_DASHES.items()
         if name in drawn
     ]
@@ -232,19 +233,17 @@ def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, last: float) -
     "Look at whether the star lies at the right end: that training had not finished learning.",
 )
 def training(
-    history: pd.DataFrame, labels: Labels | None = None, looks: Looks | None = None
+    history: pd.DataFrame, labels: Labels = PLAIN, looks: Looks | None = None
 ) -> Figure | None:
     """Validation loss and chosen checkpoint: a panel a dataset and network, a line a training."""
-    labels, looks = labels or Labels(), looks or Looks.of(history)
-    pairs = list(dict.fromkeys(zip(history["dataset"], history["network"], strict=True)))
-    modes = names_in(history, "mode")
-    if len({dataset for dataset, _ in pairs}) > DATASETS or len(modes) > KINDS:
+    looks = looks or Looks.of(history)
+    cells, modes = cells_of(history, labels), names_in(history, "mode")
+    if history["dataset"].nunique() > DATASETS or len(modes) > KINDS:
         return None
-    figure, axes = panels(len(pairs), 1.75, extra=0.6, across=4)
+    figure, axes = panels(len(cells), 1.75, extra=0.6, across=4)
     if not axes:
         return None
-    for axis, (dataset, network) in zip(axes, pairs, strict=True):
-        panel = history[(history["dataset"] == dataset) & (history["network"] == network)]
+    for axis, (dataset, network, _, panel) in zip(axes, cells, strict=True):
         for mode in modes:
             for _, one in panel[panel["mode"] == mode].groupby("seed"):
                 _history(axis, one, looks, mode)
@@ -264,10 +263,9 @@ def training(
         if place + 4 >= len(axes):
             axis.set_xlabel("training step")
     handles = [
-        Line2D([], [], label=labels.mode(mode), markersize=5, **looks.mode(mode).marks())
-        for mode in modes
+        handle(label=labels.mode(mode), markersize=5, **looks.mode(mode).marks()) for mode in modes
     ]
-    star = Line2D([], [], color="0.4", marker="*", markersize=10, linestyle="", label="chosen")
+    star = handle(color="0.4", marker="*", markersize=10, linestyle="", label="chosen")
     legend(figure, [*handles, star])
     return figure
 
@@ -299,7 +297,7 @@ def _history(axis: Axes, one: pd.DataFrame, looks: Looks, mode: str) -> None:
 def reliability(
     reliability: pd.DataFrame,
     region: str = "all",
-    labels: Labels | None = None,
+    labels: Labels = PLAIN,
     looks: Looks | None = None,
     draws: pd.DataFrame | None = None,
 ) -> Figure | None:
@@ -309,7 +307,7 @@ def reliability(
     one as many further samplers and readings as a diagram holds. Numbers of draws, the table
     `draws`, have a figure of their own.
     """
-    labels, looks = labels or Labels(), looks or Looks.of(reliability)
+    looks = looks or Looks.of(reliability)
     table = trained(reliability[reliability["region"] == region])
     table = table if draws is None else principal(table, draws)
     datasets = names_in(table, "dataset")
@@ -376,7 +374,7 @@ def _diagram(
         )  # fmt: skip
         errors.append((number(pooled_ece(one), 3), look.colour))
         title = labels.network(row.network) if row.mode == REFERENCE else labels.row(row)
-        drawn.setdefault(title, Line2D([], [], label=title, **keywords))
+        drawn.setdefault(title, handle(label=title, **keywords))
     for place, (text, colour) in enumerate(reversed(errors)):
         axis.text(
             0.98, 0.03 + 0.08 * place, text, transform=axis.transAxes, ha="right", fontsize=8,
@@ -402,9 +400,8 @@ def pooled_ece(curve: pd.DataFrame) -> float:
     "doubt about the object.",
     rank=90,
 )
-def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | None:
+def examples(cases: Sequence[Case], labels: Labels = PLAIN) -> Figure | None:
     """Cases side by side, what is shown of them below each other."""
-    labels = labels or Labels()
     kinds = list(
         dict.fromkeys((one.network, one.mode, one.sampler) for case in cases
                       for one in case.predictions)
@@ -420,7 +417,7 @@ def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | No
     if not cases:
         return None
     grid = figure.subplots(len(rows), len(cases), squeeze=False)
-    shades: dict[int, tuple[AxesImage, list[Axes]]] = {}
+    shades: dict[int, AxesImage] = {}
     for (shown, title), axes in zip(rows, grid, strict=True):
         part = int(title == "standard deviation")
         for axis, case in zip(axes, cases, strict=True):
@@ -438,23 +435,16 @@ def examples(cases: Sequence[Case], labels: Labels | None = None) -> Figure | No
                     values, cmap=("gray", "cividis")[part], vmin=0, vmax=(1.0, 0.5)[part],
                     interpolation="nearest",
                 )  # fmt: skip
-                shades.setdefault(part, (shade, []))[1].append(axis)
+                shades.setdefault(part, shade)
             if 0 < case.mask.mean() < 1:
                 axis.contour(case.mask, levels=[0.5], colors="#D55E00", linewidths=1)
         axes[0].set_ylabel(folded(title, 18), rotation=0, ha="right", va="center", fontsize=8.5)
-    _shade_bars(figure, grid, shades)
+    for part, shade in shades.items():
+        bar = figure.colorbar(shade, ax=list(grid.flat), location="bottom", shrink=0.6, aspect=40,
+                              pad=0.02)  # fmt: skip
+        bar.set_label(("mean probability", "standard deviation of the draws")[part])
     return figure
 
 
 def _of(case: Case, kind: tuple[str, str, str]) -> Prediction | None:
     return next((one for one in case.predictions if one[:3] == kind), None)
-
-
-def _shade_bars(
-    figure: Figure, grid: Any, shades: Mapping[int, tuple[AxesImage, list[Axes]]]
-) -> None:
-    """What the greys and colours of the pictures mean."""
-    for part, (shade, _) in shades.items():
-        bar = figure.colorbar(shade, ax=list(grid.flat), location="bottom", shrink=0.6, aspect=40,
-                              pad=0.02)  # fmt: skip
-        bar.set_label(("mean probability", "standard deviation of the draws")[part])

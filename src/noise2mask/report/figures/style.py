@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
+import pandas as pd
 from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from noise2mask.evaluation.labels import Metric, counted, headed
+from noise2mask.evaluation.labels import Labels, Metric, counted, headed, names_in
 from noise2mask.files import writing
 
 STYLE: Mapping[str, Any] = MappingProxyType(
@@ -46,6 +48,8 @@ STYLE: Mapping[str, Any] = MappingProxyType(
         "savefig.dpi": 160,
     }
 )
+PLAIN = Labels()
+"""Names as they are."""
 WIDTH = 8.3  # inches: 830 pixels of a page of a code host at 100 dots per inch
 COLOURS = 256
 ACROSS = 3  # panels side by side
@@ -122,6 +126,29 @@ def panels(
     return figure, axes[:count]
 
 
+class Cell(NamedTuple):
+    """The rows of a dataset and network, and what stands above their panel."""
+
+    dataset: str
+    network: str
+    title: str
+    rows: pd.DataFrame
+
+
+def cells_of(table: pd.DataFrame, labels: Labels) -> list[Cell]:
+    """What a panel for each dataset and network shows; networks are named where there are many."""
+    several = len(names_in(table, "network")) > 1
+    return [
+        Cell(
+            str(dataset),
+            str(network),
+            labels.dataset(str(dataset)) + (f", {labels.network(str(network))}" if several else ""),
+            rows,
+        )
+        for (dataset, network), rows in table.groupby(["dataset", "network"], sort=False)
+    ]
+
+
 def folded(title: str, width: int) -> str:
     """A title on several lines of at most `width` characters, first broken before ``(for``."""
     if len(title) <= width:
@@ -174,6 +201,11 @@ def text_width(text: str, size: float) -> float:
         float(text_to_path.get_text_width_height_descent(line, letters, False)[0])
         for line in text.split("\n")
     )
+
+
+def handle(**look: Any) -> Line2D:
+    """What a legend shows of a line or mark, as keywords of matplotlib, its `label` among them."""
+    return Line2D([], [], **look)
 
 
 def direction(metric: Metric) -> str:

@@ -25,8 +25,7 @@ from noise2mask.report.diff.compare import compare
 from noise2mask.report.diff.revisions import open_reports
 from noise2mask.report.diff.text import as_text
 from noise2mask.report.figures.index import Captioned, captioned, in_report
-from noise2mask.report.page.findings import findings, rules, silent
-from noise2mask.report.page.folded import datasets, folded, pairs
+from noise2mask.report.page.folded import datasets, findings, folded, pairs, rules, silent
 from noise2mask.report.page.pictures import cases_of_page, explorer
 from noise2mask.report.page.results import controls, results, runs
 from noise2mask.report.settings import REAL, kind_of_data, limits_of, scale_of, settings_of

@@ -5,7 +5,8 @@ inside the chart, so that nothing is drawn by hand. Colours are those of the fig
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -15,17 +16,17 @@ from noise2mask.evaluation.labels import metric_of, principal, rows_of, trained
 from noise2mask.evaluation.pareto import on_front
 from noise2mask.report.context import Report
 from noise2mask.report.figures.cost import letters_of
-from noise2mask.report.page.controls import chosen, regions, scores, several
 from noise2mask.report.page.noise_charts import bits, fingerprints, losses
+from noise2mask.report.page.results import chosen, regions, scores, several
 from noise2mask.report.page.vega import (
     GREY,
     INK,
     SYMBOLS,
     Chart,
+    chart_of,
     colour_of_modes,
-    data_of,
-    filtered,
     looks,
+    of_modes,
     tips,
     trainings,
 )
@@ -48,69 +49,36 @@ def differences_of(report: Report) -> pd.DataFrame:
     found = []
     for name in ("comparisons", "contrasts"):
         rows = report.tables[name]
-        if len(rows):
-            pairs = [sides_text(row, report.labels) for row in rows.to_dict("records")]
-            found.append(rows.assign(pair=pairs))
+        pairs = [sides_text(row, report.labels) for row in rows.to_dict("records")]
+        found += [rows.assign(pair=pairs)] * (len(rows) > 0)
     quirks = report.tables["quirks"]
     if len(quirks):
-        found.append(
-            quirks.assign(
-                pair=quirks["title"], first=quirks["mode"], second=quirks["mode"], loss="",
-                sampler=quirks["sampler"],
-            )
-        )  # fmt: skip
-    if not found:
-        return pd.DataFrame()
-    table = pd.concat(found, ignore_index=True)
+        mode = quirks["mode"]
+        found.append(quirks.assign(pair=quirks["title"], first=mode, second=mode, loss=""))
+    table = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["difference"])
     return table.dropna(subset=["difference"]).reset_index(drop=True)
 
 
 def _forest(report: Report) -> Iterator[Chart]:
     """Paired differences with filters."""
-    table = differences_of(report)
+    table, labels = differences_of(report), report.labels
     if table.empty:
         return
-    labels = report.labels
-    words = []
-    for row in table.to_dict("records"):
-        word = str(row["verdict"]) if isinstance(row["verdict"], str) else ""
-        side = (
-            "first" if word.startswith("first") else "second" if word.startswith("second") else ""
-        )
-        words.append((side or "undecided", verdict_text(row, labels)))
-    shown = pd.DataFrame(
-        {
-            "metric": table["metric"],
-            "dataset": table["dataset"],
-            "network": table["network"],
-            "pair": table["pair"],
-            "sampler": table["sampler"],
-            "row": [
-                _joined(
-                    labels.dataset(str(row["dataset"])),
-                    labels.network(str(row["network"])) if several(table, "network") else "",
-                    str(row["pair"]) if several(table, "pair") else "",
-                    str(row["sampler"]) if several(table, "sampler") else "",
-                )
-                for row in table.to_dict("records")
-            ],
-            "difference": table["difference"],
-            "low": table["low"],
-            "high": table["high"],
-            "n": table["n"],
-            "side": [side for side, _ in words],
-            "verdict": [word for _, word in words],
-            "better": [
-                {1: "right: first is better", -1: "left: first is better"}.get(
-                    metric_of(str(name)).better, ""
-                )
-                for name in table["metric"]
-            ],
-        }
+    filters = [name for name in ("pair", "dataset", "network", "sampler") if several(table, name)]
+    side = table["verdict"].astype(str).str.extract("^(first|second)")[0].fillna("undecided")
+    ways = {1: "right: first is better", -1: "left: first is better", 0: ""}
+    rows = table.to_dict("records")
+    shown = table.assign(
+        row=[_named(row, report, filters) for row in rows],
+        side=side,
+        verdict=[verdict_text(row, labels) for row in rows],
+        better=[ways[metric_of(str(name)).better] for name in table["metric"]],
     )
-    filters = [name for name in ("pair", "dataset", "network", "sampler") if several(shown, name)]
-    controls = [scores(shown), *(chosen(report, shown, name, every=True) for name in filters)]
-    base = filtered(alt.Chart(data_of(shown)), controls)
+    controls = [scores(shown), *chosen(report, shown, *filters, every=True)]
+    base = chart_of(
+        shown, controls, "metric", "dataset", "network", "pair", "sampler", "row", "difference",
+        "low", "high", "n", "side", "verdict", "better",
+    )  # fmt: skip
     y = alt.Y(
         "row:N", sort=None, title=None, axis=alt.Axis(labelLimit=580, ticks=False, labelPadding=8)
     )
@@ -120,19 +88,15 @@ def _forest(report: Report) -> Iterator[Chart]:
     sides["undecided"] = "undecided or not tested"
     colour = alt.Color(
         "side:N",
-        scale=alt.Scale(
-            domain=["first", "second", "undecided"], range=["#0072B2", "#E69F00", GREY]
-        ),
+        scale=alt.Scale(domain=list(sides), range=["#0072B2", "#E69F00", GREY]),
         legend=alt.Legend(
-            title=None,
-            orient="top",
-            labelLimit=300,
+            title=None, orient="top", labelLimit=300,
             labelExpr=f"{json.dumps(sides)}[datum.label]",
         ),
-    )
+    )  # fmt: skip
     tip = tips(
-        [("row", "What"), ("difference", "Difference"), ("low", "from"), ("high", "to"),
-         ("n", "n"), ("verdict", "Verdict"), ("better", "")]
+        row="What", difference="Difference", low="from", high="to", n="n", verdict="Verdict",
+        better="",
     )  # fmt: skip
     bars = base.mark_rule(strokeWidth=2).encode(
         x=alt.X("low:Q", title="difference, first minus second"), x2="high:Q", y=y, color=colour,
@@ -153,26 +117,30 @@ def _forest(report: Report) -> Iterator[Chart]:
     )
 
 
+def _named(row: Mapping[Any, Any], report: Report, told: Sequence[str]) -> str:
+    """What a difference is of: its dataset, and what is not the same for all."""
+    titles: dict[str, Callable[[str], str]] = {"network": report.labels.network}
+    parts = [report.labels.dataset(str(row["dataset"]))]
+    parts += [
+        titles.get(name, str)(str(row[name])) for name in ("network", "pair", "sampler")
+        if name in told
+    ]  # fmt: skip
+    return " · ".join(filter(None, parts))
+
+
 def _reliability(report: Report) -> Iterator[Chart]:
     """Reliability diagrams with a switch of the pixels."""
     table = trained(principal(report.tables["reliability"], report.tables["draws"]))
     table = table[table["count"] > 0]
     if table.empty:
         return
-    rows = rows_of(table)
-    total = table.groupby(["dataset", "network", "mode", "sampler", "region"])["count"].transform(
-        "sum"
-    )
-    shown = table.assign(training=trainings(report, table), share=table["count"] / total)
-    controls = [
-        regions(shown),
-        chosen(report, shown, "dataset", every=False),
-        chosen(report, shown, "network", every=False),
-    ]
-    data = data_of(shown, "dataset", "network", "region", "training", "confidence", "frequency",
-                 "share", "count")  # fmt: skip
-    base = filtered(alt.Chart(data), controls)
-    colour, shape = looks(report, shown, rows, controls)
+    cells = table.groupby(["dataset", "network", "mode", "sampler", "region"])
+    share = table["count"] / cells["count"].transform("sum")
+    shown = table.assign(training=trainings(report, table), share=share)
+    controls = [regions(shown), *chosen(report, shown, "dataset", "network")]
+    base = chart_of(shown, controls, "dataset", "network", "region", "training", "confidence",
+                    "frequency", "share", "count")  # fmt: skip
+    colour, shape = looks(report, shown, rows_of(table), controls)
     lines = base.mark_line(strokeWidth=1.2, opacity=0.6).encode(
         x=alt.X("confidence:Q", title="mean probability", scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("frequency:Q", title="share of foreground", scale=alt.Scale(domain=[0, 1])),
@@ -182,9 +150,8 @@ def _reliability(report: Report) -> Iterator[Chart]:
         x="confidence:Q", y="frequency:Q", color=colour, shape=shape,
         size=alt.Size("share:Q", scale=alt.Scale(type="sqrt", range=[25, 250]), legend=None),
         tooltip=tips(
-            [("training", "Training"), ("confidence", "Mean probability"),
-             ("frequency", "Share of foreground"), ("share", "Share of the pixels"),
-             ("count", "Pixels")]
+            training="Training", confidence="Mean probability", frequency="Share of foreground",
+            share="Share of the pixels", count="Pixels",
         ),
     )  # fmt: skip
     ideal = (
@@ -208,26 +175,25 @@ def _cost(report: Report) -> Iterator[Chart]:
     if table.empty:
         return
     metrics = [name for name in ("dice", "ece") if name in table]
-    shown = table.assign(training=trainings(report, table))
+    letters = letters_of(table, report.labels)
+    shown = table.assign(
+        training=trainings(report, table),
+        architecture=[report.labels.network(str(name)) for name in table["network"]],
+        letter=[letters.get(str(name), "") for name in table["network"]],
+    )
     long = shown.melt(
         id_vars=[name for name in shown if name not in metrics], value_vars=metrics,
         var_name="metric", value_name="score",
     ).dropna(subset=["score"])  # fmt: skip
     controls = [
         scores(long, "radio"),
-        chosen(report, long, "dataset", every=False),
-        chosen(report, long, "network", every=True),
+        *chosen(report, long, "dataset"),
+        *chosen(report, long, "network", every=True),
     ]
-    letters = letters_of(table, report.labels)
-    long = long.assign(
-        architecture=[report.labels.network(str(name)) for name in long["network"]],
-        letter=[letters.get(str(name), "") for name in long["network"]],
-    )
-    data = data_of(
-        long, "metric", "dataset", "network", "training", "architecture", "letter", "score",
-        "seconds_per_mask", "draws", "macs_per_mask",
+    base = chart_of(
+        long, controls, "metric", "dataset", "network", "training", "architecture", "letter",
+        "score", "seconds_per_mask", "draws", "macs_per_mask",
     )  # fmt: skip
-    base = filtered(alt.Chart(data), controls)
     colour, shape = looks(report, long, rows_of(table), controls)
     x = alt.X(
         "seconds_per_mask:Q", title="seconds per mask",
@@ -237,14 +203,13 @@ def _cost(report: Report) -> Iterator[Chart]:
     dots = base.mark_point(filled=True, size=90, opacity=1).encode(
         x=x, y=y, color=colour, shape=shape,
         tooltip=tips(
-            [("training", "Training"), ("architecture", "Architecture"), ("score", "Score"),
-             ("seconds_per_mask", "Seconds per mask"), ("draws", "N"),
-             ("macs_per_mask", "Multiply-adds per mask")]
+            training="Training", architecture="Architecture", score="Score",
+            seconds_per_mask="Seconds per mask", draws="N", macs_per_mask="Multiply-adds per mask",
         ),
     )  # fmt: skip
     names = base.mark_text(dx=11, dy=-7, fontSize=11, color=INK).encode(x=x, y=y, text="letter:N")
     best = (
-        filtered(alt.Chart(data_of(_front(long))), controls[:2])
+        chart_of(_front(long), controls[:2])
         .mark_line(interpolate="step-after", strokeWidth=3, color=GREY, opacity=0.5)
         .encode(x=x, y=y, order="seconds_per_mask:Q")
     )
@@ -276,19 +241,13 @@ def _front(long: pd.DataFrame) -> pd.DataFrame:
 
 def _draws(report: Report) -> Iterator[Chart]:
     """Calibration against the number of draws."""
-    table = report.tables["draws"]
-    if table.empty:
+    shown = of_modes(report, report.tables["draws"])
+    if shown.empty:
         return
-    labels = report.labels
-    shown = table.assign(training=[labels.mode(str(mode)) for mode in table["mode"]])
-    controls = [
-        regions(shown),
-        chosen(report, shown, "dataset", every=False),
-        chosen(report, shown, "network", every=False),
-    ]
-    data = data_of(shown, "region", "dataset", "network", "training", "draws", "ece_pooled",
-                 "ece_pooled_low", "ece_pooled_high", "floor", "ece", "iou")  # fmt: skip
-    base = filtered(alt.Chart(data), controls)
+    controls = [regions(shown), *chosen(report, shown, "dataset", "network")]
+    base = chart_of(shown, controls, "region", "dataset", "network", "training", "draws",
+                    "ece_pooled", "ece_pooled_low", "ece_pooled_high", "floor", "ece",
+                    "iou")  # fmt: skip
     colour = colour_of_modes(report, shown, controls)
     x = alt.X("draws:Q", title="draws N", scale=alt.Scale(type="log", base=2, nice=False))
     title = metric_of("ece_pooled").title
@@ -299,14 +258,14 @@ def _draws(report: Report) -> Iterator[Chart]:
     line = base.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=45)).encode(
         x=x, y="ece_pooled:Q", color=colour,
         tooltip=tips(
-            [("training", "Training"), ("draws", "N"), ("ece_pooled", title),
-             ("floor", "Perfect sampler of masks"), ("ece", "ECE per case"), ("iou", "IoU")]
+            training="Training", draws="N", ece_pooled=title, floor="Perfect sampler of masks",
+            ece="ECE per case", iou="IoU",
         ),
     )  # fmt: skip
     yield Chart(
         "draws",
         "Calibration and the number of draws",
-        f"{title} against N, the draws whose mean is scored, with {labels.interval()}.",
+        f"{title} against N, the draws whose mean is scored, with {report.labels.interval()}.",
         (band + line).properties(width="container", height=300),
         controls,
     )
@@ -314,51 +273,37 @@ def _draws(report: Report) -> Iterator[Chart]:
 
 def _history(report: Report) -> Iterator[Chart]:
     """Losses of the trainings, thinned."""
+    words = {"loss": "training", "val_loss": "validation", "chosen": "chosen checkpoint"}
     table = report.tables["history"]
-    table = table[table["name"].isin(["loss", "val_loss", "chosen"])]
+    table = table[table["name"].isin(words)]
     if table.empty:
         return
-    labels = report.labels
     keys = ["dataset", "network", "mode", "seed", "name"]
     parts = [_thinned(rows) for _, rows in table.groupby(keys, sort=False)]
     shown = pd.concat(parts, ignore_index=True)
-    shown = shown[shown["value"] > 0]
-    words = {"loss": "training", "val_loss": "validation", "chosen": "chosen checkpoint"}
-    shown = shown.assign(
-        training=[labels.mode(str(mode)) for mode in shown["mode"]],
-        what=[words[str(name)] for name in shown["name"]],
-    )
-    controls = [chosen(report, shown, name, every=False) for name in ("dataset", "network")]
-    data = data_of(shown, "dataset", "network", "training", "name", "what", "seed", "step", "value")
-    base = filtered(alt.Chart(data), controls)
-    colour = colour_of_modes(report, shown, controls)
-    tip = tips([("training", "Training"), ("what", "Loss"), ("seed", "Seed"), ("step", "Step"),
-                 ("value", "Value")])  # fmt: skip
+    shown = of_modes(report, shown[shown["value"] > 0])
+    shown = shown.assign(what=shown["name"].map(words))
+    controls = chosen(report, shown, "dataset", "network")
+    base = chart_of(shown, controls, "dataset", "network", "training", "name", "what", "seed",
+                    "step", "value")  # fmt: skip
     x = alt.X(
         "step:Q", title="training step", scale=alt.Scale(nice=False), axis=alt.Axis(tickMinStep=1)
     )
     y = alt.Y("value:Q", title="loss", scale=alt.Scale(type="log"))
-    thin = (
-        base.transform_filter("datum.name === 'loss'")
-        .mark_line(strokeWidth=0.8, opacity=0.5)
-        .encode(x=x, y=y, color=colour, detail="seed:N")
-    )
-    thick = (
-        base.transform_filter("datum.name === 'val_loss'")
-        .mark_line(strokeWidth=2)
-        .encode(x=x, y=y, color=colour, detail="seed:N", tooltip=tip)
-    )
-    star = (
-        base.transform_filter("datum.name === 'chosen'")
-        .mark_point(shape=SYMBOLS["*"], size=160, filled=True, opacity=1)
-        .encode(x=x, y=y, color=colour, tooltip=tip)
-    )
+    tip = tips(training="Training", what="Loss", seed="Seed", step="Step", value="Value")
+    encoded = {"x": x, "y": y, "color": colour_of_modes(report, shown, controls)}
+    thin, thick, star = (base.transform_filter(f"datum.name === '{name}'") for name in words)
+    thin = thin.mark_line(strokeWidth=0.8, opacity=0.5).encode(**encoded, detail="seed:N")
+    thick = thick.mark_line(strokeWidth=2).encode(**encoded, detail="seed:N", tooltip=tip)
+    star = star.mark_point(shape=SYMBOLS["*"], size=160, filled=True, opacity=1)
     yield Chart(
         "history",
         "Training",
         "Loss (thin) and validation loss (thick) of each training, a line a seed; the star is the "
         "chosen checkpoint. Losses of different modes are different quantities.",
-        (thin + thick + star).properties(width="container", height=320),
+        (thin + thick + star.encode(**encoded, tooltip=tip)).properties(
+            width="container", height=320
+        ),
         controls,
     )
 
@@ -371,7 +316,3 @@ def _thinned(rows: pd.DataFrame) -> pd.DataFrame:
     block = np.arange(len(rows)) * POINTS // len(rows)
     first = rows.groupby(block).first()
     return first.assign(**rows.groupby(block)[["step", "value"]].mean().round({"step": 0}))
-
-
-def _joined(*parts: str) -> str:
-    return " · ".join(filter(None, parts))

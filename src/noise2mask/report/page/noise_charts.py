@@ -12,15 +12,16 @@ from noise2mask.evaluation.labels import names_in
 from noise2mask.report.context import Report
 from noise2mask.report.figures.fingerprints import DEATHS
 from noise2mask.report.figures.noise_axis import TARGETS, trained_on
-from noise2mask.report.page.controls import Control, chosen
+from noise2mask.report.page.results import Control, chosen
 from noise2mask.report.page.vega import (
     GREY,
     INK,
     SIGNED,
     Chart,
+    chart_of,
     colour_of_modes,
     data_of,
-    filtered,
+    of_modes,
     tips,
 )
 
@@ -28,6 +29,14 @@ SIDES: tuple[tuple[Literal["left", "right"], int], ...] = (("left", -1), ("right
 """Of a point, for its name, with the sign of its shift."""
 SMALLEST = 1e-5
 """Share of the largest loss from which on losses are drawn."""
+
+
+def _log_snr() -> alt.X:
+    """Log SNR, whose negative is the column `turned`: noise grows to the right."""
+    return alt.X(
+        "turned:Q", title="log SNR (more noise →)", scale=alt.Scale(nice=False),
+        axis=alt.Axis(labelExpr=SIGNED),
+    )  # fmt: skip
 
 
 def losses(report: Report) -> Iterator[Chart]:
@@ -45,22 +54,17 @@ def losses(report: Report) -> Iterator[Chart]:
     # On an axis of powers of ten what is next to nothing would take all the room.
     least = SMALLEST * long.groupby(["target", "dataset", "network"])["loss"].transform("max")
     long, least = long[long["loss"] >= least], least[long["loss"] >= least]
-    long = long.assign(
-        training=[labels.mode(str(mode)) for mode in long["mode"]],
-        low=np.maximum(long["low"], least),
-    )
+    long = of_modes(report, long).assign(low=np.maximum(long["low"], least))
     targets = [(name, TARGETS.get(name, name)) for name in names_in(long, "target")]
     controls = [
         Control("axis", "Axis", [("log_snr", "log SNR"), ("t", "timestep t")], "radio"),
         Control("target", "Loss of", targets, "radio"),
-        chosen(report, long, "dataset", every=False),
-        chosen(report, long, "network", every=False),
+        *chosen(report, long, "dataset", "network"),
     ]
-    data = data_of(
-        long, "axis", "target", "dataset", "network", "training", "place", "log_snr", "t", "loss",
-        "low", "high", "n",
+    base = chart_of(
+        long, controls, "axis", "target", "dataset", "network", "training", "place", "log_snr",
+        "t", "loss", "low", "high", "n",
     )  # fmt: skip
-    base = filtered(alt.Chart(data), controls)
     colour = colour_of_modes(report, long, controls)
     # Noise grows to the right on both axes.
     x = alt.X(
@@ -69,16 +73,15 @@ def losses(report: Report) -> Iterator[Chart]:
         scale=alt.Scale(zero=False, nice=False),
     )  # fmt: skip
     turned = base.transform_calculate(shown="datum.axis === 't' ? datum.place : -datum.place")
-    y = alt.Y("loss:Q", scale=alt.Scale(type="log"), title="mean squared error per pixel")
-    band = turned.mark_area(opacity=0.2).encode(
-        x=x, y=alt.Y("low:Q", scale=alt.Scale(type="log"), title="mean squared error per pixel"),
-        y2="high:Q", color=colour,
-    )  # fmt: skip
+    loss, low = (
+        alt.Y(f"{name}:Q", scale=alt.Scale(type="log"), title="mean squared error per pixel")
+        for name in ("loss", "low")
+    )
+    band = turned.mark_area(opacity=0.2).encode(x=x, y=low, y2="high:Q", color=colour)
     line = turned.mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=30)).encode(
-        x=x, y=y, color=colour,
+        x=x, y=loss, color=colour,
         tooltip=tips(
-            [("training", "Training"), ("log_snr", "log SNR"), ("t", "t"), ("loss", "Loss"),
-             ("low", "from"), ("high", "to"), ("n", "n")]
+            training="Training", log_snr="log SNR", t="t", loss="Loss", low="from", high="to", n="n"
         ),
     )  # fmt: skip
     yield Chart(
@@ -105,14 +108,11 @@ def bits(report: Report) -> Iterator[Chart]:
     shown = shown.assign(
         turned=-shown["log_snr"], what=[words[str(name)] for name in shown["estimate"]]
     )
-    controls = [chosen(report, shown, name, every=False) for name in ("dataset", "network")]
-    data = data_of(shown, "dataset", "network", "estimate", "what", "turned", "log_snr", "density")
-    base = filtered(alt.Chart(data), controls)
+    controls = chosen(report, shown, "dataset", "network")
+    base = chart_of(shown, controls, "dataset", "network", "estimate", "what", "turned", "log_snr",
+                    "density")  # fmt: skip
     here = alt.param(name="here", value=0)
-    x = alt.X(
-        "turned:Q", title="log SNR (more noise →)", scale=alt.Scale(nice=False),
-        axis=alt.Axis(labelExpr=SIGNED),
-    )  # fmt: skip
+    x = _log_snr()
     colour = alt.Color(
         "what:N",
         scale=alt.Scale(domain=list(words.values()), range=["#0072B2", GREY, "#D55E00"]),
@@ -125,7 +125,7 @@ def bits(report: Report) -> Iterator[Chart]:
     )
     line = base.mark_line(strokeWidth=1.8).encode(
         x=x, y="density:Q", color=colour,
-        tooltip=tips([("what", "Estimate"), ("log_snr", "log SNR"), ("density", "Bits")]),
+        tooltip=tips(what="Estimate", log_snr="log SNR", density="Bits"),
     )  # fmt: skip
     mark = (
         alt.Chart(pd.DataFrame({"one": [0]}))
@@ -161,7 +161,7 @@ def fingerprints(report: Report) -> Iterator[Chart]:
     long["title"] = [labels.dataset(str(name)) for name in long["dataset"]]
     long["log_snr"] = long["log_snr"].astype(float)
     long["turned"] = -long["log_snr"]
-    controls = [chosen(report, points, "dataset", every=False)]
+    controls = chosen(report, points, "dataset")
     picked = alt.param(name="dataset", value=controls[0].options[0][0])
     is_chosen = "datum.dataset === dataset"
     places = np.log(points["boundary_per_area"].to_numpy(dtype=np.float64))
@@ -179,10 +179,7 @@ def fingerprints(report: Report) -> Iterator[Chart]:
             ),
             color=alt.condition(is_chosen, alt.value("#D55E00"), alt.value("#0072B2")),
             size=alt.condition(is_chosen, alt.value(170), alt.value(70)),
-            tooltip=tips(
-                [("title", "Dataset"), ("boundary_per_area", "Boundary per area"),
-                 ("death", "log SNR")]
-            ),
+            tooltip=tips(title="Dataset", boundary_per_area="Boundary per area", death="log SNR"),
         )
         .add_params(picked)
     )  # fmt: skip
@@ -199,16 +196,13 @@ def fingerprints(report: Report) -> Iterator[Chart]:
         alt.Chart(data_of(long, "dataset", "title", "turned", "log_snr", "dice"))
         .mark_line(strokeWidth=1)
         .encode(
-            x=alt.X(
-                "turned:Q", title="log SNR (more noise →)", scale=alt.Scale(nice=False),
-                axis=alt.Axis(labelExpr=SIGNED),
-            ),
+            x=_log_snr(),
             y=alt.Y("dice:Q", title="Dice without the image", scale=alt.Scale(domain=[0, 1])),
             detail="dataset:N",
             color=alt.condition(is_chosen, alt.value("#D55E00"), alt.value("#B9B9B9")),
             strokeWidth=alt.condition(is_chosen, alt.value(3), alt.value(0.8)),
             order=alt.Order("log_snr:Q"),
-            tooltip=tips([("title", "Dataset"), ("log_snr", "log SNR"), ("dice", "Dice")]),
+            tooltip=tips(title="Dataset", log_snr="log SNR", dice="Dice"),
         )
         .properties(width="container", height=300)
         .add_params(picked)

@@ -1,11 +1,15 @@
-"""The main table of the page: every score of a study, and the run behind each."""
+"""The main table of the page, the run behind each of its scores, and what a reader may choose."""
 
 import json
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
 
 from noise2mask.evaluation.labels import (
+    HEADLINE,
     UNTRAINED,
     floor_rows,
     metric_of,
@@ -15,9 +19,78 @@ from noise2mask.evaluation.labels import (
     with_interval,
 )
 from noise2mask.report.context import Report
-from noise2mask.report.page.controls import Control, chosen, scores
 from noise2mask.study.plan import run_settings
 from noise2mask.study.schema import Training
+
+ALL = ""
+"""Value of a control that leaves every row."""
+REGIONS = {"all": "all", "band": "boundary band"}
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a reader may choose of one or more charts.
+
+    Attributes:
+        name: of the parameter that it sets.
+        label: what stands beside it.
+        options: values with their words; of a range its least, most and step.
+        kind: how it looks.
+    """
+
+    name: str
+    label: str
+    options: Sequence[tuple[str, str]]
+    kind: Literal["select", "radio"] = "select"
+
+
+def several(table: pd.DataFrame, column: str) -> bool:
+    """Whether a column has more than one value."""
+    return len(names_in(table, column)) > 1
+
+
+def scores(table: pd.DataFrame, kind: Literal["select", "radio"] = "select") -> Control:
+    """Which metric is shown; those of the main table of a text come first."""
+    names = names_in(table, "metric")
+    ordered = [*(name for name in HEADLINE if name in names),
+               *(name for name in names if name not in HEADLINE)]  # fmt: skip
+    options = [(name, metric_of(name).title) for name in ordered]
+    return Control("metric", "Score", options, kind)
+
+
+def regions(table: pd.DataFrame) -> Control:
+    """Which pixels are shown."""
+    return Control("region", "Pixels", _options(table, "region", REGIONS.get), "radio")
+
+
+def chosen(
+    report: Report, table: pd.DataFrame, *columns: str, every: bool = False
+) -> list[Control]:
+    """A choice among the values of each column.
+
+    With `every`, and several values, all rows are offered first.
+    """
+    titles: Mapping[str, tuple[str, Callable[[str], str | None]]] = {
+        "dataset": ("Dataset", report.labels.dataset),
+        "network": ("Architecture", report.labels.network),
+        "mode": ("Training", report.labels.mode),
+        "sampler": ("Sampler", str),
+        "pair": ("Comparison", str),
+    }
+    found = []
+    for column in columns:
+        label, title = titles[column]
+        options = _options(table, column, title)
+        first = [(ALL, "all")] if every and len(options) > 1 else []
+        found.append(Control(column, label, [*first, *options]))
+    return found
+
+
+def _options(
+    table: pd.DataFrame, column: str, title: Callable[[str], str | None]
+) -> list[tuple[str, str]]:
+    """Values of a column with their words."""
+    return [(name, title(name) or name) for name in names_in(table, column)]
 
 
 def controls(report: Report) -> list[Control]:
@@ -26,7 +99,7 @@ def controls(report: Report) -> list[Control]:
     if table.empty:
         return []
     filters = ("dataset", "network", "mode", "sampler")
-    return [scores(table), *(chosen(report, table, name, every=True) for name in filters)]
+    return [scores(table), *chosen(report, table, *filters, every=True)]
 
 
 def results(report: Report) -> dict[str, Any] | None:

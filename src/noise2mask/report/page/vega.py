@@ -9,7 +9,7 @@ import pandas as pd
 
 from noise2mask.evaluation.labels import Row, names_in, rows_of
 from noise2mask.report.context import Report
-from noise2mask.report.page.controls import ALL, Control
+from noise2mask.report.page.results import ALL, Control
 from noise2mask.study.plan import REFERENCE
 
 GREY = "#8A8A8A"
@@ -77,6 +77,11 @@ def filtered(chart: alt.Chart, controls: Sequence[Control]) -> alt.Chart:
     return chart.add_params(*params)
 
 
+def chart_of(table: pd.DataFrame, controls: Sequence[Control], *columns: str) -> alt.Chart:
+    """A chart of some columns, see :func:`data_of`, of the rows that the controls leave."""
+    return filtered(alt.Chart(data_of(table, *columns)), controls)
+
+
 def legend(table: pd.DataFrame, controls: Sequence[Control], titles: Sequence[str]) -> alt.Legend:
     """A legend of those trainings that the chosen rows have.
 
@@ -104,6 +109,11 @@ def trainings(report: Report, table: pd.DataFrame) -> list[str]:
         own = report.labels.row(known) if known else report.labels.mode(key[1])
         titles.append(report.labels.network(key[0]) if key[1] == REFERENCE else own)
     return titles
+
+
+def of_modes(report: Report, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with the titles of its modes as `training`."""
+    return table.assign(training=[report.labels.mode(str(mode)) for mode in table["mode"]])
 
 
 def looks(
@@ -139,8 +149,8 @@ def colour_of_modes(report: Report, table: pd.DataFrame, controls: Sequence[Cont
     return alt.Color("training:N", scale=scale, legend=legend(table, controls, titles))
 
 
-def tips(columns: Sequence[tuple[str, str]]) -> list[alt.Tooltip]:
-    """What a mark says when it is pointed at."""
+def tips(**columns: str) -> list[alt.Tooltip]:
+    """What a mark says when it is pointed at: columns with their titles."""
     numbers = {"difference", "low", "high", "confidence", "frequency", "share", "score", "loss",
                "density", "dice", "death", "boundary_per_area", "ece_pooled", "floor", "ece",
                "iou", "value", "log_snr"}  # fmt: skip
@@ -148,5 +158,5 @@ def tips(columns: Sequence[tuple[str, str]]) -> list[alt.Tooltip]:
         alt.Tooltip(f"{name}:Q", title=title or name, format=".3~g")
         if name in numbers
         else alt.Tooltip(f"{name}:N", title=title or name)
-        for name, title in columns
+        for name, title in columns.items()
     ]
