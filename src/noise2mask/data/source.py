@@ -15,7 +15,8 @@ is asked; then the module has two more::
     def described(listing: Listing, facts: Sequence[Facts]) -> list[str]
                                                                what was decided, for a person
 
-A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``.
+A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``,
+and one that knows more of a case than image and mask has ``details(source) -> Details``.
 """
 
 import hashlib
@@ -27,7 +28,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +64,28 @@ class Source:
     group: str
     split: str | None
     payload: Mapping[str, Any]
+
+
+class Slice(NamedTuple):
+    """Where a case lies in a volume: the volume, its place along it, mm from place to place."""
+
+    volume: str
+    number: int
+    thickness: float
+
+
+class Details(NamedTuple):
+    """What is known of a case besides its image and mask.
+
+    Attributes:
+        references: masks of several annotators (R, H, W); None: the mask is all.
+        sides: mm between rows and between columns; None: nobody says it.
+        slice: of a volume; None: the case is none.
+    """
+
+    references: npt.NDArray[np.bool_] | None = None
+    sides: tuple[float, float] | None = None
+    slice: Slice | None = None
 
 
 class Listing(list[Source]):

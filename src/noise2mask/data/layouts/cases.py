@@ -304,6 +304,14 @@ def _some_masks(of: dict[str, list[tuple[Match, Member]]]) -> list[list]:  # typ
     return [[mask.path for _, mask in pairs] for pairs in some_of(several, _COMPARED)]
 
 
+_WAYS = (
+    Choice("--several union", "parts of one mask: what any of them marks"),
+    Choice("--several soft", "annotators: the share of them that mark a pixel is learnt"),
+    Choice("--several majority", "annotators: what more than half of them mark"),
+    Choice("--several staple", "annotators: what is likely, by how far each can be trusted"),
+)
+
+
 def _masks_question(
     competing: Sequence[Match],
     families: Sequence[Family],
@@ -317,10 +325,7 @@ def _masks_question(
         )
         for one in sorted(competing, key=lambda one: -len(one.masks_of))
     ]
-    choices += [
-        Choice("--several union", "what any of them marks (parts of one mask)"),
-        Choice("--several majority", "what more than half of them mark (annotators)"),
-    ]
+    choices += _WAYS
     shown = "" if covered is None else f" (largest IoU of two of one image: {covered:.2f})"
     return Question(f"images have {len(competing)} kinds of masks{shown}; which count?",
                     tuple(choices))  # fmt: skip
@@ -338,10 +343,7 @@ def _several_question(of: dict[str, list[tuple[Match, Member]]], covered: float 
     shown = "could not be compared" if covered is None else f"overlap (largest IoU {covered:.2f})"
     return Question(
         f"{many} of {len(of)} images have several masks, which {shown}; what are they?",
-        (
-            Choice("--several union", "parts of one mask: what any of them marks"),
-            Choice("--several majority", "annotators: what more than half of them mark"),
-        ),
+        _WAYS,
     )
 
 
