@@ -54,12 +54,13 @@ _BINARY = {"posterior", "posterior_free"}
 """Modes that know masks of 0 and 1 alone."""
 _BRANCHES = {"int", "str", "float", "bool", "constrained-str", "constrained-int"}
 _RESERVED = {
+    "datasets": {"ready"},
     "networks": {"blind", "fingerprint", "grown"},
     "modes": {REFERENCE, "none", "measured"},
     "samplers": {PREDICTION, "all_foreground", "mean_mask"},
     "readings": {PREDICTION, "all_foreground", "mean_mask"},
 }
-"""Names that tables and folders of results give to something else."""
+"""Names that tables and folders give to something else."""
 
 
 # What is written --------------------------------------------------------------------------------
@@ -268,7 +269,9 @@ def between_fields(study: Study) -> Mistakes:
             mistakes[_at(mode and f"modes.{mode}", "seeds")] = f"a seed stands twice in {seeds}"
     for section, reserved in _RESERVED.items():
         for name in reserved & set(getattr(study, section)):
-            mistakes[f"{section}.{name}"] = f"'{name}' means something else in tables; rename it"
+            mistakes[f"{section}.{name}"] = (
+                f"'{name}' means something else in tables or folders; rename it"
+            )
     for first, second in (("samplers", "readings"), ("networks", "baselines")):
         for name in set(getattr(study, first)) & set(getattr(study, second)):
             mistakes[f"{second}.{name}"] = f"'{name}' is already the name of one of the {first}"
