@@ -21,6 +21,7 @@ and one that knows more of a case than image and mask has ``details(source) -> D
 
 import hashlib
 import multiprocessing
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -166,10 +167,10 @@ def listed(kind: str, options: Mapping[str, Any]) -> Listing:
 
 
 def one_spelling(groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Groups without blanks about them, and one spelling of those that differ in case alone.
+    """Groups without blanks about them, and one spelling of those that programs write apart.
 
-    ``P1``, ``P1 `` and ``p1`` are one patient: taking two for one leaks nothing, the other way
-    round does.
+    ``P1``, ``P1 `` and ``p1`` are one patient, and so are ``1``, ``01`` and ``1.0``: taking two for
+    one leaks nothing, the other way round does.
 
     Returns:
         The groups, and a sentence if several spellings became one.
@@ -183,12 +184,22 @@ def one_spelling(groups: Sequence[str]) -> tuple[list[str], list[str]]:
         for known in spellings.values()
         if len(known) > 1
     ]
-    note = f"spellings of groups that differ in case or blanks are taken as one: {some(told)}."
+    note = (
+        f"spellings of groups that differ in case, blanks or zeros are taken as one: {some(told)}."
+    )
     return [chosen[_folded(group)] for group in groups], [note] if told else []
 
 
 def _folded(group: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", group).casefold().split())
+    """A group without what programs change of it.
+
+    Case, blanks, width and marks that do not show; of a number the zeros about it, because a table
+    with an empty cell writes 1 as 1.0.
+    """
+    shown = "".join(each for each in group if unicodedata.category(each) != "Cf")
+    plain = " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
+    number = re.fullmatch(r"0*(\d+?)(?:\.0*)?", plain, re.ASCII)
+    return number[1] if number else plain
 
 
 def decided(kind: str, listing: Listing, facts: Sequence[Any]) -> Listing:
