@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from noise2mask.data.formats.image_files import form_of
 from noise2mask.data.layouts.answers import Answers, Choice, Question, labels_of
 from noise2mask.data.layouts.contents import look_at, look_into, looks_like_masks, overlap, some_of
 from noise2mask.data.layouts.families import Family, Member, Tree, nothing_to_read, suffix_of
@@ -158,6 +159,9 @@ def _no_match(tree: Tree, families: Sequence[Family]) -> UserError:
             f"{tree.root} holds {labels_of(masks)}, which are all masks by their names; add the "
             "images, or say which are images with --images and a part of the name."
         )
+    for member in (images[0].members[0], masks[0].members[0]):
+        if member.path.suffix.lower() in {".tif", ".tiff"}:
+            form_of(member.path)  # of several pages, which no other names would pair, it tells
     pair = f"{images[0].members[0].place} and {masks[0].members[0].place}"
     return UserError(
         f"{tree.root} holds images {labels_of(images)} and masks {labels_of(masks)}, but no names "
