@@ -113,7 +113,7 @@ def test_all_mistakes_are_told_at_once_with_dotted_paths(write):
         "evaluation.fusion: unknown fusion 'stapel'; did you mean 'staple'? "
         "Valid: mean, mean_threshold, squared_mean, vote, binarised, majority, staple",
         "evaluation.metrics.dicee: unknown metric 'dicee'; did you mean 'dice'? "
-        "Valid: dice, iou, nsd, hd95",
+        "Valid: dice, iou, nsd, nsd_mm, hd95, hd95_mm",
         "extra: unknown field 'extra'; Valid: description, question, resolution, seeds, shares, "
         "folders, datasets, networks, modes, grid, samplers, readings, baselines, quirks, "
         "diffusion, training, evaluation, compute, analysis, costs, comparisons, contrasts, "
@@ -354,12 +354,13 @@ def test_a_study_with_quirks(write):
         (
             quirk(datasets={"nuclei_phantom": "lesion_grown"}),
             ["quirks.it.datasets.nuclei_phantom: 'lesion_grown' must be another dataset of the "
-             "same cases as 'nuclei_phantom': give both the same kind, options, tile and shrink"],
+             "same cases as 'nuclei_phantom': give both the same kind, options, tile, shrink and "
+             "aspect"],
         ),
         (
             quirk(datasets={"lesion_grown": "lesion_grown"}),
             ["quirks.it.datasets.lesion_grown: 'lesion_grown' must be another dataset of the same "
-             "cases as 'lesion_grown': give both the same kind, options, tile and shrink"],
+             "cases as 'lesion_grown': give both the same kind, options, tile, shrink and aspect"],
         ),
         (
             {"readings__jpeg__thresholds": [0.5, 1.0], "readings__jpeg__storage": "png"},
