@@ -83,7 +83,7 @@ test-lowest: setup
 	build/lowest/bin/pip install hypothesis jsonschema psutil pytest pytest-timeout -c build/lowest.txt
 	build/lowest/bin/pip install --no-deps -e .
 	build/lowest/bin/python -m pytest -m "not slow and not slurm and not torture" tests/contracts tests/data \
-	    tests/diffusion tests/evaluation tests/networks tests/sampling tests/study tests/report/test_tables.py
+	    tests/diffusion tests/evaluation tests/networks tests/sampling tests/study tests/report/test_tables.py tests/test_files.py
 
 torture: setup
 	PYTHONPATH=tests python -m helpers.torture "$$N"

@@ -42,6 +42,7 @@ TRUE = [
     "C1a, better by 0.5, is refuted <!-- claim C1a three -->.",
     f"By C1a -0.009 <!-- table {CLAIMS}: value --> points at 25 draws.",
     "No claim and no report: 2 of 5 sets.",
+    "A remark <!-- not run: it's another's --> cites nothing.",
     f"P1 in 3 of 3 <!-- table {CLAIMS}: seeds seeds --> sets.",
     "In [one](reports/one/report.md) of 18 sets, by `x=0.5`, with a 95 % interval.",
     f"By [one](reports/one/a.md) it is -0.9 % <!-- table {CLAIMS}: 100*value -->.",

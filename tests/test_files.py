@@ -131,6 +131,24 @@ def test_without_locks_a_file_stands_for_one(tmp_path, monkeypatch, caplog, erro
     assert not stand_in.exists()
 
 
+def test_what_a_killed_process_has_left_in_place_of_a_lock_holds_nobody(tmp_path, monkeypatch):
+    left = tmp_path / "lock.held"
+    killed = (
+        "import filelock, os, signal, sys\nlock = filelock.SoftFileLock(sys.argv[1])\n"
+        "lock.acquire()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", killed, left], check=False)
+    assert left.exists()
+
+    def flock(file, operation):
+        raise OSError(errno.ENOLCK, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with locked(tmp_path / "lock", "busy."):
+        pass
+
+
 @pytest.fixture
 def table(tmp_path):
     """A file that a stage has left, and the command that made it."""

@@ -83,6 +83,6 @@ def test_a_report_is_read_in_five_minutes(study):
 
 def test_its_table_of_claims_is_that_of_the_committed_reports(tmp_path):
     (tmp_path / "README.md").write_text(README, encoding="utf-8")
-    studies = ("quick", "controls", "real")
+    studies = ("quick", "controls", "real", "matched_loss")
     update_claims([ROOT / "reports" / name for name in studies], tmp_path / "README.md")
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == README

@@ -154,7 +154,7 @@ def _standing_for(path: Path, busy: str, *, wait: bool) -> Iterator[None]:
     )
     lock = SoftFileLock(stand_in)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=1)  # one that a killed process has left is found on the way
     except Timeout:
         if not wait:
             raise UserError(busy) from None

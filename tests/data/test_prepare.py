@@ -8,8 +8,9 @@ from PIL import Image
 
 from noise2mask.data.formats import phantoms
 from noise2mask.data.prepare import prepare
-from noise2mask.data.prepared import open_split, read_manifest
+from noise2mask.data.prepared import NOBODY, open_split, read_manifest, shares_of
 from noise2mask.data.resize import grow_mask, resize_image, resize_mask
+from noise2mask.data.source import LEFT_OUT
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 
@@ -400,3 +401,59 @@ def test_nearly_equal_images_in_two_splits_are_told(tmp_path: Path) -> None:
         "and nuclei_00005 (test)); if they are of one patient, give their groups."
     )
     assert manifest.leaks == ""
+
+
+def annotated(root: Path, marks: dict[str, list[np.ndarray]]) -> dict:
+    """Options of images with as many masks as there are marks, a folder for each case."""
+    for number, (id, several) in enumerate(marks.items()):
+        light = np.random.default_rng(number).integers(0, 255, several[0].shape).astype(np.uint8)
+        save(root / id / "image.png", light)
+        for order, mark in enumerate(several):
+            save(root / id / f"task01_seg{order:02d}.png", np.where(mark, 255, 0).astype(np.uint8))
+    known = r"^(?P<id>case\d)/"
+    return {"root": str(root), "images": f"{known}image", "masks": f"{known}task01_seg"}
+
+
+def test_masks_of_all_annotators_are_kept(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    marks = {f"case{n}": list(generator.random((3, 32, 32)) < 0.4) for n in range(6)}
+    marks["case0"].pop()
+    options = annotated(tmp_path / "raw", marks) | {"several": "soft"}
+    manifest = prepare("pairs", options, "a", 16, SHARES, tmp_path / "out", tile=16)
+    assert (manifest.annotators, manifest.soft) == (3, True)
+    assert read_manifest(tmp_path / "out") == manifest
+    for split in SPLITS:
+        opened = open_split(tmp_path / "out", split, purpose="evaluation")
+        for id, mask, references in zip(opened.ids, opened.masks, opened.references, strict=True):
+            case = next(each for each in manifest.cases if each.id == id)
+            part = np.s_[case.top : case.top + 16, case.left : case.left + 16]
+            several = marks[case.image]
+            for reference, mark in zip(references, several, strict=False):
+                np.testing.assert_array_equal(reference, mark[part])
+            assert (references[len(several) :] == NOBODY).all()
+            np.testing.assert_array_equal(mask, (np.mean(several, axis=0) > 0.5)[part])
+            expected = np.mean(several, axis=0, dtype=np.float32)[part]
+            np.testing.assert_allclose(shares_of(references[None])[0], expected)
+
+
+def test_padding_keeps_the_aspect_and_is_left_out(tmp_path: Path) -> None:
+    raw = folder_of_pictures(tmp_path / "raw", size=(20, 40))
+    given = ("folder", {"root": str(raw)}, "p", 20, SHARES)
+    manifest = prepare(*given, tmp_path / "out", aspect="padded")
+    assert manifest.options["aspect"] == "padded"
+    assert any(
+        "left out of losses and scores (`aspect: padded`)" in note for note in manifest.notes
+    )
+    opened = open_split(tmp_path / "out", "train", purpose="training", left_out=True)
+    for levels in opened.masks:
+        assert (levels[10:] == LEFT_OUT).all()
+        np.testing.assert_array_equal(levels[:10], np.tile(np.arange(20) < 10, (10, 1)))
+    with pytest.raises(UserError, match="both `aspect: padded` and `tile`"):
+        prepare(*given, tmp_path / "out", aspect="padded", tile=16)
+
+
+def test_squares_are_not_padded(tmp_path: Path) -> None:
+    raw = folder_of_pictures(tmp_path / "raw", size=(24, 24))
+    given = ("folder", {"root": str(raw)}, "p", 12, SHARES)
+    padded = prepare(*given, tmp_path / "one", aspect="padded")
+    assert padded.digest == prepare(*given, tmp_path / "two").digest

@@ -64,6 +64,19 @@ def test_kinds_without_files() -> None:
     assert files_read("phantoms", {"family": "lesion", "count": 3}) == []
 
 
+def test_files_that_a_kind_of_another_module_names_in_a_plain_list(tmp_path, monkeypatch) -> None:
+    (tmp_path / "lab_kind.py").write_text(
+        "from pathlib import Path\n\nfrom noise2mask.data.source import Source\n\n\n"
+        "def sources(*, root: str):\n"
+        "    return [Source(p.stem, p.stem, None, {'image': p}) for p in Path(root).iterdir()]\n"
+    )
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.png").touch()
+    monkeypatch.chdir(tmp_path)
+    found = files_read("lab_kind:sources", {"root": str(tmp_path / "raw")})
+    assert found == [tmp_path / "raw" / "a.png"]
+
+
 def test_a_digest_of_contents(tmp_path: Path) -> None:
     memory = tmp_path / "memory.json"
     root = dataset(tmp_path / "raw")

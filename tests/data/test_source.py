@@ -13,17 +13,21 @@ from noise2mask.data.source import Listing, Source, listed, not_used, one_spelli
         (["P1", "P1 ", "p1", "P2"], ["P1", "P1", "P1", "P2"]),
         (["Anna  B", "anna b"], ["Anna  B", "Anna  B"]),
         (["a\u0308", "\u00e4"], ["a\u0308", "a\u0308"]),
+        (["P1", "\uff301", "P\u200b1", "P2"], ["P1", "P1", "P1", "P2"]),
+        (["1", "1.0", "01", "10", "0", "00"], ["01", "01", "01", "10", "0", "0"]),
     ],
 )
 def test_spellings_of_one_group(groups: list[str], expected: list[str]) -> None:
     found, told = one_spelling(groups)
     assert found == expected
     (note,) = told
-    assert note.startswith("spellings of groups that differ in case or blanks are taken as one: '")
+    assert note.startswith(
+        "spellings of groups that differ in case, blanks or zeros are taken as one: '"
+    )
 
 
 def test_groups_of_one_spelling_stay_as_they_are() -> None:
-    groups = ["TCGA-18-5592", "p-1", "P 1", "x"]
+    groups = ["TCGA-18-5592", "p-1", "P 1", "P01", "P1", "1.5", "1", "x"]
     assert one_spelling(groups) == (groups, [])
 
 

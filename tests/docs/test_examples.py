@@ -1,8 +1,8 @@
-"""Commands and code of the pages run as they stand, or the page says why not.
+"""Commands and code of README and the pages run as they stand, or the page says why not.
 
 A page runs in a folder of its own, which holds a finished study of one training under the names
 that pages use, images, masks and a dataset. Before a block a page may say
-``<!-- not run: why -->``.
+``<!-- not run: why -->``; what stands in ``<...>`` is filled in from `FILLED`.
 """
 
 import os
@@ -28,6 +28,7 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 PLACE = "lesion_phantom/segdiff/diffusion/seed0"
+FILLED = {"<dataset>": "lesion_phantom", "<folder of masks>": "masks"}
 
 
 class Example(NamedTuple):
@@ -43,20 +44,23 @@ def examples(page: Path) -> list[Example]:
     return [Example(each["kind"], each["text"], each["why"]) for each in BLOCK.finditer(text)]
 
 
-PAGES = [page for page in sorted((ROOT / "docs").glob("*.md")) if examples(page)]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+         if examples(page)]  # fmt: skip
 
 
 @pytest.fixture
 def folder(finished_study, tmp_path, monkeypatch) -> Path:
     """Where a page runs: the training of the tests as that of `quick`, and files of a user's."""
     source = "results/test/lesion_phantom/ensemdiff/diffusion/seed0"
-    shutil.copytree(finished_study / source, tmp_path / "results/quick" / PLACE)
     prepared = "data/prepared/{}/lesion_phantom"
-    shutil.copytree(finished_study / prepared.format("test"), tmp_path / prepared.format("quick"))
     document = yaml.safe_load((finished_study / "config/test.yaml").read_text())
     document["networks"]["segdiff"] = document["networks"]["ensemdiff"]
     (tmp_path / "config").mkdir()
-    (tmp_path / "config/quick.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+    for name in ("quick", "mine"):
+        shutil.copytree(finished_study / source, tmp_path / "results" / name / PLACE)
+        shutil.copytree(finished_study / prepared.format("test"), tmp_path / prepared.format(name))
+        text = yaml.safe_dump(document, sort_keys=False)
+        (tmp_path / f"config/{name}.yaml").write_text(text)
     rng = np.random.default_rng(0)
     rows, columns = np.mgrid[:32, :40]
     for name in ("images", "masks", "mine/images", "mine/masks"):
@@ -87,6 +91,8 @@ def names() -> dict:
 
 def run_commands(text: str) -> int:
     """Run the lines of a shell's block; every one has to be a command of this package."""
+    for placeholder, filling in FILLED.items():
+        text = text.replace(placeholder, filling)
     lines = [line for line in re.sub(r"\\\n\s*", "", text).splitlines() if line.strip()]
     for line in lines:
         words = shlex.split(line, comments=True)
@@ -131,9 +137,9 @@ def test_most_blocks_of_the_pages_run():
     """And a page that has none is not forgotten by mistake."""
     blocks = [each for page in PAGES for each in examples(page)]
     run = [each for each in blocks if each.why is None]
-    assert len(run) >= 18
+    assert len(run) >= 22
     assert all(each.why.strip() for each in blocks if each.why is not None)
-    assert len(PAGES) >= 10
+    assert len(PAGES) >= 11
 
 
 def test_a_command_that_fails_is_found(folder):

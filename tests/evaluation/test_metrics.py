@@ -1,4 +1,5 @@
 import doctest
+import functools
 import inspect
 import math
 
@@ -14,10 +15,24 @@ from skimage.segmentation import find_boundaries
 
 from noise2mask import plugins
 from noise2mask.evaluation import metrics
-from noise2mask.evaluation.metrics import dice, hd95, iou, nsd
+from noise2mask.evaluation.metrics import dice, hd95, hd95_mm, iou, nsd, nsd_mm
 
-ALL = {name: getattr(metrics, name) for name in plugins.names("metric")}
-DISTANCES = {"hd95"}  # in pixels, the larger the worse; every other metric is an overlap in [0, 1]
+
+def called(name):
+    """A metric of two masks; one in mm with pixels of a millimetre."""
+    metric = getattr(metrics, name)
+    if "spacing" not in inspect.signature(metric).parameters:
+        return metric
+
+    @functools.wraps(metric)
+    def at_one_mm(prediction, mask, **options):
+        return metric(prediction, mask, (1.0,) * mask.ndim, **options)
+
+    return at_one_mm
+
+
+ALL = {name: called(name) for name in plugins.names("metric")}
+DISTANCES = {"hd95", "hd95_mm"}  # the larger the worse; every other one is an overlap in [0, 1]
 OVERLAPS = sorted(ALL.keys() - DISTANCES)
 
 mask_pairs = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
@@ -170,14 +185,39 @@ def test_nsd_of_a_shifted_square():
     ("prediction", "mask"),
     [
         (np.zeros((4, 4), dtype=bool), np.zeros((4, 5), dtype=bool)),
-        (np.zeros((1, 4, 4), dtype=bool), np.zeros((1, 4, 4), dtype=bool)),
+        (np.zeros(4, dtype=bool), np.zeros(4, dtype=bool)),
+        (np.zeros((1, 1, 4, 4), dtype=bool), np.zeros((1, 1, 4, 4), dtype=bool)),
         (np.zeros((4, 4), dtype=np.uint8), np.zeros((4, 4), dtype=bool)),
         (np.zeros((4, 4), dtype=bool), np.zeros((4, 4))),
     ],
 )
 def test_wrong_shape_or_dtype_is_refused(name, prediction, mask):
-    with pytest.raises(ValueError, match=r"shape \(H, W\)|must be boolean"):
+    with pytest.raises(ValueError, match=r"one shape, \(H, W\)|must be boolean"):
         ALL[name](prediction, mask)
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (7, 20, 25)])
+def test_distances_in_mm_equal_monai(shape):
+    import torch
+    from monai import metrics as monai
+
+    generator, spacing = np.random.default_rng(0), (3.0, 0.7, 1.3)[-len(shape) :]
+    distance = np.linalg.norm(np.indices(shape).T - np.array(shape) / 2, axis=-1).T
+    for shift in (0, 2):
+        masks = [np.roll(distance + generator.normal(0, 1, shape) < 6, s, -1) for s in (0, shift)]
+        tensors = [torch.from_numpy(mask)[None, None].float() for mask in masks]
+        far = monai.compute_hausdorff_distance(
+            *tensors, include_background=True, percentile=95, spacing=spacing
+        )
+        assert hd95_mm(*masks, spacing) == pytest.approx(float(far), rel=1e-6)
+        near = monai.compute_surface_dice(*tensors, [1.5], include_background=True, spacing=spacing)
+        assert nsd_mm(*masks, spacing, tolerance=1.5) == pytest.approx(float(near), rel=1e-6)
+
+
+def test_a_spacing_for_each_axis():
+    mask = np.ones((4, 4), dtype=bool)
+    with pytest.raises(ValueError, match="a number for each of 2 axes"):
+        hd95_mm(mask, mask, (1.0, 1.0, 1.0))
 
 
 @pytest.mark.parametrize("tolerance", [-1.0, math.nan])

@@ -1,6 +1,8 @@
 """Scores of real draws, image-blind predictions, and the tables made of them."""
 
 import io
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -9,22 +11,24 @@ import pytest
 
 from noise2mask.data.formats import phantoms
 from noise2mask.data.prepare import prepare
-from noise2mask.data.prepared import open_split
+from noise2mask.data.prepared import NOBODY, open_split
 from noise2mask.data.resize import resize_image, resize_mask
-from noise2mask.data.source import LEFT_OUT
+from noise2mask.data.source import LEFT_OUT, Slice
 from noise2mask.errors import UserError
 from noise2mask.evaluation import ensembles, metrics
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.floors import FLOORS, Known
+from noise2mask.evaluation.labels import metric_of
 from noise2mask.evaluation.score import (
     WholeImage,
     evaluate,
     evaluate_blind,
     score,
+    volumes_of,
     whole_images,
 )
 from noise2mask.evaluation.tables import gather
-from noise2mask.files import write_bytes, write_text
+from noise2mask.files import write_bytes, write_json, write_text
 from noise2mask.study import paths
 from noise2mask.study.schema import Evaluation, Reading, Training
 
@@ -245,7 +249,7 @@ def test_tiles_come_back_to_their_places(tiled):
     source_of = {one.id: one for one in phantoms.sources(family="nuclei", count=9, size=48)}
     squares = split.images[..., 0].astype(np.float32)
     two = np.stack([squares, -squares], axis=1)
-    for id, probability, draws, mask, _ in whole_images(split, squares, two):
+    for id, probability, draws, mask, *_ in whole_images(split, squares, two):
         np.testing.assert_array_equal(draws, [probability, -probability])
         image, truth = phantoms.load(source_of[id])
         np.testing.assert_array_equal(probability, resize_image(image, (32, 32))[..., 0])
@@ -468,3 +472,73 @@ def test_metrics_of_an_ensemble_are_those_of_its_draws(study, prepared, tmp_path
     write_draws(tmp_path / "draws.npz", draws[:, :1], split.ids)
     evaluate(study, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
     assert set(table(tmp_path).metric) & {"spread", "grey", "ged", "diversity"} == {"grey", "ged"}
+
+
+def test_probabilities_are_held_against_every_annotator_of_soft_labels():
+    generator = np.random.default_rng(0)
+    marks = generator.random((3, 12, 12)) < 0.4
+    p = generator.random((12, 12), dtype=np.float32)
+    majority = marks.sum(axis=0) > 1
+    image = WholeImage("case", p, p[None], majority, references=marks, soft=True)
+    found = dict(score(image, Evaluation(), 5))
+    each = [dict(score(image_of(p, mark), Evaluation(), 5)) for mark in marks]
+    for proper in ("brier", "nll"):
+        assert found[proper] == pytest.approx(np.mean([one[proper] for one in each]))
+    assert found["dice"] == metrics.dice(p > 0.5, majority)
+    assert found["ged"] == ensembles.ged(p[None], marks)
+    hard = dict(score(image._replace(soft=False), Evaluation(), 5))
+    assert hard["brier"] == dict(score(image_of(p, majority), Evaluation(), 5))["brier"]
+    assert hard["ged"] == found["ged"]
+
+
+def test_a_case_lacks_annotators_that_others_have(study, prepared):
+    split = open_split(prepared, "test", purpose="evaluation")
+    references = np.repeat(split.masks[:, None], 3, axis=1)
+    references[0, 2] = NOBODY
+    p = np.zeros(split.masks.shape, np.float32)
+    images = list(whole_images(replace(split, references=references), p, p[:, None]))
+    assert [len(image.references) for image in images[:2]] == [2, 3]
+
+
+def test_volumes_are_put_together_with_gaps_and_scored_in_mm():
+    generator = np.random.default_rng(1)
+    masks, probabilities = generator.random((4, 6, 6)) < 0.4, generator.random((4, 6, 6))
+    numbers = (3, 4, 6, 7)  # nothing was prepared of 5
+    images = [
+        image_of(p, mask)._replace(spacing=(2.0, 1.5), slice=Slice("liver", number, 4.0))
+        for p, mask, number in zip(probabilities, masks, numbers, strict=True)
+    ]
+    (volume,) = volumes_of([*images[::-1], image_of(probabilities[0], masks[0])])
+    assert (volume.id, volume.spacing) == ("liver", (4.0, 2.0, 1.5))
+    assert not volume.mask[2].any()
+    np.testing.assert_array_equal(volume.mask[[0, 1, 3, 4]], masks)
+    np.testing.assert_allclose(volume.probability[[0, 1, 3, 4]], probabilities, rtol=1e-6)
+
+
+def test_metrics_in_mm_and_of_volumes_are_in_the_table(study, prepared, tmp_path):
+    """Every test case is made a slice of one volume; where nobody says the spacing it is NaN."""
+    split = open_split(prepared, "test", purpose="evaluation")
+    draws = np.roll(np.repeat(split.masks[:, None], 2, axis=1), 1, axis=-1)
+    write_draws(tmp_path / "draws.npz", draws, split.ids)
+    wanted = {"metrics": {"hd95_mm": {}, "hd95": {}}, "volumes": {"dice": {}, "hd95_mm": {}}}
+    asked = study.model_copy(update={"evaluation": Evaluation(**wanted)})
+    evaluate(asked, "test", CELL, "ddim2", tmp_path / "draws.npz", prepared)
+    found = table(tmp_path)
+    assert found[found.metric == "hd95_mm"].value.isna().all()
+    assert not found.metric.str.endswith("_volume").any()
+    shutil.copytree(prepared, tmp_path / "placed")
+    manifest = json.loads((prepared / "manifest.json").read_text())
+    tests = [case for case in manifest["cases"] if case["split"] == "test"]
+    for number, case in enumerate(tests):
+        case |= {"sides": [2.0, 0.5], "slice": ["v", number, 3.0]}
+    write_json(tmp_path / "placed/manifest.json", manifest, record=True)
+    evaluate(asked, "test", CELL, "ddim2", tmp_path / "draws.npz", tmp_path / "placed")
+    found = table(tmp_path)
+    pairs = zip(draws[:, 0] > 0, split.masks > 0, strict=True)
+    shifted = [metrics.hd95_mm(*pair, (2.0, 0.5)) for pair in pairs]
+    np.testing.assert_allclose(found[found.metric == "hd95_mm"].value, shifted, rtol=1e-6)
+    whole = found[found.case == "v"].set_index("metric").value
+    assert whole["dice_volume"] == pytest.approx(metrics.dice(draws[:, 0] > 0, split.masks > 0))
+    expected = metrics.hd95_mm(draws[:, 0] > 0, split.masks > 0, (3.0, 2.0, 0.5))
+    assert whole["hd95_mm_volume"] == pytest.approx(expected)
+    assert metric_of("hd95_mm_volume").title == "HD95 in mm of volumes"

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 from noise2mask.evaluation.bootstrap import Resampling
 from noise2mask.evaluation.columns import ANYWHERE, COLUMNS, DIFFERENCE, TEXT, empty
 from noise2mask.evaluation.pooled import SUMS
-from noise2mask.evaluation.tables import read_table, save_table, summary_table
+from noise2mask.evaluation.tables import best_floors, read_table, save_table, summary_table
 
 NO_HISTOGRAMS = pd.DataFrame(
     columns=["dataset", "network", "mode", "sampler", "seed", "case", "region", "bin", *SUMS]
@@ -85,3 +85,27 @@ def test_units_are_patients_and_seeds_widen_the_interval():
     widths = [row.high - row.low for row in rows]
     assert widths[0] == pytest.approx(widths[1])  # equal trainings say nothing new
     assert widths[2] > 3 * widths[0]
+
+
+def test_a_floor_is_the_best_of_its_kind_in_each_score():
+    """All foreground has the higher Dice and the mean mask the lower error: each where it leads."""
+    means = {
+        ("blind", "foreground"): {"dice": 0.6, "brier": 0.9, "ece_pooled": 0.9, "spread": 0.0},
+        ("blind", "mean"): {"dice": 0.2, "brier": 0.1, "ece_pooled": 0.02, "spread": 0.1},
+        ("classical", "otsu"): {"dice": 0.7, "brier": 0.3, "ece_pooled": np.nan},
+        ("classical", "pixels"): {"dice": np.nan, "brier": 0.2, "ece_pooled": 0.1},
+        ("net", "one_pass"): {"dice": 0.1, "brier": 0.95, "ece_pooled": 0.9},
+    }
+    rows = [
+        {"dataset": "d", "network": network, "sampler": sampler, "metric": metric, "mean": mean}
+        for (network, sampler), of in means.items()
+        for metric, mean in of.items()
+    ]
+    kept = best_floors(pd.DataFrame(rows)).set_index(["network", "metric"])["sampler"]
+    assert kept["blind"].to_dict() == {
+        "dice": "foreground", "brier": "mean", "ece_pooled": "mean", "spread": "foreground",
+    }  # fmt: skip
+    assert kept["classical"].to_dict() == {
+        "dice": "otsu", "brier": "pixels", "ece_pooled": "pixels",
+    }  # fmt: skip
+    assert len(kept["net"]) == 3

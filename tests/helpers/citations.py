@@ -97,7 +97,8 @@ def _faults_of(sentence: Sentence, comments: list[str], root: Path) -> list[str]
     faults: list[str] = []
     told, cited, stated = set[str](), 0, list[str]()
     for mark in _MARK.finditer(sentence.text):
-        kind, *words = shlex.split(comments[int(mark[1])]) or [""]
+        kind, _, rest = comments[int(mark[1])].partition(" ")
+        words = shlex.split(rest) if kind in ("table", "claim") else []
         if kind == "table":
             numbers, wrong = _wrong_numbers(words, sentence.before(mark), root)
             cited += sum(_is_result(number, sentence.before(mark)) for number in numbers)

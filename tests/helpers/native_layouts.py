@@ -311,7 +311,7 @@ NATIVE = {
     "cityscapes": Native(
         cityscapes, ((), ("--masks", "labelIds", "--foreground", "26")), "pairs",
     ),
-    "annotators": Native(annotators, ((), ("--several", "majority")), "table"),
+    "annotators": Native(annotators, ((), ("--several", "majority")), "pairs"),
     "trees": Native(trees, ((),), "folder"),
     "montgomery": Native(montgomery, ((), ("--several", "union")), "pairs"),
     "suffixes": Native(suffixes, ((),), "folder"),

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from noise2mask.data.prepared import open_split
+from noise2mask.data.resize import resize_image
 from noise2mask.errors import UserError
 from noise2mask.inference import predict as predicting
 from noise2mask.inference.bundle import load_model
@@ -83,6 +84,25 @@ def test_tiles_cover_an_image_and_join_where_they_lie(cut):
 
 def test_an_image_smaller_than_a_tile_keeps_its_size(cut):
     assert predict(cut, picture(2, 12, 20)).mask.shape == (12, 20)
+
+
+def test_padding_is_undone_exactly(model):
+    """A picture of twice as many columns as rows: what is drawn of its square comes off again."""
+    preparation = model.preparation.model_copy(update={"aspect": "padded"})
+    padded = dataclasses.replace(model, preparation=preparation)
+    image = picture(3, 24, 48)
+    (square,) = squares_of("a", image, preparation)
+    assert (square.id, tuple(square.place)) == ("a", (0, 0, 24, 48))
+    np.testing.assert_array_equal(
+        square.image, resize_image(np.concatenate([image, image[::-1]]), (16, 16))
+    )
+    rows = np.broadcast_to(np.arange(16, dtype=np.float32)[:, None], (16, 16))
+    found = joined([(square.place, np.stack([rows, rows]))], (24, 48), preparation)
+    assert found.shape == (2, 24, 48)
+    np.testing.assert_array_equal(
+        found, predicting.resized(np.stack([rows, rows]), (48, 48))[:, :24]
+    )
+    assert predict(padded, image).mask.shape == (24, 48)
 
 
 def folder_of(tmp_path):

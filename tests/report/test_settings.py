@@ -2,8 +2,6 @@ import pytest
 
 from noise2mask.evaluation.labels import labels_of
 from noise2mask.report.settings import (
-    DatasetNote,
-    datasets_of,
     departures_of,
     kind_of_data,
     limits_of,
@@ -116,7 +114,6 @@ def test_settings_and_labels_follow_from_the_study():
     assert settings["diffusion target"] == "eps (feed-forward); v (diffusion)"
     assert settings["timesteps T"] == "1000"
     assert settings["sampling, diffusion"] == "many (ddim, steps: 10, draws N: 1)"
-    assert datasets_of(two) == (DatasetNote("my data", "", "CC0"),)
     other = {"kind": "folder", "title": "other", "stands_for": "mine"}
     assert labels_of(study(datasets={"other": other})).dataset("other") == "other (for mine)"
     labels = labels_of(two)

@@ -8,7 +8,6 @@ from noise2mask.data import catalogue
 from noise2mask.errors import UserError
 from noise2mask.evaluation.labels import labels_of
 from noise2mask.plugins import options
-from noise2mask.report.settings import datasets_of
 from noise2mask.study.expand import expand_folders, valid_name
 from noise2mask.study.load import check_data, load_study
 from noise2mask.study.plan import run_settings, trainings_of
@@ -328,7 +327,7 @@ def test_absent_private_data_give_way_to_the_stand_in_under_its_own_name(read):
     assert list(study.datasets) == ["her2_stand_in"]
     assert study.datasets["her2_stand_in"].stands_for == catalogue.entry("her2").title
     check_data(study, "mine")
-    assert datasets_of(study)[0].stands_for == "HER2"
+    assert next(iter(study.datasets.values())).stands_for == "HER2"
     assert "HER2" in labels_of(study).dataset("her2_stand_in")
     assert catalogue.entry("isic2016").title in labels_of(study).dataset("her2_stand_in")
     assert {run_settings(study, training).training.steps for training in trainings_of(study)} == {3}

@@ -1,6 +1,7 @@
 """Everything wrong with a study is told at once, in sentences, before anything runs."""
 
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 import yaml
@@ -225,6 +226,15 @@ def test_yaml_that_is_no_mapping_and_bytes_that_are_no_text(tmp_path):
 def test_an_unknown_study_is_told_with_the_nearest():
     with pytest.raises(UserError, match="unknown study 'quik'; did you mean 'quick'"):
         load_study(ROOT / "config" / "quik.yaml")
+
+
+def test_outside_the_project_a_missing_study_says_where_studies_are_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=rf"{tmp_path} is not the project's folder.*make setup"):
+        load_study(Path("config/quick.yaml"))
+    (tmp_path / "Snakefile").touch()
+    with pytest.raises(UserError, match=r"unknown study 'quick'; Valid: none\.$"):
+        load_study(Path("config/quick.yaml"))
 
 
 def test_a_study_that_needs_a_folder_says_how_to_give_it():

@@ -43,8 +43,14 @@ def read(tmp_path, **changes):
          "comparisons.matched.0: unknown mode 'x'; Valid: feed_"),
         ({"comparisons__own": ["diffusion", "x"]}, "comparisons.own: unknown mode 'x'; Valid"),
         ({"contrasts": [["diffusion", "diffusion"]]}, "contrasts.0: 'diffusion' stands twice"),
+        ({"modes__evidence": {"mode": "posterior", "samplers": ["ddim2"]}, "datasets__marked": {
+            "title": "m", "kind": "pairs", "options": {
+                "root": "m", "images": "(?P<id>a)", "masks": "(?P<id>b)", "several": "soft"}}},
+         "datasets.marked.options.several: 'soft' is a share of annotators, but mode 'evidence' a"),
         ({"networks__blind": TEST["networks"]["segdiff"]},
-         "networks.blind: 'blind' means something else in tables; rename it"),
+         "networks.blind: 'blind' means something else in tables or folders; rename it"),
+        ({"datasets__ready": TEST["datasets"]["photographs"]},
+         "datasets.ready: 'ready' means something else in tables or folders; rename it"),
         ({"modes__reference": {"mode": "diffusion"}}, "modes.reference: 'reference' means"),
         ({"samplers__calibration__networks": None},
          "samplers.calibration.head: network 'segdiff' has no calibration head; give the sampler"),

@@ -12,10 +12,14 @@ import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from helpers.project import ROOT
 
+from noise2mask.data.prepared import LEAVES_OUT, NOBODY, open_split
+from noise2mask.data.source import LEFT_OUT
+from noise2mask.diffusion.targets import judged
 from noise2mask.errors import UserError
 from noise2mask.files import write_json
 from noise2mask.progress import Stopped, stopping_on_request
@@ -23,7 +27,7 @@ from noise2mask.seeds import seed_of
 from noise2mask.study.schema import TrainingSettings
 from noise2mask.training import train as training
 from noise2mask.training.run import load_run, load_tensors
-from noise2mask.training.train import batch_rows, learning_rate, train
+from noise2mask.training.train import batch_rows, learning_rate, tensors, train
 
 CPU = torch.device("cpu")
 NETWORKS = ("ensemdiff", "segdiff", "medsegdiff")
@@ -320,3 +324,21 @@ def test_cuda_asked_for_and_absent_is_told_in_one_sentence(monkeypatch):
         "compute.device is 'cuda', but this machine offers no CUDA device to torch "
         f"{torch.__version__}; set compute.device to 'cpu' or install a CUDA build of torch."
     )
+
+
+def test_soft_masks_are_shares_and_an_even_vote_is_no_missing_one(prepared):
+    """Two of four annotators are not nobody: 1/2 exactly would leave the pixel out of the loss."""
+    split = open_split(prepared, "train", purpose="training")
+    references = np.repeat(split.masks[:, None], 4, axis=1)
+    references[:, :2] = 0
+    references[0, 3] = NOBODY
+    masks = split.masks.copy()
+    masks[1, 0] = LEFT_OUT
+    manifest = replace(split.manifest, options={"several": "soft"}, foreground=LEAVES_OUT)
+    soft = replace(split, masks=masks, references=references, manifest=manifest)
+    _, found = tensors(soft, [0, 1])
+    first, second = found[:, 0]
+    np.testing.assert_allclose(first, split.masks[0] / 3, rtol=1e-6)
+    assert judged(first[None]) is None
+    np.testing.assert_allclose(second[1:], split.masks[1][1:] / 2, rtol=1e-6)
+    np.testing.assert_array_equal(judged(second), masks[1] != LEFT_OUT)

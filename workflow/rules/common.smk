@@ -111,6 +111,7 @@ READY = str(paths.PREPARED / NAME / "ready")
 ENVIRONMENT = "../../envs/core.yaml"
 PREPARING = {
     "kind",
+    "aspect",
     "shrink",
     "tile",
     "stride",

@@ -89,7 +89,7 @@ def add(
     from_: str | None = None,
     images: tuple[str, ...] = (),
     masks: tuple[str, ...] = (),
-    several: Literal["union", "majority"] | None = None,
+    several: Literal["union", "majority", "staple", "soft"] | None = None,
     foreground: str | None = None,
     colours: str | None = None,
     threshold: int | None = None,
@@ -114,7 +114,8 @@ def add(
         from_: study that a new one is like, such as quick.
         images: part of the names of those files that are the images; may be repeated.
         masks: the same of the masks.
-        several: what several masks of an image are: parts of one, or readings of annotators.
+        several: what several masks of an image are: parts of one, or of annotators, who are voted
+            on, or whose mean is learnt (soft).
         foreground: mask values that are foreground, or names of labels, with commas between.
         colours: colours of masks that are foreground, such as ff0000, with commas between.
         threshold: mask values above it are foreground.

@@ -88,6 +88,7 @@ def _prepare(
             masks=masks,
             validation=entry.validation,
             leaks=entry.leaks,
+            aspect=entry.aspect,
             processes=processes,
         )
     except UserError as error:

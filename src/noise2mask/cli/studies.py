@@ -146,6 +146,7 @@ def new_study(name: str, *datasets: str, resolution: int = 64) -> None:
     print(
         f"{path}: {count} trainings on {len(study.datasets)} datasets. Read and change it, then\n"
         f"  noise2mask check --study {name}\n"
+        f"  noise2mask data add <folder> --study {name}   (more data, in any layout)\n"
         f"  noise2mask data check --study {name}\n"
         f"  noise2mask reproduce --study {name}"
     )

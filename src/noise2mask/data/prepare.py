@@ -1,8 +1,9 @@
 """From raw images and masks to a prepared dataset: decode, cut, resize, split, write.
 
 Images become squares of one resolution: their aspect is not kept, as in the published codes,
-which resize to a square too (:mod:`noise2mask.data.resize` says how). Large images may be cut into
-square tiles first (:mod:`noise2mask.data.tiles`), and shrunk as a whole before that.
+which resize to a square too (:mod:`noise2mask.data.resize` says how), or they are padded to a
+square before. Large images may be cut into square tiles first (:mod:`noise2mask.data.tiles`), and
+shrunk as a whole before that.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,29 +18,35 @@ import numpy.typing as npt
 from noise2mask import plugins
 from noise2mask.data import hints
 from noise2mask.data.duplicates import near_duplicates, thumbnail
-from noise2mask.data.prepared import SPLITS, Case, Manifest, write_dataset
+from noise2mask.data.prepared import NOBODY, SPLITS, Arrays, Case, Manifest, write_dataset
 from noise2mask.data.resize import grow_mask, resize_image, resize_levels, resize_mask
 from noise2mask.data.source import (
     LEFT_OUT,
+    Details,
+    Levels,
     Listing,
+    Mask,
     Source,
     decided,
     digest_of,
     digest_of_pixels,
     foreground_of,
+    function_of,
     listed,
     some,
     surveyed,
+    with_left_out,
     workers,
 )
 from noise2mask.data.splits import assign_splits, shared, units
-from noise2mask.data.tiles import tiles_of
+from noise2mask.data.tiles import Tile, square_side, tiles_of
 from noise2mask.errors import UserError
 from noise2mask.progress import LOG, Progress
 
 Masks = Literal["area", "grown"]
 Validation = Literal["own", "test"]
 Leaks = Literal["refused", "accepted"]
+Aspect = Literal["stretched", "padded"]
 
 _RESIZE = {"area": resize_mask, "grown": grow_mask}
 
@@ -50,6 +57,7 @@ class _Prepared(NamedTuple):
     case: Case
     image: npt.NDArray[np.uint8]  # (resolution, resolution, C)
     mask: npt.NDArray[np.uint8]  # (resolution, resolution) of 0, 1 and LEFT_OUT
+    references: npt.NDArray[np.uint8] | None  # (R, resolution, resolution), of annotators
 
 
 class _Done(NamedTuple):
@@ -80,6 +88,7 @@ class _Cutting(NamedTuple):
     shrink: int | None
     stride: int | None
     masks: Masks
+    aspect: Aspect
 
 
 def prepare(
@@ -96,6 +105,7 @@ def prepare(
     masks: Masks = "area",
     validation: Validation = "own",
     leaks: Leaks = "refused",
+    aspect: Aspect = "stretched",
     processes: int = 1,
 ) -> Manifest:
     """Prepare one dataset; equal raw data give equal bytes, whatever the number of processes.
@@ -120,13 +130,20 @@ def prepare(
             out; training is given the same cases as with "own", but chooses a checkpoint by those
             that it will be scored on. A published quirk, to be measured only.
         leaks: "accepted" lets a group, or equal images, lie in two splits; the manifest says so.
+        aspect: "padded" puts the mirror image below or beside an image before it is resized, up to
+            a square; that part counts in no loss and in no score, as pixels of `ignore` do not.
         processes: number of processes that decode and resize.
 
     Raises:
         UserError: the raw data do not have the promised form, files can be read in two ways, two
-            splits share a group or an image, or `stride` does not fit `tile`; nothing has been
-            written then.
+            splits share a group or an image, `stride` does not fit `tile`, or what is to be padded
+            is cut into squares; nothing has been written then.
     """
+    if aspect == "padded" and (tile or shrink):
+        raise UserError(
+            f"{name} has both `aspect: padded` and `{'tile' if tile else 'shrink'}`, which makes "
+            "squares of its own; give only one of them."
+        )
     if stride is not None and not 0 < stride <= (tile or 0):
         raise UserError(
             f"stride {stride} of {name} is the step of its training tiles, so it must be from 1 to "
@@ -140,7 +157,7 @@ def prepare(
         leaks_accepted=leaks == "accepted",
         ids=[source.id for source in listing],
     )
-    cutting = _Cutting(resolution, tile, shrink, stride, masks)
+    cutting = _Cutting(resolution, tile, shrink, stride, masks, aspect)
     results: list[_Done] = []
     with workers(processes) as work:
         facts = surveyed(kind, listing, f"looking at the masks of {name}", work)
@@ -162,6 +179,7 @@ def prepare(
     settings = {
         **options, "tile": tile, "shrink": shrink, "stride": stride, "masks": masks,
         "validation": validation, "shares": dict(shares), "leaks": leaks,
+        **({"aspect": aspect} if aspect == "padded" else {}),
     }  # fmt: skip
     return write_dataset(
         folder,
@@ -172,6 +190,7 @@ def prepare(
         options=settings,
         leaks=leaked,
         notes=notes,
+        references=_references(prepared),
     )
 
 
@@ -224,9 +243,10 @@ def _notes(
     masks = [each.mask for result in results for each in result.cases]
     shares = [float((mask == LEFT_OUT).mean()) for mask in masks]
     if any(shares):
+        why = "`aspect: padded`" if cutting.aspect == "padded" else "`ignore`"
         yield (
             f"{sum(shares) / len(shares):.2g} of all pixels, in {sum(map(bool, shares))} of "
-            f"{len(shares)} cases, are left out of losses and scores (`ignore`); fingerprints, "
+            f"{len(shares)} cases, are left out of losses and scores ({why}); fingerprints, "
             "losses along the noise axis and baselines know no such pixels and lack this dataset."
         )
     padded = [source.id for source, result in zip(listing, results, strict=True) if result.padded]
@@ -281,9 +301,7 @@ def _with_test_as_val(prepared: Sequence[_Prepared]) -> list[_Prepared]:
     return kept + [each._replace(case=replace(each.case, split="val")) for each in again]
 
 
-def _stacked(
-    prepared: Sequence[_Prepared],
-) -> dict[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+def _stacked(prepared: Sequence[_Prepared]) -> dict[str, Arrays]:
     """Images and masks of each split; grey images among colour ones become RGB."""
     channels = max((each.image.shape[2] for each in prepared), default=1)
     arrays = {}
@@ -294,6 +312,25 @@ def _stacked(
     return arrays
 
 
+def _references(prepared: Sequence[_Prepared]) -> dict[str, npt.NDArray[np.uint8]] | None:
+    """The masks of all annotators of each split; of a case without any its mask is the one."""
+    count = max((len(each.references) for each in prepared if each.references is not None),
+                default=0)  # fmt: skip
+    if not count:
+        return None
+    references = {}
+    for wanted in SPLITS:
+        chosen = [each for each in prepared if each.case.split == wanted]
+        references[wanted] = np.full(
+            (len(chosen), count, *prepared[0].mask.shape), NOBODY, dtype=np.uint8
+        )
+        for own, each in zip(references[wanted], chosen, strict=True):
+            alone = foreground_of(each.mask)[None]
+            marked = alone if each.references is None else each.references
+            own[: len(marked)] = marked
+    return references
+
+
 def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting) -> _Done:
     """Decode one source, cut and resize it."""
     image, mask = plugins.member("format", kind, "load")(source)
@@ -302,31 +339,66 @@ def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting)
             f"the image of case {source.id!r} has {_size(image)} pixels, but its mask has "
             f"{_size(mask)}; image and mask of a case must have the same size."
         )
+    details = function_of(kind, "details")
+    known: Details = details(source) if details else Details()
+    marks = None
+    if known.references is not None:
+        marks = np.moveaxis(known.references.astype(np.uint8), 0, -1)  # H,W,R
     digests = digest_of(source, "image", image), digest_of(source, "mask", mask)
     pixels = "" if (image == image[:1, :1]).all() else digest_of_pixels(image)
     border, small_image = hints.border_share(foreground_of(mask)), thumbnail(image)
     height, width = mask.shape
+    extent = None if known.sides is None else np.multiply(known.sides, mask.shape)  # mm
     resize = partial(resize_levels, resize=_RESIZE[cutting.masks])
     if cutting.shrink is not None:
-        image = resize_image(image, (cutting.shrink, cutting.shrink))
-        mask = resize(mask, (cutting.shrink, cutting.shrink))
+        square = (cutting.shrink, cutting.shrink)
+        image, mask = resize_image(image, square), resize(mask, square)
+        marks = None if marks is None else _each_resized(marks, square, cutting.masks)
     side = (cutting.resolution, cutting.resolution)
     step = cutting.stride if split == "train" else None
+    cut = square_side(mask.shape, cutting.tile, padded=cutting.aspect == "padded")
+    sides = None
+    if extent is not None:  # of a prepared pixel
+        across = extent / mask.shape * (cut or mask.shape) / cutting.resolution
+        sides = (float(across[0]), float(across[1]))
+    also: list[Tile] = [] if marks is None else list(tiles_of(marks, mask, cut, step))
     prepared = []
     padded = whole = False
-    for tile in tiles_of(image, mask, cutting.tile, step):
+    for number, tile in enumerate(tiles_of(image, mask, cut, step)):
         if cutting.tile is not None:
             height, width = tile.height, tile.width
             padded |= (height, width) != (cutting.tile, cutting.tile)
             whole |= (height, width) == (cutting.tile, cutting.tile)
         place = "" if cutting.tile is None else f"_y{tile.top:03d}x{tile.left:03d}"
-        small = resize(tile.mask, side).astype(np.uint8)
+        levels = _without_padding(tile) if cutting.aspect == "padded" else tile.mask
+        small = resize(levels, side).astype(np.uint8)
         case = Case(
             f"{source.id}{place}", split, source.group, width, height, *digests,
-            float(foreground_of(small).mean()), source.id, tile.top, tile.left,
+            float(foreground_of(small).mean()), source.id, tile.top, tile.left, sides,
+            known.slice,
         )  # fmt: skip
-        prepared.append(_Prepared(case, resize_image(tile.image, side), small))
+        marked = None
+        if also:
+            marked = np.moveaxis(_each_resized(also[number].image, side, cutting.masks), -1, 0)
+        prepared.append(_Prepared(case, resize_image(tile.image, side), small, marked))
     return _Done(prepared, border, pixels, small_image, padded, whole)
+
+
+def _each_resized(
+    marks: npt.NDArray[np.uint8], size: tuple[int, int], masks: Masks
+) -> npt.NDArray[np.uint8]:
+    """Masks of several annotators (H, W, R) at another size, each as the one mask would be."""
+    each = [_RESIZE[masks](marks[..., number] == 1, size) for number in range(marks.shape[2])]
+    return np.stack(each, axis=-1).astype(np.uint8)
+
+
+def _without_padding(tile: Tile) -> Mask | Levels:
+    """The mask of a tile, left out where the tile reaches beyond the image."""
+    beyond = np.ones(tile.mask.shape, dtype=np.bool_)
+    beyond[: tile.height, : tile.width] = False
+    if not beyond.any():
+        return tile.mask
+    return with_left_out(tile.mask == 1, beyond | (tile.mask == LEFT_OUT))
 
 
 def _size(array: npt.NDArray[Any]) -> str:

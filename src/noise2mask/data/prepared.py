@@ -6,6 +6,8 @@ A prepared dataset is one folder::
                                            and 2 where pixels are left out
     val.images.npy    val.masks.npy
     test.images.npy   test.masks.npy
+    train.references.npy ...               where there are several annotators, uint8 (N, R, H, W):
+                                           theirs, and 3 throughout for those that a case lacks
     manifest.json     what they are, where they came from, and their digests; written last
 
 The arrays are plain NPY files that can be memory-mapped; equal cases give equal bytes.
@@ -22,13 +24,18 @@ import numpy as np
 import numpy.typing as npt
 
 from noise2mask import files
-from noise2mask.data.source import LEFT_OUT
+from noise2mask.data.source import LEFT_OUT, Slice
 from noise2mask.data.splits import SPLITS as SPLITS
 from noise2mask.data.splits import units
 from noise2mask.errors import UserError
 
 FOREGROUND = "masks hold 1 for foreground and 0 for background"
 LEAVES_OUT = f"{FOREGROUND}, {LEFT_OUT} for pixels that are left out of losses and scores"
+
+NOBODY = 3
+"""Level of the masks of annotators that a case lacks."""
+
+Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]  # images, masks
 
 Purpose = Literal["training", "evaluation"]
 
@@ -41,6 +48,9 @@ class Case:
     two digests are SHA-256 of the source's image and mask files (of the raw arrays where there is
     no file); `foreground` is the foreground's share of the prepared mask. `image` is the id of the
     source, which all its tiles share; `top` and `left` are the tile's first row and column in it.
+
+    Where it is known, `sides` is mm between rows and columns of the prepared case, and `slice` its
+    place in a volume.
     """
 
     id: str
@@ -54,6 +64,8 @@ class Case:
     image: str
     top: int
     left: int
+    sides: tuple[float, float] | None = None
+    slice: Slice | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,8 @@ class Manifest:
 
     `units` is the number of groups (patients, slides) of each split, which are independent of each
     other; `leaks` says what splits share although they should not, "" if nothing: it was accepted
-    by the study. `notes` are sentences that a reader of scores should know.
+    by the study. `notes` are sentences that a reader of scores should know. `annotators` is the
+    largest number of them that a case has, 0 where there is one mask.
     """
 
     dataset: str
@@ -84,11 +97,17 @@ class Manifest:
     digests: Mapping[str, str]
     digest: str
     cases: tuple[Case, ...]
+    annotators: int = 0
 
     @property
     def leaves_out(self) -> bool:
         """Whether some pixels are left out of losses and scores."""
         return self.foreground == LEAVES_OUT
+
+    @property
+    def soft(self) -> bool:
+        """Whether what is learnt, and calibrated to, is what share of annotators marks a pixel."""
+        return self.options.get("several") == "soft"
 
 
 @dataclass(frozen=True)
@@ -96,7 +115,8 @@ class Split:
     """The cases of one split; row i of both arrays belongs to ``ids[i]``.
 
     `images` is uint8 (N, H, W, C), `masks` uint8 (N, H, W) of 0 and 1, and `LEFT_OUT` if the
-    manifest says that it leaves pixels out; both are memory-mapped and read-only.
+    manifest says that it leaves pixels out; `references` is uint8 (N, R, H, W) of 0, 1 and `NOBODY`
+    where there are several annotators; all are memory-mapped and read-only.
     """
 
     ids: tuple[str, ...]
@@ -104,6 +124,27 @@ class Split:
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.uint8]
     manifest: Manifest
+    references: npt.NDArray[np.uint8] | None = None
+
+    def judged_by(self) -> npt.NDArray[np.uint8]:
+        """Every mask that probabilities are calibrated to, (N, R, H, W) of 0, 1 and others.
+
+        Those of all annotators where labels are soft, else the one mask.
+        """
+        alone = self.masks[:, None]
+        if self.references is None or not self.manifest.soft:
+            return alone
+        return np.where(alone == LEFT_OUT, alone, self.references)
+
+
+def shares_of(references: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Share of the annotators of a case that mark a pixel, (N, H, W), of (N, R, H, W).
+
+    >>> shares_of(np.array([[[[1]], [[0]], [[NOBODY]]]], np.uint8)).tolist()
+    [[[0.5]]]
+    """
+    shares = (references == 1).sum(1) / (references != NOBODY).sum(1)
+    return np.asarray(shares, dtype=np.float32)
 
 
 # Writing --------------------------------------------------------------------------------------
@@ -111,7 +152,7 @@ class Split:
 
 def write_dataset(
     folder: Path,
-    arrays: Mapping[str, tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]],
+    arrays: Mapping[str, Arrays],
     cases: Sequence[Case],
     *,
     dataset: str,
@@ -119,6 +160,7 @@ def write_dataset(
     options: Mapping[str, Any],
     leaks: str = "",
     notes: Sequence[str] = (),
+    references: Mapping[str, npt.NDArray[np.uint8]] | None = None,
 ) -> Manifest:
     """Write the arrays of all splits and then the manifest, each atomically.
 
@@ -131,13 +173,17 @@ def write_dataset(
         options: all options that the cases depend on.
         leaks: what splits share, as a sentence.
         notes: what a reader of scores should know.
+        references: for each split the masks (N, R, H, W) of several annotators.
     """
     digests = {}
+    annotators = references["train"].shape[1] if references else 0
     for split in SPLITS:
-        for path, array in zip(_paths(folder, split), arrays[split], strict=True):
+        given = (*arrays[split], *((references[split],) if references else ()))
+        for path, array in zip(_paths(folder, split, annotators), given, strict=True):
             with files.writing(path) as temporary, temporary.open("wb") as file:
                 np.lib.format.write_array(file, np.ascontiguousarray(array), version=(1, 0))
-        digests[split] = _digest(folder, split, [case for case in cases if case.split == split])
+        own = [case for case in cases if case.split == split]
+        digests[split] = _digest(folder, split, own, annotators)
     images = arrays["train"][0]
     leaves_out = any((masks == LEFT_OUT).any() for _, masks in arrays.values())
     mean, std = _moments(images)
@@ -157,9 +203,18 @@ def write_dataset(
         digests=digests,
         digest=hashlib.sha256("".join(digests[split] for split in SPLITS).encode()).hexdigest(),
         cases=tuple(cases),
+        annotators=annotators,
     )
-    files.write_json(folder / "manifest.json", asdict(manifest), record=True)
+    said = asdict(manifest)
+    said["cases"] = [_said(case) for case in said["cases"]]
+    files.write_json(folder / "manifest.json", _said(said), record=True)
     return manifest
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields without those that say nothing, which most datasets do not have."""
+    unsaid = {"sides", "slice", "annotators"}
+    return {name: value for name, value in fields.items() if value or name not in unsaid}
 
 
 def _moments(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -196,7 +251,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         content = json.loads(files.checked(path).read_bytes())
-        cases = tuple(Case(**case) for case in content.pop("cases"))
+        cases = tuple(_case(case) for case in content.pop("cases"))
         mean, std, notes = (tuple(content.pop(key)) for key in ("mean", "std", "notes"))
         return Manifest(**content, mean=mean, std=std, notes=notes, cases=cases)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -204,6 +259,11 @@ def read_manifest(folder: Path) -> Manifest:
             f"{path} is not the manifest of a prepared dataset of this version; delete {folder} "
             "and prepare it again."
         ) from error
+
+
+def _case(fields: dict[str, Any]) -> Case:
+    sides, place = fields.pop("sides", None), fields.pop("slice", None)
+    return Case(**fields, sides=sides and (sides[0], sides[1]), slice=place and Slice(*place))
 
 
 def open_split(folder: Path, split: str, *, purpose: Purpose, left_out: bool = False) -> Split:
@@ -234,18 +294,21 @@ def open_split(folder: Path, split: str, *, purpose: Purpose, left_out: bool = F
             "`ignore`, or leave this dataset out here."
         )
     cases = [case for case in manifest.cases if case.split == split]
-    images, masks = (_map(path) for path in _paths(folder, split))
-    side = manifest.resolution
-    for path, array, shape in (
-        (_paths(folder, split)[0], images, (len(cases), side, side, manifest.channels)),
-        (_paths(folder, split)[1], masks, (len(cases), side, side)),
-    ):
+    count, side = manifest.annotators, manifest.resolution
+    places = _paths(folder, split, count)
+    arrays = [_map(path) for path in places]
+    shapes = (
+        (len(cases), side, side, manifest.channels),
+        (len(cases), side, side),
+        (len(cases), count, side, side),
+    )
+    for path, array, shape in zip(places, arrays, shapes, strict=False):
         if array.shape != shape or array.dtype != np.uint8:
             raise UserError(
                 f"{path} holds {array.dtype} {array.shape}, but its manifest says uint8 {shape}; "
                 f"delete {folder} and prepare it again."
             )
-    if _digest(folder, split, cases) != manifest.digests[split]:
+    if _digest(folder, split, cases, count) != manifest.digests[split]:
         raise UserError(
             f"the {split} files in {folder} do not match the digest in manifest.json: they were "
             f"changed or only half replaced; delete {folder} and prepare it again."
@@ -253,9 +316,10 @@ def open_split(folder: Path, split: str, *, purpose: Purpose, left_out: bool = F
     return Split(
         tuple(case.id for case in cases),
         tuple(case.group for case in cases),
-        images,
-        masks,
+        arrays[0],
+        arrays[1],
         manifest,
+        arrays[2] if count else None,
     )
 
 
@@ -270,13 +334,14 @@ def _map(path: Path) -> npt.NDArray[np.uint8]:
         ) from error
 
 
-def _paths(folder: Path, split: str) -> tuple[Path, Path]:
-    return folder / f"{split}.images.npy", folder / f"{split}.masks.npy"
+def _paths(folder: Path, split: str, annotators: int) -> list[Path]:
+    names = ("images", "masks", *(("references",) if annotators else ()))
+    return [folder / f"{split}.{name}.npy" for name in names]
 
 
-def _digest(folder: Path, split: str, cases: Sequence[Case]) -> str:
+def _digest(folder: Path, split: str, cases: Sequence[Case], annotators: int) -> str:
     digest = hashlib.sha256(json.dumps([[case.id, case.group] for case in cases]).encode())
-    for path in _paths(folder, split):
+    for path in _paths(folder, split, annotators):
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)

@@ -33,7 +33,7 @@ def files_read(kind: str, options: Mapping[str, Any]) -> list[Path]:
         paths: list[Path] = module_files(**options)
         return paths
     listing = plugins.member("format", kind)(**options)
-    return listing.files() if isinstance(listing, Listing) else []
+    return (listing if isinstance(listing, Listing) else Listing(listing)).files()
 
 
 def content_digest(paths: Sequence[Path], memory: Path) -> str:

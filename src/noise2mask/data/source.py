@@ -15,11 +15,13 @@ is asked; then the module has two more::
     def described(listing: Listing, facts: Sequence[Facts]) -> list[str]
                                                                what was decided, for a person
 
-A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``.
+A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``,
+and one that knows more of a case than image and mask has ``details(source) -> Details``.
 """
 
 import hashlib
 import multiprocessing
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +65,28 @@ class Source:
     group: str
     split: str | None
     payload: Mapping[str, Any]
+
+
+class Slice(NamedTuple):
+    """Where a case lies in a volume: the volume, its place along it, mm from place to place."""
+
+    volume: str
+    number: int
+    thickness: float
+
+
+class Details(NamedTuple):
+    """What is known of a case besides its image and mask.
+
+    Attributes:
+        references: masks of several annotators (R, H, W); None: the mask is all.
+        sides: mm between rows and between columns; None: nobody says it.
+        slice: of a volume; None: the case is none.
+    """
+
+    references: npt.NDArray[np.bool_] | None = None
+    sides: tuple[float, float] | None = None
+    slice: Slice | None = None
 
 
 class Listing(list[Source]):
@@ -143,10 +167,10 @@ def listed(kind: str, options: Mapping[str, Any]) -> Listing:
 
 
 def one_spelling(groups: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Groups without blanks about them, and one spelling of those that differ in case alone.
+    """Groups without blanks about them, and one spelling of those that programs write apart.
 
-    ``P1``, ``P1 `` and ``p1`` are one patient: taking two for one leaks nothing, the other way
-    round does.
+    ``P1``, ``P1 `` and ``p1`` are one patient, and so are ``1``, ``01`` and ``1.0``: taking two for
+    one leaks nothing, the other way round does.
 
     Returns:
         The groups, and a sentence if several spellings became one.
@@ -160,12 +184,22 @@ def one_spelling(groups: Sequence[str]) -> tuple[list[str], list[str]]:
         for known in spellings.values()
         if len(known) > 1
     ]
-    note = f"spellings of groups that differ in case or blanks are taken as one: {some(told)}."
+    note = (
+        f"spellings of groups that differ in case, blanks or zeros are taken as one: {some(told)}."
+    )
     return [chosen[_folded(group)] for group in groups], [note] if told else []
 
 
 def _folded(group: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", group).casefold().split())
+    """A group without what programs change of it.
+
+    Case, blanks, width and marks that do not show; of a number the zeros about it, because a table
+    with an empty cell writes 1 as 1.0.
+    """
+    shown = "".join(each for each in group if unicodedata.category(each) != "Cf")
+    plain = " ".join(unicodedata.normalize("NFKC", shown).casefold().split())
+    number = re.fullmatch(r"0*(\d+?)(?:\.0*)?", plain, re.ASCII)
+    return number[1] if number else plain
 
 
 def decided(kind: str, listing: Listing, facts: Sequence[Any]) -> Listing:

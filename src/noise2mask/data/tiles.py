@@ -38,6 +38,11 @@ class Place(NamedTuple):
     width: int
 
 
+def square_side(shape: tuple[int, int], tile: int | None, *, padded: bool) -> int | None:
+    """Side of the squares that an image is cut into or padded to; None: it is left as it is."""
+    return max(shape) if padded else tile
+
+
 def starts(length: int, side: int, step: int) -> list[int]:
     """First pixels of tiles that cover a length; the last tile overlaps the one before it.
 

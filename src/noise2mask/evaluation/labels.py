@@ -38,6 +38,8 @@ HEADLINE = ("iou", "brier", "ece_pooled", "dice", "ece")
 """Metrics of main tables and figures: overlap, a proper score, calibration."""
 _KINDS = ("metric", "calibration", "ensemble")
 _BAND, _POOLED = "_band", "_pooled"
+VOLUME = "_volume"
+"""How names of metrics end that are of a whole volume, and not of its slices."""
 
 
 class Row(NamedTuple):
@@ -118,7 +120,8 @@ class Measure(NamedTuple):
 
     Attributes:
         stem: the function behind it.
-        region: of the pixels: ``all``, or ``band`` about the boundary of the reference.
+        region: of the pixels: ``all``, ``band`` about the boundary of the reference, or ``volume``,
+            all slices together.
         pooled: over the pixels of all cases together, and not a mean of cases.
     """
 
@@ -129,6 +132,8 @@ class Measure(NamedTuple):
 
 def measure_of(name: str) -> Measure:
     """The parts of a name like ``ece``, ``ece_band``, ``ece_pooled`` or ``ece_band_pooled``."""
+    if name.endswith(VOLUME):
+        return Measure(name.removesuffix(VOLUME), "volume")
     stem = name.removesuffix(_POOLED)
     region = "band" if stem.endswith(_BAND) else "all"
     return Measure(stem.removesuffix(_BAND), region, name.endswith(_POOLED))
@@ -141,7 +146,8 @@ def metric_of(name: str) -> Metric:
     kind = next((each for each in _KINDS if plugins.missing(each, measure.stem) is None), None)
     shown = Metric(**plugins.declared(kind, measure.stem)) if kind else Metric(measure.stem)
     title = (shown.pooled or f"{shown.title}, pooled") if measure.pooled else shown.title
-    return shown._replace(title=f"{title}, band" if measure.region == "band" else title)
+    suffix = {"band": ", band", "volume": " of volumes"}.get(measure.region, "")
+    return shown._replace(title=f"{title}{suffix}")
 
 
 def trained(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,25 +1,27 @@
 """Scoring the draws of one training, and the best that can be said without looking at the image.
 
 What is scored is the raw image: where it was cut into tiles, their draws and masks are put together
-again first, and ``case`` in the tables is the id of the image.
+again first, and ``case`` in the tables is the id of the image. Slices of a volume are scored one by
+one and, with the metrics that the study wants of volumes, together; ``case`` is then the volume.
 """
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from noise2mask import plugins
-from noise2mask.data.prepared import Split, open_split
-from noise2mask.data.source import LEFT_OUT, foreground_of
+from noise2mask.data.prepared import NOBODY, Case, Split, open_split
+from noise2mask.data.source import LEFT_OUT, Slice, foreground_of
 from noise2mask.data.tiles import Place, joined
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.floors import FLOORS, Known
+from noise2mask.evaluation.labels import VOLUME
 from noise2mask.evaluation.reliability import boundary_band, reliability_histogram
 from noise2mask.files import write_text
 from noise2mask.sampling.draws import Draws, open_draws
@@ -28,20 +30,35 @@ from noise2mask.study.plan import draws_of, fusion_of, most_draws, sampler_behin
 from noise2mask.study.schema import Evaluation, Study, Training
 
 Probabilities = npt.NDArray[np.float32]
+Masks = npt.NDArray[np.bool_]
+Options = Mapping[str, Mapping[str, Any]]
 
 
 class WholeImage(NamedTuple):
     """A raw image's test case: its id, P(foreground) (H, W), draws (N, H, W), mask (H, W).
 
-    Pixels that are left out are no foreground of mask, probability and draws; `counted` (H, W) are
-    the others, None if that is all.
+    Pixels that are left out are no foreground of masks, probability and draws; `counted` (H, W) are
+    the others, None if that is all. `references` (R, H, W) are masks of several annotators, None
+    where the mask is all; with `soft` labels probabilities are held against each of them. `spacing`
+    is mm along the axes and `slice` the place in a volume, None where nobody says it.
     """
 
     id: str
     probability: Probabilities
     draws: Draws
-    mask: npt.NDArray[np.bool_]
-    counted: npt.NDArray[np.bool_] | None = None
+    mask: Masks
+    counted: Masks | None = None
+    references: Masks | None = None
+    soft: bool = False
+    spacing: tuple[float, ...] | None = None
+    slice: Slice | None = None
+
+    def judgements(self, pixels: Masks) -> tuple[Probabilities, Masks]:
+        """Probability and word of each annotator on some pixels (H, W), both flat."""
+        if self.references is None or not self.soft:
+            return self.probability[pixels], self.mask[pixels]
+        words = self.references[:, pixels]
+        return np.broadcast_to(self.probability[pixels], words.shape).ravel(), words.ravel()
 
 
 def evaluate(
@@ -133,10 +150,7 @@ def _write(
     _save(scores[list(COLUMNS["metrics"])], out / "metrics.csv")
     histograms = pd.concat(
         [
-            _histogram(
-                image.id, region, image.probability[pixels], image.mask[pixels],
-                study.evaluation.bins,
-            )
+            _histogram(image.id, region, *image.judgements(pixels), study.evaluation.bins)
             for image in images
             for region, pixels in _regions(image, study.evaluation.band)
         ]
@@ -160,6 +174,14 @@ def _scores(
         for image in images
         for metric, value in score(image, study.evaluation, draws, thresholds)
     ]
+    if study.evaluation.volumes:
+        rows += [
+            (volume.id, f"{metric}{VOLUME}", value)
+            for volume in volumes_of(images)
+            for metric, value in _of_masks(
+                volume, study.evaluation.volumes, study.evaluation.threshold, thresholds
+            )
+        ]
     return pd.DataFrame(rows, columns=["case", "metric", "value"])
 
 
@@ -178,13 +200,15 @@ def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> It
         order of the images' first cases.
     """
     tile = split.manifest.options.get("tile")
-    if tile is None:
-        for id, probability, drawn, mask in zip(
-            split.ids, probabilities, draws, split.masks, strict=True
-        ):
-            yield _whole_image(id, probability, drawn, mask)
-        return
     case_of = {case.id: case for case in split.manifest.cases}
+    soft, references = split.manifest.soft, split.references
+    if tile is None:
+        for row, id in enumerate(split.ids):
+            marked = None if references is None else references[row]
+            yield _whole_image(
+                case_of[id], id, probabilities[row], draws[row], split.masks[row], marked, soft
+            )
+        return
     numbers: dict[str, list[int]] = {}
     for number, id in enumerate(split.ids):
         numbers.setdefault(case_of[id].image, []).append(number)
@@ -193,17 +217,52 @@ def whole_images(split: Split, probabilities: Probabilities, draws: Draws) -> It
         places = [Place(case.top, case.left, case.height, case.width) for case in cases]
         whole = partial(joined, numbers=own, places=places, side=tile)
         drawn = np.stack([whole(draws[:, k]) for k in range(draws.shape[1])])
-        yield _whole_image(image, whole(probabilities), drawn, whole(split.masks))
+        marked = None
+        if references is not None:
+            marked = np.stack([whole(references[:, k]) for k in range(references.shape[1])])
+        yield _whole_image(
+            cases[0], image, whole(probabilities), drawn, whole(split.masks), marked, soft
+        )
 
 
 def _whole_image(
-    id: str, probability: Probabilities, draws: Draws, levels: npt.NDArray[np.uint8]
+    case: Case,
+    id: str,
+    probability: Probabilities,
+    draws: Draws,
+    levels: npt.NDArray[np.uint8],
+    references: npt.NDArray[np.uint8] | None,
+    soft: bool,
 ) -> WholeImage:
-    counted = levels != LEFT_OUT
+    counted, mask = levels != LEFT_OUT, foreground_of(levels)
+    marked = None
+    if references is not None:
+        there = [each for each in references if not (each == NOBODY).all()]
+        marked = (np.stack(there) == 1) & counted
+    about = (marked, soft, case.sides, case.slice)
     if counted.all():
-        return WholeImage(id, probability, draws, foreground_of(levels))
-    probability, draws = probability * counted, draws * counted
-    return WholeImage(id, probability, draws, foreground_of(levels), counted)
+        return WholeImage(id, probability, draws, mask, None, *about)
+    return WholeImage(id, probability * counted, draws * counted, mask, counted, *about)
+
+
+def volumes_of(images: Sequence[WholeImage]) -> Iterator[WholeImage]:
+    """The volumes that images are slices of: P(foreground) and mask (D, H, W), no draws.
+
+    Slices that were not prepared have foreground in neither.
+    """
+    slices: dict[str, dict[int, WholeImage]] = {}
+    for image in images:
+        if image.slice is not None:
+            slices.setdefault(image.slice.volume, {})[image.slice.number] = image
+    for id, own in slices.items():
+        first = min(own)
+        shape = (max(own) - first + 1, *own[first].mask.shape)
+        probability, mask = np.zeros(shape, np.float32), np.zeros(shape, np.bool_)
+        for number, image in own.items():
+            probability[number - first], mask[number - first] = image.probability, image.mask
+        place, sides = own[first].slice, own[first].spacing
+        spacing = (place.thickness, *sides) if place and sides else None
+        yield WholeImage(id, probability, probability[None, :0], mask, spacing=spacing)
 
 
 def score(
@@ -226,25 +285,38 @@ def score(
         Name and value; a calibration metric once over all pixels and once, as ``<name>_band``,
         over the band about the reference boundary.
     """
-    probability, mask = image.probability, image.mask
-    predictions = [probability > evaluation.threshold]
-    if thresholds is not None:
-        top = probability.max()
-        relative = probability / top if top > 0 else probability
-        predictions = [relative > threshold for threshold in thresholds]
-    for name, options in evaluation.metrics.items():
-        metric = plugins.member("metric", name)
-        yield name, float(np.mean([metric(each, mask, **options) for each in predictions]))
+    yield from _of_masks(image, evaluation.metrics, evaluation.threshold, thresholds)
     for region, pixels in _regions(image, evaluation.band):
         for name, options in evaluation.calibration.items():
             metric = plugins.member("calibration", name)
             counts = "draws" in inspect.signature(metric).parameters
             given = {"draws": draws, **options} if counts else options
-            value = metric(probability[pixels], mask[pixels], **given)
+            value = metric(*image.judgements(pixels), **given)
             yield (name if region == "all" else f"{name}_{region}"), value
     for name, options in evaluation.ensemble.items():
         if len(image.draws) >= plugins.declared("ensemble", name).get("draws", 1):
-            yield name, plugins.member("ensemble", name)(image.draws, mask[None], **options)
+            masks = image.mask[None] if image.references is None else image.references
+            yield name, plugins.member("ensemble", name)(image.draws, masks, **options)
+
+
+def _of_masks(
+    image: WholeImage, metrics: Options, threshold: float, thresholds: Sequence[float] | None
+) -> Iterator[tuple[str, float]]:
+    """Metrics of the masks of an image or volume; of one in mm NaN where the spacing is unknown."""
+    predictions = [image.probability > threshold]
+    if thresholds is not None:
+        top = image.probability.max()
+        relative = image.probability / top if top > 0 else image.probability
+        predictions = [relative > threshold for threshold in thresholds]
+    for name, options in metrics.items():
+        metric = plugins.member("metric", name)
+        placed = "spacing" in inspect.signature(metric).parameters
+        if placed and image.spacing is None:
+            yield name, float("nan")
+            continue
+        given = (image.spacing,) if placed else ()
+        values = [metric(each, image.mask, *given, **options) for each in predictions]
+        yield name, float(np.mean(values))
 
 
 def _regions(image: WholeImage, band: int) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:

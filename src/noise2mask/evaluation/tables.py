@@ -16,7 +16,7 @@ from noise2mask.data.prepared import read_manifest
 from noise2mask.evaluation.bootstrap import CaseGroups, Resampling, estimate_mean
 from noise2mask.evaluation.columns import ANYWHERE, COLUMNS, TEXT, empty
 from noise2mask.evaluation.differences import Pair, comparison_table, step_count
-from noise2mask.evaluation.labels import UNTRAINED, trained
+from noise2mask.evaluation.labels import UNTRAINED, metric_of, trained
 from noise2mask.evaluation.pooled import POOLED, SUMS, histograms_of
 from noise2mask.evaluation.reliability import reliability_curve
 from noise2mask.files import checked, write_text
@@ -158,18 +158,19 @@ def gather(study: Study, name: str, root: Path) -> tuple[Tables, list[str]]:
     histograms = pd.concat([table for _, table in found]).reset_index(drop=True)
     groups = groups_of(study, name, root, scored=set(metrics.dataset))
     resampling = resampling_of(study)
-    best = _best_floors(metrics)
-    shown, histograms = (
-        table[~table.network.isin(UNTRAINED) | _is_in(table, best)]
-        for table in (metrics, histograms)
-    )
     starts = {key: entry.start for key, entry in study.samplers.items() if entry.start is not None}
     comparisons = compared(
-        study, shown, histograms, groups, [Pair(*modes) for modes in compared_modes(study)]
+        study, metrics, histograms, groups, [Pair(*modes) for modes in compared_modes(study)]
     )
+    summary = best_floors(
+        summary_table(metrics, histograms, groups, starts=starts, resampling=resampling)
+    )
+    # Of floors, the curve of the one whose pooled error the summary tells.
+    curves = summary.loc[summary["metric"] == "ece_pooled", list(_CELL)].drop_duplicates()
+    histograms = histograms.merge(curves, on=list(_CELL))
     tables = Tables(
         metrics,
-        summary_table(shown, histograms, groups, starts=starts, resampling=resampling),
+        summary,
         comparisons,
         _history(study, name, root),
         _reliability(histograms),
@@ -237,19 +238,25 @@ def groups_of(
         if dataset in scored or (folder / "manifest.json").exists():
             for case in read_manifest(folder).cases:
                 groups[dataset, case.id] = groups[dataset, case.image] = case.group
+                if case.slice is not None:
+                    groups[dataset, case.slice.volume] = case.group
     return groups
 
 
-def _best_floors(metrics: pd.DataFrame) -> set[tuple[str, str, str]]:
-    """For each dataset the image-blind and the classical floor with the highest mean Dice."""
-    floors = metrics[metrics.network.isin(UNTRAINED) & (metrics.metric == "dice")]
-    means = floors.groupby(["dataset", "network", "sampler"]).value.mean()
-    return set(means.groupby(["dataset", "network"]).idxmax())
+def best_floors(summary: pd.DataFrame) -> pd.DataFrame:
+    """Of each kind of floor, in each dataset and metric, the one that does best in that metric.
 
-
-def _is_in(table: pd.DataFrame, best: set[tuple[str, str, str]]) -> pd.Series:
-    keys = zip(table.dataset, table.network, table.sampler, strict=True)
-    return pd.Series([key in best for key in keys], index=table.index, dtype=bool)
+    What needs no network is as good as the best of it: all foreground has the higher Dice, the mean
+    mask the better calibration, and neither may stand for the other. A metric without a direction
+    keeps the first.
+    """
+    floors = summary[summary["network"].isin(UNTRAINED)]
+    goodness = floors["mean"] * [metric_of(name).better for name in floors["metric"]]
+    order = goodness.sort_values(ascending=False, kind="stable", na_position="last").index
+    best = floors.loc[order].drop_duplicates(["dataset", "network", "metric"]).index
+    return summary[~summary["network"].isin(UNTRAINED) | summary.index.isin(best)].reset_index(
+        drop=True
+    )
 
 
 def summary_table(

@@ -17,6 +17,7 @@ from PIL import Image as PillowImage
 
 from noise2mask.data.formats import image_files, spatial_files
 from noise2mask.data.formats.listing import files_below
+from noise2mask.data.formats.volumes import resampled
 from noise2mask.data.resize import resize_image
 from noise2mask.data.source import Image, not_used
 from noise2mask.errors import UserError
@@ -201,11 +202,9 @@ def _volume(
         values = np.moveaxis(volume.values, number, 0)[place].astype(np.float64)
         light = (values * volume.slope + volume.intercept - low) / (high - low or 1)
         image = np.rint(255 * np.clip(light, 0, 1)).astype(np.uint8).T[::-1, :, None]
-        voxel = np.delete(volume.spacing, number)[::-1]
-        side = preparation.spacing or voxel.min()
-        rows, columns = np.maximum(1, np.rint(voxel / side * size)).astype(int).tolist()
-        if (rows, columns) != size:
-            image = resize_image(image, (rows, columns))
+        square, _ = resampled(volume.spacing, order, number, preparation.spacing)
+        if square != size:
+            image = resize_image(image, square)
         return fitted(path, np.ascontiguousarray(image), preparation, any_size=any_size)
 
     def view(stored: Map, place: int) -> Map:

@@ -35,6 +35,9 @@ class Preparation(Settings):
     channels: Annotated[int, Field(ge=1, description="of a prepared image")]
     shrink: Annotated[int | None, Field(description="side before images were cut, px")] = None
     tile: Annotated[int | None, Field(description="side of a tile, px")] = None
+    aspect: Annotated[
+        Literal["stretched", "padded"], Field(description="made square, or padded to a square")
+    ] = "stretched"
     window: Annotated[
         tuple[float, float] | None, Field(description="values that become black and white")
     ] = None
@@ -226,6 +229,7 @@ def preparation_of(manifest: Manifest) -> Preparation:
         channels=manifest.channels,
         shrink=given.get("shrink"),
         tile=given.get("tile"),
+        aspect=given.get("aspect", "stretched"),
         shortest=min(sides),
         longest=max(sides),
         **said,

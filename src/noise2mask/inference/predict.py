@@ -1,9 +1,15 @@
 """Masks of new images with their doubt: cut, resized and drawn as the study did, then put back.
 
 An image is prepared as those of the training were: cut into tiles of the same size or taken whole,
-and resized to the training's resolution. A draw of it is that of the study for a case of the same
-name and pixels. Maps at that resolution are interpolated back; where tiles overlap, they are
-averaged.
+padded to a square where they were, and resized to the training's resolution. A draw of it is that
+of the study for a case of the same name and pixels. Maps at that resolution are interpolated back;
+where tiles overlap, they are averaged.
+
+Tiles are those of :func:`noise2mask.data.tiles.tiles_of` and not of MONAI's sliding-window
+inference. That gives the network windows of one image, where here a block, whose size the last bits
+of a convolution depend on, is filled with tiles of several; pads small images on all sides, where
+training does it below and beside; averages deviations, where variances have to be; and keeps
+nothing before its end, where here an interrupted call goes on in the middle of an image.
 """
 
 import hashlib
@@ -27,7 +33,7 @@ from noise2mask.data.formats.spatial_files import companions
 from noise2mask.data.prepared import FOREGROUND, Manifest, Split
 from noise2mask.data.resize import resize_image
 from noise2mask.data.source import Image
-from noise2mask.data.tiles import Place, tiles_of
+from noise2mask.data.tiles import Place, square_side, tiles_of
 from noise2mask.errors import UserError
 from noise2mask.files import write_bytes, write_json, write_text
 from noise2mask.inference import inputs
@@ -95,9 +101,10 @@ def squares_of(
     if shrink is not None:
         image = resize_image(image, (shrink, shrink))
     step = None if side is None else max(1, round(side * (1 - overlap)))
+    side = square_side(image.shape[:2], side, padded=preparation.aspect == "padded")
     small = (preparation.resolution, preparation.resolution)
     for tile in tiles_of(image, np.zeros(image.shape[:2], np.bool_), side, step):
-        name = id if side is None else f"{id}_y{tile.top:03d}x{tile.left:03d}"
+        name = f"{id}_y{tile.top:03d}x{tile.left:03d}" if preparation.tile else id
         place = Place(tile.top, tile.left, tile.height, tile.width)
         yield Square(name, resize_image(np.ascontiguousarray(tile.image), small), place)
 
@@ -138,15 +145,14 @@ def joined(parts: list[tuple[Place, Map]], size: tuple[int, int], preparation: P
         size: height and width of the image, px.
         preparation: how it was cut.
     """
-    if preparation.tile is None:
-        return resized(parts[0][1], size)
     cut = (preparation.shrink, preparation.shrink) if preparation.shrink else size
+    side = square_side(cut, preparation.tile, padded=preparation.aspect == "padded")
+    if side is None:
+        return resized(parts[0][1], size)
     total = np.zeros((2, *cut), np.float32)
     weight = np.zeros(cut, np.float32)
     for place, part in parts:
-        whole = resized(part, (preparation.tile, preparation.tile))[
-            :, : place.height, : place.width
-        ]
+        whole = resized(part, (side, side))[:, : place.height, : place.width]
         rows = slice(place.top, place.top + place.height)
         columns = slice(place.left, place.left + place.width)
         total[0, rows, columns] += whole[0]

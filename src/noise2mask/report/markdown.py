@@ -62,14 +62,20 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str
         "-" * width if column < left else "-" * (width - 1) + ":"
         for column, width in enumerate(widths)
     ]
-    lines = []
-    for row in (header, rule, *rows):
-        cells = [
+    lines = padded([header, rule, *rows], left)
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def padded(rows: Sequence[Sequence[str]], left: int) -> list[list[str]]:
+    """Cells as wide as the widest of their columns, the first `left` of which are left-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        [
             text.ljust(width) if column < left else text.rjust(width)
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        for row in rows
+    ]
 
 
 def update_document(document: Path, name: str, block: str) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from noise2mask import plugins
 from noise2mask.evaluation.labels import labels_of, metric_of
@@ -19,22 +19,6 @@ from noise2mask.study.schema import RunSettings, Study, Training
 REAL = "Real data"
 
 Runs = Sequence[tuple[Training, RunSettings]]
-
-
-class DatasetNote(NamedTuple):
-    """A dataset as the report names it; `stands_for` is empty unless it replaces another."""
-
-    title: str
-    stands_for: str
-    licence: str
-
-
-def datasets_of(study: Study) -> tuple[DatasetNote, ...]:
-    """Title, replaced dataset and licence of each dataset."""
-    return tuple(
-        DatasetNote(entry.title, entry.stands_for or "", entry.licence)
-        for entry in study.datasets.values()
-    )
 
 
 def settings_of(study: Study) -> tuple[tuple[str, str], ...]:

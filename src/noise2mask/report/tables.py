@@ -137,11 +137,7 @@ def _mode(labels: Labels) -> Column:
 
 
 def winners(*tables: pd.DataFrame) -> Winners:
-    """Trainings that are better beyond chance in every paired comparison of theirs.
-
-    Args:
-        tables: of paired differences, with verdicts.
-    """
+    """Trainings that are better beyond chance in every paired comparison of theirs."""
     won: dict[tuple[str, str, str, str], list[bool]] = {}
     for table in tables:
         tested = table[table["verdict"].fillna("") != ""] if len(table) else table

@@ -182,11 +182,11 @@ def _under_results(report: Report) -> str:
         told = "; ".join(f"{count} ({'; '.join(modes)})" for count, modes in drawn.items())
         text.append(f"Scored is the mean of N draws: {told}.")
     if BLIND in set(summary["network"]):
-        text.append("Image-blind: the better of mean mask and all foreground.")
+        text.append("Image-blind: for each score the better of mean mask and all foreground.")
     if CLASSICAL in set(summary["network"]):
         text.append(
-            "Classical: the best of Otsu's threshold, clusters of colours and a pixel classifier, "
-            "all fitted on train and val."
+            "Classical: for each score the best of Otsu's threshold, clusters of colours and a "
+            "pixel classifier, all fitted on train and val."
         )
         text += [_beaten_by_floors(report)]
     notes = reference_notes(report)

@@ -8,6 +8,8 @@ their effect.
 import numpy as np
 import numpy.typing as npt
 
+from noise2mask.data import annotators
+
 
 def mean(draws: npt.NDArray[np.floating] | npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Mean of the draws: the probability of foreground.
@@ -100,9 +102,7 @@ def majority(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 def staple(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """STAPLE (Warfield, Zou & Wells, IEEE TMI 23, 2004) of the draws as binary masks.
 
-    The probability of foreground given how sensitive and specific each draw is found to be, by
-    expectation-maximisation. Draws that all agree everywhere leave nothing to estimate, and are
-    themselves the result.
+    The probability of foreground given how sensitive and specific each draw is found to be.
 
     Args:
         draws: (N, H, W), as in :func:`mean`; foreground from 0.5.
@@ -111,12 +111,4 @@ def staple(draws: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         >>> staple(np.array([[1.0, 0.0], [1.0, 0.0]])).tolist()
         [1.0, 0.0]
     """
-    masks = (draws >= 0.5).astype(np.uint8)
-    if (masks == masks[0]).all():
-        return np.asarray(masks[0], dtype=np.float64)
-    import SimpleITK  # takes half a second, and is used only here
-
-    # Pixels are independent of each other, but the filter wants an image.
-    images = [SimpleITK.GetImageFromArray(mask.reshape(1, -1)) for mask in masks]
-    fused = SimpleITK.GetArrayFromImage(SimpleITK.STAPLE(images, 1.0))
-    return np.asarray(fused, dtype=np.float64).reshape(masks.shape[1:])
+    return annotators.staple(draws >= 0.5)

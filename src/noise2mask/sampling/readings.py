@@ -13,7 +13,6 @@ from PIL import Image as PillowImage
 
 from noise2mask import plugins
 from noise2mask.data.prepared import open_split
-from noise2mask.data.source import LEFT_OUT, foreground_of
 from noise2mask.errors import UserError
 from noise2mask.files import write_json
 from noise2mask.sampling.draws import Draws, open_draws, save_draws
@@ -55,8 +54,10 @@ def read(
         before = _together([open_draws(path, known) for path in val], reading, val[0])
         count = before.shape[1] if masks else None
         fused = np.stack([fuse(case) for case in before])
-        counted = known.masks != LEFT_OUT
-        temperature = fit(fused[counted], foreground_of(known.masks)[counted], draws=count)
+        judged_by = known.judged_by()
+        counted = judged_by <= 1
+        everywhere = np.broadcast_to(fused[:, None], judged_by.shape)
+        temperature = fit(everywhere[counted], judged_by[counted] == 1, draws=count)
         tempered = scaled(np.stack([fuse(case) for case in draws]), temperature, draws=count)
         draws = tempered.astype(np.float32)[:, None]
         write_json(out.parent / "temperature.json", {"temperature": temperature}, record=True)

@@ -89,7 +89,12 @@ def compared_modes(study: Study) -> tuple[tuple[str, str, str], ...]:
 
 def leaves_out(dataset: Dataset) -> bool:
     """Whether pixels of a dataset are left out: of fingerprints, measurements and baselines too."""
-    return bool(dataset.options.get("ignore"))
+    return bool(dataset.options.get("ignore")) or dataset.aspect == "padded"
+
+
+def soft(dataset: Dataset) -> bool:
+    """Whether masks are shares of annotators, which are no masks to be coded and measured."""
+    return dataset.options.get("several") == "soft"
 
 
 def described_datasets(study: Study) -> tuple[str, ...]:
@@ -120,7 +125,7 @@ def measured_modes(study: Study) -> dict[Measured, tuple[str, ...]]:
     analysis = study.analysis
     found: dict[Measured, tuple[str, ...]] = {}
     for training in trainings_of(study):
-        if leaves_out(study.datasets[training.dataset]):
+        if leaves_out(study.datasets[training.dataset]) or soft(study.datasets[training.dataset]):
             continue
         if training.mode in analysis.measured and _holds(analysis.networks, training.network):
             found[training.measured()] = (*found.get(training.measured(), ()), training.mode)

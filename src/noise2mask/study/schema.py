@@ -67,6 +67,10 @@ class Prepared(Settings):
     stride: Annotated[
         int | None, Field(ge=1, le=65536, description="step of training tiles, px")
     ] = None
+    aspect: Annotated[
+        Literal["stretched", "padded"],
+        Field(description="of images: made square, or kept by padding, which counts in no score"),
+    ] = "stretched"
     masks: Annotated[
         Literal["area", "grown"],
         Field(description="resized so that they keep their area, or interpolated, all above 0"),
@@ -414,6 +418,10 @@ class Evaluation(Settings):
         dict[Annotated[str, Plugin("ensemble")], Options],
         Field(description="metrics of the draws together: their options"),
     ] = {"spread": {}, "grey": {}, "ged": {}, "diversity": {}}
+    volumes: Annotated[
+        dict[Annotated[str, Plugin("metric")], Options],
+        Field(description="metrics of whole volumes, whose slices are cases: their options"),
+    ] = {}
     band: Annotated[
         int, Field(ge=1, le=4096, description="pixels about the boundary, scored apart")
     ] = 5

@@ -27,6 +27,7 @@ from noise2mask.study.plan import (
     samplers_of,
     seeds_of,
     seeds_read,
+    soft,
     steps_ratios,
     trainings_of,
 )
@@ -49,14 +50,17 @@ _PATTERNS = {
     SPACING: "must be a count such as 50, 'ddim50', or counts for equal sections such as '10,20'",
     TEXT: "must be of one line",
 }
+_BINARY = {"posterior", "posterior_free"}
+"""Modes that know masks of 0 and 1 alone."""
 _BRANCHES = {"int", "str", "float", "bool", "constrained-str", "constrained-int"}
 _RESERVED = {
+    "datasets": {"ready"},
     "networks": {"blind", "fingerprint", "grown"},
     "modes": {REFERENCE, "none", "measured"},
     "samplers": {PREDICTION, "all_foreground", "mean_mask"},
     "readings": {PREDICTION, "all_foreground", "mean_mask"},
 }
-"""Names that tables and folders of results give to something else."""
+"""Names that tables and folders give to something else."""
 
 
 # What is written --------------------------------------------------------------------------------
@@ -265,7 +269,9 @@ def between_fields(study: Study) -> Mistakes:
             mistakes[_at(mode and f"modes.{mode}", "seeds")] = f"a seed stands twice in {seeds}"
     for section, reserved in _RESERVED.items():
         for name in reserved & set(getattr(study, section)):
-            mistakes[f"{section}.{name}"] = f"'{name}' means something else in tables; rename it"
+            mistakes[f"{section}.{name}"] = (
+                f"'{name}' means something else in tables or folders; rename it"
+            )
     for first, second in (("samplers", "readings"), ("networks", "baselines")):
         for name in set(getattr(study, first)) & set(getattr(study, second)):
             mistakes[f"{second}.{name}"] = f"'{name}' is already the name of one of the {first}"
@@ -275,6 +281,7 @@ def between_fields(study: Study) -> Mistakes:
         _in_samplings(study)
         | _in_heads(study)
         | _in_analysis(study)
+        | _in_soft_labels(study)
         | _in_quirks(study)
         | _in_batches(study)
     )
@@ -329,6 +336,20 @@ def _in_heads(study: Study) -> Mistakes:
     return mistakes
 
 
+def _in_soft_labels(study: Study) -> Mistakes:
+    """Modes whose likelihood knows no pixel between foreground and background."""
+    binary = {name for name, mode in study.modes.items() if mode.mode in _BINARY}
+    return {
+        f"datasets.{training.dataset}.options.several": (
+            f"'soft' is a share of annotators, but mode '{training.mode}' adds the evidence of "
+            "pixels that are either 0 or 1; choose 'majority' or 'staple', or give the dataset "
+            "`modes` without it"
+        )
+        for training in trainings_of(study)
+        if training.mode in binary and soft(study.datasets[training.dataset])
+    }
+
+
 def _in_quirks(study: Study) -> Mistakes:
     """Pairs that differ in more than a quirk, or that no mode is scored with."""
     mistakes: Mistakes = {}
@@ -348,11 +369,14 @@ def _in_quirks(study: Study) -> Mistakes:
                 mistakes[place] = f"no mode has both '{proper}' and '{other}' among its samplers"
         for proper, other in quirk.datasets.items():
             one, two = study.datasets[proper], study.datasets[other]
-            cut = [(each.kind, each.options, each.tile, each.shrink) for each in (one, two)]
+            cut = [
+                (each.kind, each.options, each.tile, each.shrink, each.aspect)
+                for each in (one, two)
+            ]
             if proper == other or cut[0] != cut[1]:
                 mistakes[f"quirks.{name}.datasets.{proper}"] = (
                     f"'{other}' must be another dataset of the same cases as '{proper}': give both "
-                    "the same kind, options, tile and shrink"
+                    "the same kind, options, tile, shrink and aspect"
                 )
     return mistakes
 

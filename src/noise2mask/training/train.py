@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from noise2mask import plugins
-from noise2mask.data.prepared import Split, open_split
+from noise2mask.data.prepared import Split, open_split, shares_of
 from noise2mask.data.source import LEFT_OUT
 from noise2mask.diffusion.process import Process
 from noise2mask.diffusion.targets import UNJUDGED
@@ -51,6 +51,8 @@ from noise2mask.training.run import (
 from noise2mask.training.validation import drawn_dice
 
 STATE = "state.safetensors"
+EVEN = 0.5 + 2.0**-24
+"""Share of annotators that are of two minds: the next number to 1/2, which is `UNJUDGED`."""
 
 
 @dataclass(kw_only=True)
@@ -216,11 +218,18 @@ def _permutation(cases: int, seed: int, epoch: int) -> np.ndarray[Any, np.dtype[
 
 
 def tensors(split: Split, rows: Sequence[int] | slice) -> tuple[Tensor, Tensor]:
-    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0, 1 and `UNJUDGED`, float32."""
+    """Images (B,C,H,W) in [0, 1] and masks (B,1,H,W) of 0, 1 and `UNJUDGED`, float32.
+
+    Soft masks are the share of annotators that mark a pixel, all of [0, 1].
+    """
     images = torch.from_numpy(split.images[rows].astype(np.float32) / 255)
-    masks = torch.from_numpy(split.masks[rows].astype(np.float32))
+    levels = torch.from_numpy(split.masks[rows].astype(np.float32))
+    masks = levels.clone()
+    if split.manifest.soft and split.references is not None:
+        masks = torch.from_numpy(shares_of(split.references[rows]))
+        masks[masks == UNJUDGED] = EVEN
     if split.manifest.leaves_out:
-        masks[masks == LEFT_OUT] = UNJUDGED
+        masks[levels == LEFT_OUT] = UNJUDGED
     return images.permute(0, 3, 1, 2), masks[:, None]
 
 

@@ -1,6 +1,7 @@
 """The rule for verdicts, and what becomes of parts."""
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -96,7 +97,7 @@ def test_reasons_withhold_a_verdict_and_keep_the_numbers():
 
 
 def test_a_rule_that_was_chosen_later_is_told():
-    later = SAID._replace(rule="after a first look at phantoms")
+    later = replace(SAID, rule="after a first look at phantoms")
     assert concluded(later, Outcome(parts("confirmed"))).remark == (
         "rule chosen after a first look at phantoms"
     )

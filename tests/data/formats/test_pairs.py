@@ -291,9 +291,11 @@ def test_masks_without_image(three: Path) -> None:
 def test_several_masks_without_union(three: Path) -> None:
     save(three / "masks/b.jpg", rows(0, 5))
     assert sentence_of(three) == (
-        f"1 image (b) has several masks below {three}; correct the pattern `masks`, or set `union` "
-        "to unite them."
+        f"1 image (b) has several masks below {three}; set `several` to union (parts of one mask) "
+        "or, of annotators, to majority, staple, soft or the number of one of them."
     )
+    assert "leave out `union`" in sentence_of(three, union=True, several="soft")
+    assert "`several` is 2, but 2 images" in sentence_of(three, several=2)
 
 
 def test_two_images_of_one_id(three: Path) -> None:

@@ -8,12 +8,14 @@ from helpers.odd_files import drawn, photographed
 from noise2mask.data.formats.table import (
     colour_numbers,
     described,
+    details,
     judged,
     load,
     sources,
     spelled,
     survey,
 )
+from noise2mask.data.source import LEFT_OUT
 from noise2mask.errors import UserError
 
 FILES = {"a.png": 0, "b.png": 1, "c.png": 2}
@@ -85,6 +87,45 @@ def test_several_masks_are_united_or_voted_on(root):
     three = write(root, lines() + second + third, "three.csv")
     voted = loaded({**three, "several": "majority"})["a"][1]
     np.testing.assert_array_equal(voted, np.roll(drawn(0), 1, axis=1))
+
+
+def test_every_annotator_is_kept_and_one_mask_made_of_them(root):
+    marks = [np.roll(drawn(0), shift, axis=1) for shift in (0, 0, 2)]
+    for number, mark in enumerate(marks):
+        save(root / f"by{number}" / "a.png", white(mark))
+    text = "image,mask\n" + "".join(f"images/a.png,by{number}/a.png\n" for number in range(3))
+    options = write(root, text)
+    for several, expected in (("soft", marks[0]), ("staple", marks[0]), (3, marks[2])):
+        listing = sources(**options, several=several)
+        assert listing.notes == (
+            f"images have masks of 3 annotators, read by `several: {several}`.",
+        )
+        (source,) = judged(listing, [survey(source) for source in listing])
+        np.testing.assert_array_equal(load(source)[1], expected)
+        np.testing.assert_array_equal(details(source).references, marks)
+    assert details(sources(**options, several="union")[0]).references is None
+    with pytest.raises(UserError, match=r"`several` is 4, but 1 image \(a\) has fewer masks"):
+        sources(**options, several=4)
+
+
+def test_coloured_masks_of_several_annotators(root):
+    second = lines("coded").partition("\n")[2].replace("coded/", "coded/../coded/")
+    options = write(root, lines("coded") + second)
+    source = sources(**options, colours=("#ff0080",), several="soft")[0]
+    assert details(source).references.shape == (2, *drawn(0).shape)
+    np.testing.assert_array_equal(load(source)[1], details(source).references[0])
+
+
+def test_values_that_are_left_out(root):
+    levels = np.where(drawn(0), 255, 0).astype(np.uint8)
+    levels[:3] = 128
+    save(root / "masks" / "a.png", levels)
+    options = {**write(root, lines()), "ignore": (128,)}
+    mask = loaded(options)["a"][1]
+    assert (mask[:3] == LEFT_OUT).all()
+    np.testing.assert_array_equal(mask[3:] == 1, drawn(0)[3:])
+    with pytest.raises(UserError, match="give `colours`, or `foreground`, `threshold` or `ignore`"):
+        sources(**options, colours=("#ffffff",))
 
 
 def test_colours_are_foreground(root):

@@ -11,7 +11,7 @@ import pytest
 
 from noise2mask.data.formats import spatial_files, volumes
 from noise2mask.data.prepare import prepare
-from noise2mask.data.prepared import open_split
+from noise2mask.data.prepared import open_split, read_manifest
 from noise2mask.data.source import Listing
 from noise2mask.errors import UserError
 
@@ -619,3 +619,18 @@ def test_volumes_without_labels_are_left_out_where_that_is_said(tmp_path):
     listing = volumes.sources(root=str(tmp_path), **wide, foreground=(1,), missing_labels="skip")
     left_out = listing.unused["volumes without labels (`missing_labels: skip`)"]
     assert len(left_out) == COUNT
+
+
+def test_slices_say_where_they_lie_and_how_large_a_pixel_is(tmp_path: Path) -> None:
+    """Voxels of 3 x 2 x 5 mm, shown as pixels of 2 mm, prepared as squares of half as many."""
+    affine = np.diag([3.0, 2.0, 5.0, 1.0])
+    for number in range(3):
+        put(tmp_path / "raw", f"liver_{number}", image=np.roll(voxels(), number, 0), affine=affine)
+    options = {"root": str(tmp_path / "raw"), "foreground": (1,), "every": 2, "keep": "all"}
+    shares = {"train": 0.34, "val": 0.33, "test": 0.33}
+    manifest = prepare("volumes", options, "livers", 5, shares, tmp_path / "out")
+    case = next(case for case in manifest.cases if case.id == "liver_0_z004")
+    assert (case.width, case.height) == (12, 10)
+    assert case.slice == ("liver_0", 2, 10.0)
+    assert case.sides == pytest.approx((2 * 10 / 5, 3 * 8 / 5))
+    assert read_manifest(tmp_path / "out").cases == manifest.cases

@@ -8,6 +8,7 @@ from helpers.odd_files import drawn
 from noise2mask.data.layouts.answers import Answers
 from noise2mask.data.layouts.contents import look_into, overlap, some_of
 from noise2mask.data.layouts.foreground import foreground_of
+from noise2mask.data.layouts.look import look
 from noise2mask.errors import UserError
 
 
@@ -77,7 +78,7 @@ def test_one_colour_beside_black_needs_no_answer(tmp_path):
     assert foreground_of(found, Answers(), refusal="coloured").options == {"colours": ["#00c800"]}
     coded[:, 30:] = (200, 0, 0)
     asked = foreground_of(held(tmp_path, coded), Answers(), refusal="coloured")
-    assert choices(asked) == ["--colours 000000", "--colours 00c800", "--colours c80000"]
+    assert choices(asked) == ["--colours 00c800", "--colours c80000", "--colours 000000"]
 
 
 def test_masks_of_one_value(tmp_path):
@@ -113,3 +114,20 @@ def test_some_are_spread_from_the_first_to_the_last(length, count):
     assert list(found) == sorted(set(found))
     if count > 1:
         assert (found[0], found[-1]) == (0, length - 1)
+
+
+def test_black_is_the_last_colour_that_is_offered(tmp_path):
+    coded = np.zeros((10, 10, 3), np.uint8)
+    coded[:2], coded[4] = (255, 0, 0), (0, 0, 255)
+    asked = foreground_of(held(tmp_path, coded), Answers())
+    assert choices(asked) == ["--colours ff0000", "--colours 0000ff", "--colours 000000"]
+
+
+def test_files_of_several_pages_say_so(tmp_path):
+    import tifffile
+
+    for name in ("images", "masks"):
+        pages = np.stack([white(drawn(number)) for number in range(3)])
+        tifffile.imwrite(tmp_path / f"{name}.tif", pages, photometric="minisblack")
+    with pytest.raises(UserError, match="holds 3 pages, but a case is one image"):
+        look(tmp_path, Answers())

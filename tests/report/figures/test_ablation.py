@@ -2,6 +2,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.figures import legend_of
 
 from noise2mask.analysis.ablation import least
 from noise2mask.evaluation.labels import Labels
@@ -75,10 +76,6 @@ def shown(figure):
 
 def drawn(axis, gid):
     return [line for line in axis.lines if line.get_gid() == gid]
-
-
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def grey(colour):

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluation.test_differences import made
+from helpers.figures import assert_apart, legend_of, panels
 from helpers.made_up_tables import LABELS, QUICK, comparisons_table, metrics_table
 
 from noise2mask.evaluation.labels import Labels
@@ -37,16 +38,8 @@ def contrasts_table(datasets=3, pairs=PAIRS, metrics=("iou", "ece"), network="un
     return pd.DataFrame(rows, columns=columns)
 
 
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_visible()]
-
-
 def dots(axis):
     return [line for line in axis.lines if line.get_gid() in ("significant", "undecided")]
-
-
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_comparison_fills_what_is_beyond_chance_and_points_to_diffusion():
@@ -163,15 +156,10 @@ def test_no_label_of_contrasts_is_cut_or_meets_another():
                     modes=modes)  # fmt: skip
     for metric in ("iou", "ece"):
         figure = differences.contrasts(contrasts_table(), metric, labels)
-        figure.draw_without_rendering()
-        boxes = [figure.legends[0].get_window_extent()]
+        found = [figure.legends[0], *panels(figure)[0].get_yticklabels()]
         for axis in panels(figure):
-            boxes += [axis.title.get_window_extent(), axis.xaxis.label.get_window_extent()]
-        boxes += [label.get_window_extent() for label in panels(figure)[0].get_yticklabels()]
-        for place, box in enumerate(boxes):
-            assert box.x0 >= -1
-            assert box.x1 <= figure.bbox.x1 + 1
-            assert not any(box.overlaps(other) for other in boxes[:place])
+            found += [axis.title, axis.xaxis.label]
+        assert assert_apart(figure, found)
 
 
 def test_undefined_differences_leave_no_mark():

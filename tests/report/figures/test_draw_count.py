@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 from analysis.test_draw_count import DRAWS, tables
+from helpers.figures import legend_of
 
 from noise2mask.analysis.draw_count import by_draws
 from noise2mask.evaluation.columns import COLUMNS
@@ -12,10 +13,6 @@ LABELS = Labels(datasets={"a": "ISIC 2016", "b": "nuclei phantom"}, draws=DRAWS)
 
 def drawn(axis):
     return {line.get_gid(): line for line in axis.lines if not line.get_gid().startswith("_")}
-
-
-def texts(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def test_lines_are_the_table_and_floors_are_dashed_in_the_same_colour():
@@ -40,7 +37,7 @@ def test_lines_are_the_table_and_floors_are_dashed_in_the_same_colour():
         assert lines["unet ensemble ensemble5"].get_ydata()[0] == pytest.approx(0.024)
         assert axis.get_xscale() == "log"
         assert axis.get_xticks().tolist() == [1, 2, 5, 9, 25]
-    assert texts(figure) == [
+    assert legend_of(figure) == [
         "diffusion", "feed-forward, N = 1", "ensemble, N = 5", "floor: perfect masks",
         "95 % interval",
     ]  # fmt: skip

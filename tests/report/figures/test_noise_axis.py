@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.figures import assert_apart, legend_of, panels
 from matplotlib import colors
 
 from noise2mask.evaluation.labels import Labels
@@ -12,7 +13,7 @@ from noise2mask.report.figures.noise_axis import (
     readability,
     trained_on,
 )
-from noise2mask.report.figures.style import save
+from noise2mask.report.figures.style import PLAIN, save
 
 LOG_SNR = np.arange(9.0, -9.1, -1.0)
 T = np.rint(500 - 50 * LOG_SNR).astype(int)  # 50 timesteps to a unit of log SNR
@@ -114,10 +115,6 @@ def image_oracles_table(count=1):
     )  # fmt: skip
 
 
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_visible()]
-
-
 def lines(axis):
     return {line.get_gid(): line for line in axis.lines if line.get_gid()}
 
@@ -126,11 +123,7 @@ def texts(axis):
     return "\n".join(text.get_text() for text in axis.texts)
 
 
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def draw_all(count, labels=None, networks=("ensemdiff",)):
+def draw_all(count, labels=PLAIN, networks=("ensemdiff",)):
     return {
         "losses": losses(
             losses_table(count, networks), labels=labels, structure=structure_table(count, networks)
@@ -384,14 +377,7 @@ def test_nothing_is_cut_or_meets_another_with_any_number_of_datasets(count):
                     for label in side.get_ticklabels()
                     if min(ends) <= label.get_position()[place] <= max(ends)
                 ]
-        boxes = [artist.get_window_extent() for artist in found]
-        boxes = [box for box in boxes if box.width > 0 and box.height > 0]
-        assert len(boxes) > count
-        for place, box in enumerate(boxes):
-            assert min(box.x0, box.y0) >= -1, name
-            assert box.x1 <= figure.bbox.x1 + 1, name
-            assert box.y1 <= figure.bbox.y1 + 1, name
-            assert not any(box.overlaps(other) for other in boxes[:place]), name
+        assert assert_apart(figure, found) > count, name
 
 
 def test_the_number_of_cases_is_not_torn_apart():

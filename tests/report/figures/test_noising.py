@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.figures import assert_apart
 from scipy.ndimage import gaussian_filter
 from skimage.data import camera
 
@@ -177,14 +178,7 @@ def test_colours_say_where_the_mask_read_is_wrong():
 @pytest.mark.parametrize("levels", [SOME, module.LOG_SNRS])
 def test_no_text_is_cut_or_meets_another(levels):
     figure = noised(MASK, PHOTOGRAPH, levels).figure
-    figure.draw_without_rendering()
     found = [figure.legends[0]]
     for axis in figure.axes:
         found += [axis.title, axis.xaxis.label, axis.yaxis.label]
-    boxes = [artist.get_window_extent() for artist in found]
-    boxes = [box for box in boxes if box.width > 0 and box.height > 0]
-    assert len(boxes) > 3 * len(levels)
-    for place, box in enumerate(boxes):
-        assert min(box.x0, box.y0) >= -1
-        assert box.x1 <= figure.bbox.x1 + 1
-        assert not any(box.overlaps(other) for other in boxes[:place])
+    assert assert_apart(figure, found) > 3 * len(levels)

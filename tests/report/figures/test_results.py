@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.figures import assert_apart, legend_of, panels
 from helpers.made_up_tables import (
     LABELS,
     QUICK,
@@ -28,10 +29,6 @@ HISTORY = history_table(("lesion_phantom",))
 RELIABILITY = reliability_table()
 
 
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_visible()]
-
-
 def marked(axis, gid):
     """The one artist of an axis with this gid."""
     found = [artist for artist in axis.get_children() if artist.get_gid() == gid]
@@ -41,10 +38,6 @@ def marked(axis, gid):
 
 def texts(figure):
     return [text.get_text() for axis in figure.axes for text in axis.texts]
-
-
-def legend_of(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 @pytest.mark.parametrize("metric", ["iou", "dice", "ece"])
@@ -368,19 +361,12 @@ LONG = Labels(
 )
 def test_no_title_is_cut_or_meets_another(draw, labels):
     figure = draw(labels)
-    figure.draw_without_rendering()
-    boxes = [legend.get_window_extent() for legend in figure.legends]
+    found = list(figure.legends)
     for axis in panels(figure):
-        boxes += [axis.title.get_window_extent(), axis.yaxis.label.get_window_extent()]
-        shown = [label for label in axis.get_yticklabels() if label.get_text()]
-        boxes += [label.get_window_extent() for label in shown if axis.get_ylim()[0] > 1.5]
-    boxes = [box for box in boxes if box.width > 0 and box.height > 0]
-    assert boxes
-    for place, box in enumerate(boxes):
-        assert min(box.x0, box.y0) >= -1
-        assert box.x1 <= figure.bbox.x1 + 1
-        assert box.y1 <= figure.bbox.y1 + 1
-        assert not any(box.overlaps(other) for other in boxes[:place])
+        found += [axis.title, axis.yaxis.label]
+        found += [label for label in axis.get_yticklabels()
+                  if label.get_text() and axis.get_ylim()[0] > 1.5]  # fmt: skip
+    assert assert_apart(figure, found)
 
 
 def test_a_legend_of_long_names_fits_the_figure():

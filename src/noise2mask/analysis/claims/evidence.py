@@ -108,6 +108,14 @@ class Evidence:
         """Number of independent units among (dataset, case)."""
         return len({(case[0], self.groups.get(case, case[1])) for case in cases})
 
+    def seeds_measured(self, dataset: str, mode: str, network: str | None = None) -> int:
+        """Trainings of a mode, of one or all networks, whose loss was measured on a dataset."""
+        rows = self.measured
+        same = rows["dataset"].eq(dataset) & rows["mode"].eq(mode)
+        if network is not None:
+            same &= rows["network"].eq(network)
+        return int(rows.loc[same, "seed"].nunique())
+
     def images_seen(self, mode: str) -> dict[tuple[str, str], int]:
         """Images that a mode's trainings saw, steps times batch, by (dataset, network)."""
         found = {}

@@ -251,7 +251,9 @@ def c6(evidence: Evidence) -> Outcome:
         bits = drawn.interval(cases, idle.bits)
         verdict = decided(found, low=SOME) if bits.low > 0 else "undecided"
         label = evidence.labels.dataset(dataset)
-        parts.append(Part(label, found, verdict, seeds=_seeds(evidence, dataset, pair.with_image)))
+        parts.append(
+            Part(label, found, verdict, seeds=evidence.seeds_measured(dataset, pair.with_image))
+        )
         mean = cases[~np.isnan(cases).any(axis=1)].mean(axis=0, keepdims=True)
         used = np.flatnonzero(~idle.steps(mean, axis)[0])
         where = f"all but t = {used[0]} to {used[-1]}" if len(used) else "there are no bits"
@@ -318,15 +320,9 @@ def _measured(evidence: Evidence, found: list[LossCurve], part: Part, numbers: s
     titles = ", ".join(
         evidence.labels.network(name) for name in sorted({each[1] for each in networks})
     )
-    seeds = max(_seeds(evidence, dataset, mode) for dataset, _, mode in networks)
+    seeds = max(evidence.seeds_measured(dataset, mode) for dataset, _, mode in networks)
     remark = f"{evidence.scale(datasets, sum(datasets.values()))}; {titles}"
     return Outcome([part._replace(seeds=seeds)], numbers, remark, networks)
-
-
-def _seeds(evidence: Evidence, dataset: str, mode: str) -> int:
-    """Trainings of a mode whose loss was measured on a dataset."""
-    rows = evidence.measured
-    return int(rows.loc[(rows["dataset"] == dataset) & (rows["mode"] == mode), "seed"].nunique())
 
 
 def _width(rows: pd.DataFrame) -> Interval:

@@ -280,7 +280,7 @@ def p7(evidence: Evidence, *, recycled: Mode, diffusion: Mode) -> Outcome:
 @prediction(
     name="P8",
     statement="Over datasets, {diffusion} is better than {feed_forward} in Dice.",
-    objective="Dice, of diffusion less that of feed-forward training, units being datasets",
+    objective="Dice, with datasets as units",
 )
 def p8(evidence: Evidence, *, diffusion: Mode, feed_forward: Mode) -> Outcome:
     """P8: diffusion is better than feed-forward training on the mean over datasets.

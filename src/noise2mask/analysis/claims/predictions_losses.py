@@ -80,7 +80,7 @@ def p1(
             **options,
         )
         note = "one of the curves has no hump" if math.isnan(found.mean) else ""
-        seeds = _seeds(evidence.measured, key)
+        seeds = evidence.seeds_measured(key.dataset, key.mode, key.network)
         parts.append(Part(", ".join(key), found, verdict, seeds=seeds, note=note))
     told = "; ".join([*map(str, _largest_first(parts)), *notes])
     networks = [(key.dataset, key.network, key.mode) for key in pairs]
@@ -131,19 +131,13 @@ def p2(
         note = "one seed" if math.isnan(noise) else f"seeds alone: {noise:.3g}"
         if verdict == "refuted" and interval.low <= noise:
             verdict = "undecided"
-        seeds = _seeds(evidence.measured, key)
+        seeds = evidence.seeds_measured(key.dataset, key.mode, key.network)
         parts.append(
             Part(f"{key.dataset}, {key.network}", interval, verdict, seeds=seeds, note=note)
         )
     networks = [(key.dataset, key.network, mode) for key in keys for mode in (first, second)]
     scale = evidence.scale(key.dataset for key in keys)
     return Outcome(_largest_first(parts), "", scale, networks)
-
-
-def _seeds(measured: pd.DataFrame, key: Key) -> int:
-    """Trainings whose loss was measured."""
-    same = measured["dataset"].eq(key.dataset) & measured["mode"].eq(key.mode)
-    return int(measured.loc[same & measured["network"].eq(key.network), "seed"].nunique())
 
 
 def _overlapping(first: Curves, second: Curves) -> tuple[Curves, Curves]:

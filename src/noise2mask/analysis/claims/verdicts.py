@@ -337,14 +337,7 @@ def across(
 
     It is that on the mean over datasets, but undecided if a single dataset says the opposite;
     intervals of single datasets hold all at once (Bonferroni). Without a case: not tested.
-
-    Args:
-        label: of the part.
-        values: as in :func:`over_datasets`, as are `groups`, `resampling` and `statistic`.
-        groups: of cases.
-        resampling: how errors are drawn.
-        low: end of the region.
-        statistic: of means.
+    Arguments are those of :func:`over_datasets`.
     """
     values = values.dropna()
     if values.empty:
@@ -378,15 +371,8 @@ def correlated(
 
     A bootstrap of few datasets is narrow, so a confirmation, and an interval below 0, also need a
     permutation test with p < 1 - level; below ``bootstrap.FEW`` datasets nothing can be decided.
-    Fewer than three, or values that are all the same: not tested.
-
-    Args:
-        label: of the part.
-        first: one value a dataset; only datasets with both values count.
-        second: the same.
-        resampling: of the bootstrap.
-        low: end of the region, at least 0.
-        seeds: trainings behind the values.
+    Fewer than three, or values that are all the same: not tested. The columns have one value a
+    dataset; only datasets with both count. `seeds` are the trainings behind the values.
     """
     both = pd.concat([first, second], axis=1, join="inner").dropna().sort_index()
     x, y = both.to_numpy(dtype=float).T

@@ -207,12 +207,8 @@ def advise(at_half: tuple[float, float, float], resolution: int, tried: Sequence
 
     The scale 1, unless every dataset near gained by another beyond its interval, then that with the
     largest gain; the fewest steps that lost no more than a Dice point on each of those near, 10
-    where one of them was drawn with a single number of steps.
-
-    Args:
-        at_half: log SNR at which the masks die (figure `log_snr_at_half`) with its interval.
-        resolution: of the masks, px.
-        tried: of :func:`tried_datasets`.
+    where one of them was drawn with a single number of steps. `at_half` is the log SNR at which the
+    masks die (figure `log_snr_at_half`) with its interval, `resolution` that of the masks, px.
     """
     scales = [
         Scale(share, *(_scale(place, share) for place in at_half))

@@ -87,18 +87,10 @@ def write_fingerprint(
 ) -> None:
     """Write the tables `FILES` of one prepared dataset to a folder.
 
-    `cases`, `curves`, `geometry` and `figures` are those of
-    :class:`Fingerprint`, `readability` compares masks
-    with the images they belong to. Timesteps are those of the linear schedule of 1000, masks -1 and
-    +1.
-
-    Args:
-        data: folder of the prepared dataset.
-        oracles: names of ``analysis.oracles.ORACLES``.
-        out: the folder.
-        spacing: of levels in log SNR.
-        resamples: of the bootstrap.
-        level: of the intervals.
+    `cases`, `curves`, `geometry` and `figures` are those of :class:`Fingerprint`, `readability`
+    compares masks with the images they belong to. Timesteps are those of the linear schedule of
+    1000, masks -1 and +1. `oracles` are names of ``analysis.oracles.ORACLES``, `spacing` is that of
+    levels in log SNR.
     """
     splits = [open_split(data, split, purpose="evaluation") for split in SPLITS]
     masks = np.concatenate([split.masks for split in splits]).astype(bool)

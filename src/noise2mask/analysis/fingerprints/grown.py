@@ -17,7 +17,7 @@ from noise2mask.data.prepared import SPLITS, Split, open_split
 from noise2mask.evaluation.bootstrap import Resampling, estimate_mean
 from noise2mask.evaluation.columns import COLUMNS
 from noise2mask.evaluation.metrics import dice
-from noise2mask.files import write_text
+from noise2mask.evaluation.tables import save_table
 
 Prepare = Callable[[int, Literal["area", "grown"], Path], object]
 """Prepares the dataset at a resolution, masks resized in one of both ways, to a folder."""
@@ -30,10 +30,7 @@ def grown_masks(prepare: Prepare, resolutions: Sequence[int]) -> pd.DataFrame:
 
     Columns: resolution (pixels), case, group, `dice` of the grown mask against the proper one and
     `area`, the grown mask's foreground over that of the proper one (NaN where that is empty).
-
-    Args:
-        prepare: of one dataset; the same cases every time.
-        resolutions: sides in pixels.
+    `prepare` prepares the same cases every time; resolutions are sides in pixels.
 
     Raises:
         UserError: as ``data.prepare.prepare``.
@@ -59,9 +56,7 @@ def grown_masks(prepare: Prepare, resolutions: Sequence[int]) -> pd.DataFrame:
 
 def write_grown(prepare: Prepare, resolutions: Sequence[int], out: Path) -> None:
     """Write the table of :func:`grown_masks` as CSV."""
-    table = grown_masks(prepare, resolutions)
-    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    write_text(out, text, record=True)
+    save_table(grown_masks(prepare, resolutions), out, record=True)
 
 
 def grown_table(cases: pd.DataFrame, *, resampling: Resampling) -> pd.DataFrame:

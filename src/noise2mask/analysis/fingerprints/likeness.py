@@ -144,12 +144,6 @@ def correlations(
     """Rank correlation of the geometry of masks with the log SNR at which they die.
 
     Columns: figure (of :data:`FORMS`, if the table has it) and those of :class:`Correlation`.
-
-    Args:
-        fingerprints: the table of that name.
-        resamples: of the bootstrap over datasets.
-        level: coverage of the intervals.
-        seed: of bootstrap and permutations.
     """
     figures = wide(fingerprints)
     death = death_of(figures).to_numpy(dtype=np.float64)

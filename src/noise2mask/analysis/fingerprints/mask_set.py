@@ -25,8 +25,7 @@ from noise2mask.data.formats.pairing import Reading, matches
 from noise2mask.data.resize import resize_mask
 from noise2mask.data.source import Listing, Source, decided, listed, surveyed
 from noise2mask.errors import UserError
-from noise2mask.evaluation.tables import read_table
-from noise2mask.files import write_text
+from noise2mask.evaluation.tables import read_table, save_table
 from noise2mask.progress import LOG, Progress
 from noise2mask.study.schema import Analysis, Evaluation
 
@@ -63,9 +62,8 @@ class MaskSet(NamedTuple):
 def read_mask_set(options: Mapping[str, Any], resolution: int) -> MaskSet:
     """The masks of a folder: of its pairs of images and masks, or all its files as masks.
 
-    Args:
-        options: of the kind `folder`, `root` among them.
-        resolution: side that masks are resized to, their area kept.
+    `options` are those of the kind `folder`, `root` among them; masks are resized to a square of
+    `resolution`, their area kept.
 
     Raises:
         UserError: there are fewer than two groups of masks, they cannot be read, or hold nothing.
@@ -160,10 +158,7 @@ def describe(found: MaskSet) -> Fingerprint:
 def beside_atlas(name: str, found: Fingerprint, atlas: Path | None) -> dict[str, pd.DataFrame]:
     """The tables `oracles` and `fingerprints` of an atlas with this dataset as its first row.
 
-    Args:
-        name: of the dataset.
-        found: its fingerprint.
-        atlas: folder of a report; None: this dataset alone.
+    `atlas` is the folder of a report; without one there is this dataset alone.
 
     Raises:
         UserError: the report has no such tables.
@@ -256,15 +251,10 @@ def nearest(name: str, oracles: pd.DataFrame) -> pd.Series:
 
 def write_tables(found: Fingerprint, out: Path) -> None:
     """Write cases, curves, figures and geometry, a CSV each."""
-    tables = {
-        "cases": found.cases,
-        "curves": found.curves,
-        "figures": found.figures.rename_axis("figure").reset_index(),
-        "geometry": found.geometry,
-    }
-    for name, table in tables.items():
-        text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-        write_text(out / f"{name}.csv", text)
+    figures = found.figures.rename_axis("figure").reset_index()
+    tables = {"cases": found.cases, "curves": found.curves, "figures": figures}
+    for name, table in (tables | {"geometry": found.geometry}).items():
+        save_table(table, out / f"{name}.csv")
 
 
 def summary(name: str, found: Fingerprint, apart: "pd.Series[float] | None", side: int) -> str:

@@ -92,11 +92,6 @@ def image_pairs(
 ) -> Iterator[tuple[Key, Curves, Curves]]:
     """Curves of the mode without and of that with the image, on the cases that both have.
 
-    Args:
-        measured: see the module.
-        with_image: the mode that sees the image.
-        without_image: the one that does not.
-
     Yields:
         Whose curves they are (`mode` is `with_image`), without, with. A dataset and network that
         lack one of the modes are passed over.
@@ -125,11 +120,7 @@ def oracle_curves(
 ) -> Curves | None:
     """The curves of the oracle `multiscale` on those of the cases that it has scored.
 
-    Args:
-        oracles: scores per case, ``oracles.COLUMNS`` and a column `dataset`.
-        dataset: whose.
-        cases: wanted ones, in this order.
-        pixels: of a mask.
+    Cases keep the order that is given.
 
     Returns:
         Curves in units of levels -1 and +1, or None if it has scored none of the cases.

@@ -207,11 +207,7 @@ def _low_end(
 ) -> float:
     """Lower end of the depth from simultaneous bounds on all rises and falls.
 
-    Args:
-        cases: (cases, levels), the defined ones.
-        units: (cases,), what is drawn.
-        every: (cases, levels), undefined ones too.
-        bootstrap: how it is drawn.
+    `every` holds undefined cases too, `units` what is drawn.
     """
     number = len(np.unique(units))
     if number < 2:

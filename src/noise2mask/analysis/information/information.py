@@ -110,11 +110,6 @@ def fit_error(bits: float, shorter: float, ratio: float) -> float:
     Soc. A 226, 1927). The p is :data:`ORDER`; ``benchmarks/gauge.py`` sets the error beside the
     true one.
 
-    Args:
-        bits: by the networks.
-        shorter: by networks that were trained with fewer steps and are otherwise the same.
-        ratio: of the numbers of steps, above 1.
-
     Raises:
         ValueError: `ratio` is not above 1.
     """

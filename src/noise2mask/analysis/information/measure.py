@@ -27,7 +27,8 @@ from noise2mask.analysis.oracles.noisy_masks import spaced_levels
 from noise2mask.data.prepared import Split, open_split
 from noise2mask.diffusion.targets import clip_range
 from noise2mask.errors import UserError
-from noise2mask.files import write_bytes, write_text
+from noise2mask.evaluation.tables import save_table
+from noise2mask.files import write_bytes
 from noise2mask.sampling.sample import BLOCK, Trained, check_same_data, load_trained
 from noise2mask.study.paths import PICTURES
 from noise2mask.study.schema import Analysis
@@ -76,16 +77,9 @@ def measure_modes(
 
     Columns: `error` is the squared error of x_0 in units of its coding, summed over pixels, and
     `clipped` that of the estimate clipped to its levels; `apart`, for the mode with image of
-    ``analysis.pair``, is the squared distance of its clipped estimate to that without image.
-    `gap` is the difference of the levels of x_0, `log_snr` that for levels -1 and +1.
-
-    Args:
-        folders: of the finished run of each mode.
-        data: folder of the prepared dataset.
-        analysis: what is measured.
-        out: the table.
-        threads: of torch.
-        device: where to compute.
+    ``analysis.pair``, is the squared distance of its clipped estimate to that without image. `gap`
+    is the difference of the levels of x_0, `log_snr` that for levels -1 and +1. `folders` are those
+    of the finished run of each mode, `data` that of the prepared dataset.
 
     Raises:
         UserError: a run is missing or was trained on other data, or the pair differs in its
@@ -100,8 +94,7 @@ def measure_modes(
             check_same_data(run.run, split)
         parts += [table.assign(split=name) for table in _measured(trained, split, analysis)]
     table = pd.concat(parts, ignore_index=True)[list(COLUMNS)]
-    text = table.to_csv(index=False, float_format="%.9g", lineterminator="\n")
-    write_text(out, text, record=True)
+    save_table(table, out, record=True)
     _save_pictures(out.with_name(PICTURES), trained, open_split(data, "test", purpose="evaluation"),
                    analysis)  # fmt: skip
 

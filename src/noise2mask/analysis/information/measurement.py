@@ -154,10 +154,7 @@ def of_network(network: Network, process: Process) -> Denoising:
 def measure(denoising: Denoising, grid: Grid, label: str = "measuring") -> Measurement:
     """Errors of one denoiser for each case and timestep.
 
-    Args:
-        denoising: :func:`of_network`, or any like it.
-        grid: where.
-        label: in the lines of progress.
+    `label` stands in the lines of progress.
     """
 
     def reduce(x_0: Tensor, found: list[Tensor]) -> list[Tensor]:
@@ -171,11 +168,7 @@ def measure_pair(
 ) -> Pair:
     """Errors of two denoisers and the distance of their estimates.
 
-    Args:
-        without_image: makes nothing of the grid's images.
-        with_image: sees them.
-        grid: where.
-        label: in the lines of progress.
+    The first makes nothing of the grid's images.
     """
 
     def reduce(x_0: Tensor, found: list[Tensor]) -> list[Tensor]:

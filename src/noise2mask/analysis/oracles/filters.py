@@ -128,12 +128,7 @@ def _best(
 ) -> Scores:
     """Scores at the width and threshold that fit `train` best.
 
-    Args:
-        train: masks to choose on.
-        test: masks to score.
-        widths: of the filters.
-        gains: about the standard deviation of unit white noise after each filter.
-        filtered: an array (cases, H, W) under each filter.
+    `gains` are about the standard deviation of unit white noise after each filter.
     """
     noise = math.exp(-train.log_snr / 2)
     reaches = [1 + 4 * gain * noise for gain in gains]

@@ -38,6 +38,7 @@ from noise2mask.data.formats.pairing import (
     read_table,
 )
 from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import details as details
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
 from noise2mask.data.formats.spatial_files import companions

@@ -81,6 +81,7 @@ class Picture:
         orientation: the tag that was applied, 1 to 8.
         dropped: what was left out, "" if nothing.
         header: where pixels lie, of files that say it; (i, j) is then in column i and row j.
+        sides: mm between rows and between columns; None where nobody says it.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class Picture:
     orientation: int = 1
     dropped: str = ""
     header: Header | None = None
+    sides: tuple[float, float] | None = None
 
     @property
     def form(self) -> str:
@@ -251,7 +253,21 @@ def anatomical(picture: Picture) -> Picture:
         thin = max(axis for axis in range(3) if turned.shape[axis] == 1)
         return np.squeeze(turned, axis=thin).swapaxes(0, 1)[::-1]
 
-    return replace(picture, pixels=shown(picture.pixels))
+    spacing = spatial_files.spacing_after_turn(header)
+    shape = spatial_files.shape_after_turn(header)
+    return replace(picture, pixels=shown(picture.pixels), sides=_sides(spacing, shape))
+
+
+def _sides(spacing: npt.NDArray[np.float64], shape: Sequence[int]) -> tuple[float, float] | None:
+    """Mm between rows and columns of a slice of voxels (columns, rows); None if nobody says it.
+
+    A millimetre along all axes is what libraries write where nothing was said.
+    """
+    if not np.isfinite(spacing).all() or not (spacing > 0).all() or (spacing == 1).all():
+        return None
+    thin = max(axis for axis in range(3) if shape[axis] == 1)
+    column, row = np.delete(spacing, thin).tolist()
+    return row, column
 
 
 # Formats --------------------------------------------------------------------------------------
@@ -423,7 +439,10 @@ def _decode_slice(path: Path) -> Picture:
     flat = np.squeeze(values.reshape(*sides, *((3,) if count == 3 else ())), axis=thin)
     step = abs(voxels.slope) if scaled and voxels.values.dtype.kind in "iu" else 0.0
     layout = "RGB" if count == 3 else "grey"
-    return Picture(path, flat.swapaxes(0, 1), layout, bits, header.name, step=step, header=header)
+    said = _sides(spatial_files.spacing_of(header.affine), sides)
+    return Picture(
+        path, flat.swapaxes(0, 1), layout, bits, header.name, step=step, header=header, sides=said
+    )
 
 
 # Values ---------------------------------------------------------------------------------------

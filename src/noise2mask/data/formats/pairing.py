@@ -1,8 +1,8 @@
 """What datasets of separate image and mask files share: decoding a pair, splits, groups.
 
-The payload of a source holds "image", a path; "mask", a path or a tuple of paths whose masks are
-united (none: all background); what a user said of them (see :class:`Reading`); and, once the whole
-set was judged, "rules", one for each mask file.
+The payload of a source holds "image", a path; "mask", a path or a tuple of paths (none: all
+background), of which `several` makes one mask; what a user said of them (see :class:`Reading`);
+and, once the whole set was judged, "rules", one for each mask file.
 """
 
 import csv
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from noise2mask.data.annotators import annotated, together
 from noise2mask.data.formats import spatial_files
 from noise2mask.data.formats.image_files import Picture, anatomical, decode, form_of, image_of
 from noise2mask.data.formats.listing import composed
@@ -33,7 +34,16 @@ from noise2mask.data.formats.mask_files import (
     read_planes,
     selected,
 )
-from noise2mask.data.source import Image, Levels, Listing, Mask, Source, some, with_left_out
+from noise2mask.data.source import (
+    Details,
+    Image,
+    Levels,
+    Listing,
+    Mask,
+    Source,
+    some,
+    with_left_out,
+)
 from noise2mask.data.splits import SPLITS
 from noise2mask.errors import UserError
 from noise2mask.patterns import bounded
@@ -92,6 +102,7 @@ class Reading(NamedTuple):
         planes: planes that are united, of masks that are NPY arrays (P, H, W).
         fill: masks are outlines, and what they enclose counts.
         ignore: mask values of pixels that are left out of losses and scores.
+        several: what several masks of an image are.
     """
 
     foreground: tuple[int, ...] | None = None
@@ -103,6 +114,7 @@ class Reading(NamedTuple):
     planes: tuple[int, ...] | None = None
     fill: bool = False
     ignore: tuple[int, ...] | None = None
+    several: str | int = "union"
 
     def check(self, root: str) -> None:
         """Refuse options that contradict each other.
@@ -141,6 +153,15 @@ class Reading(NamedTuple):
 # Decoding -------------------------------------------------------------------------------------
 
 
+class _Read(NamedTuple):
+    """An image (H, W, C), its masks (H, W) each, what is left out (H, W), and a pixel's sides."""
+
+    image: Image
+    masks: list[Mask]
+    left_out: Mask
+    sides: tuple[float, float] | None
+
+
 def load_pair(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
@@ -148,24 +169,39 @@ def load_pair(source: Source) -> tuple[Image, Mask | Levels]:
         UserError: a file is damaged, the sizes differ, the headers place image and mask apart, or
             the mask's foreground is not clear.
     """
+    reading, read = _reading(source), _read(source)
+    mask = together(read.masks, reading.several) if read.masks else np.zeros_like(read.left_out)
+    return read.image, mask if reading.ignore is None else with_left_out(mask, read.left_out)
+
+
+def _read(source: Source) -> _Read:
     reading = _reading(source)
     picture = decode(source.payload["image"])
     masks = _mask_paths(source)
     laid = [_laid_out(picture, decode(path), reading) for path in _decoded(masks, reading)]
     own = laid[0][0] if laid else _without_partner(picture, reading, alone=not masks)
     image = image_of(own, window=reading.window, percentiles=reading.percentiles)
-    whole, left_out = np.zeros((2, *image.shape[:2]), dtype=np.bool_)
+    left_out: Mask = np.zeros(image.shape[:2], dtype=np.bool_)
     if reading.planes:
-        for path in masks:
-            whole |= _planes_united(path, reading, image.shape, picture.path)
-        return image, whole
+        parts = [_planes_united(path, reading, image.shape, picture.path) for path in masks]
+        return _Read(image, parts, left_out, own.sides)
+    parts = []
     rules = source.payload.get("rules") or judge_alone([mask for _, mask in laid], reading)
     for (_, mask), rule in zip(laid, rules, strict=True):
         check_size(image.shape, picture.path, mask.pixels.shape, mask.path, picture.orientation)
         part = mask_of(mask, rule)
-        whole |= filled(part) if reading.fill else part
+        parts.append(filled(part) if reading.fill else part)
         left_out |= left_out_of(mask, rule)
-    return image, whole if reading.ignore is None else with_left_out(whole, left_out)
+    return _Read(image, parts, left_out, own.sides)
+
+
+def details(source: Source) -> Details:
+    """Masks of several annotators, and the size of a pixel where the image's header says it."""
+    several = annotated(_reading(source).several)
+    if not several and spatial_files.suffix_of(source.payload["image"]) is None:
+        return Details()
+    read = _read(source)
+    return Details(np.stack(read.masks) if several and read.masks else None, read.sides)
 
 
 def _reading(source: Source) -> Reading:
@@ -326,7 +362,8 @@ def _laid_out(image: Picture, mask: Picture, reading: Reading) -> tuple[Picture,
 def _as_stored(picture: Picture, axes: StoredAxes) -> Picture:
     if picture.header is None or axes == "columns_rows":
         return picture
-    return replace(picture, pixels=picture.pixels.swapaxes(0, 1))
+    sides = picture.sides and picture.sides[::-1]
+    return replace(picture, pixels=picture.pixels.swapaxes(0, 1), sides=sides)
 
 
 def _without_partner(image: Picture, reading: Reading, *, alone: bool) -> Picture:
@@ -385,6 +422,40 @@ def listed(noun: str, ids: Sequence[str], lack: str) -> str:
     first = ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
     many = len(ids) > 1
     return f"{len(ids)} {noun}{'s' * many} ({first}) {'have' if many else 'has'} {lack}"
+
+
+def check_several(counts: Mapping[str, int], several: str | int, where: str) -> list[str]:
+    """Refuse numbers of masks that `several` does not fit.
+
+    Args:
+        counts: of masks, of each id.
+        several: see :data:`noise2mask.data.annotators.Several`.
+        where: they lie, for messages.
+
+    Returns:
+        A sentence about the annotators, if there are some.
+
+    Raises:
+        UserError: there are several masks of an image and nobody said what they are, or fewer than
+            the number that was asked for.
+    """
+    many = [id for id, count in counts.items() if count > 1]
+    if many and several == "refuse":
+        raise UserError(
+            f"{listed('image', many, 'several masks')} {where}; set `several` to union (parts of "
+            "one mask) or, of annotators, to majority, staple, soft or the number of one of them."
+        )
+    few = [id for id, count in counts.items() if isinstance(several, int) and 0 < count < several]
+    if few:
+        raise UserError(
+            f"`several` is {several}, but {listed('image', few, 'fewer masks')} {where}; choose a "
+            "lower number or another way."
+        )
+    if not many or several == "union":
+        return []
+    found = sorted({count for count in counts.values() if count})
+    numbers = f"{found[0]} to {found[-1]}" if len(found) > 1 else str(found[0])
+    return [f"images have masks of {numbers} annotators, read by `several: {several}`."]
 
 
 def read_table(

@@ -16,6 +16,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
+from noise2mask.data.annotators import Several
 from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import (
     Axes,
@@ -30,12 +31,14 @@ from noise2mask.data.formats.pairing import (
     Threshold,
     WhiteIsZeroMasks,
     Window,
+    check_several,
     compiled,
     listed,
     load_pair,
     named_splits,
 )
 from noise2mask.data.formats.pairing import described as described
+from noise2mask.data.formats.pairing import details as details
 from noise2mask.data.formats.pairing import judged as judged
 from noise2mask.data.formats.pairing import survey as survey
 from noise2mask.data.source import Image, Levels, Listing, Mask, Source
@@ -59,7 +62,8 @@ def sources(
     foreground: Foreground = None,
     ignore: Ignore = None,
     threshold: Threshold = None,
-    union: Annotated[bool, Field(description="several masks of one id are united")] = False,
+    several: Several = "refuse",
+    union: Annotated[bool, Field(description="the same as `several: union`")] = False,
     mask_planes: Annotated[
         tuple[int, ...] | None,
         Field(description="planes that are united, of masks that are NPY arrays (P, H, W)"),
@@ -80,14 +84,21 @@ def sources(
         UserError: the folder is missing, a pattern is wrong or finds nothing, or images and masks
             do not pair.
     """
+    if union and several not in ("refuse", "union"):
+        raise UserError(
+            f"both `union` and `several: {several}` are given for {root}; leave out `union`."
+        )
+    several = "union" if union else several
     reading = Reading(
         foreground, threshold, white_is_zero, stored_axes, window, percentiles, mask_planes, fill,
-        ignore,
+        ignore, several,
     )  # fmt: skip
     reading.check(root)
     place = folder_of(root)
     found = _found(place, with_id(images, "images"), with_id(masks, "masks"))
-    _check_pairs(found, root, union=union, missing_mask=missing_mask)
+    _check_pairs(found, root, missing_mask=missing_mask)
+    counts = {id: len(found.masks_of.get(id, ())) for id in sorted(found.image_of)}
+    notes = check_several(counts, several, f"below {root}")
     splits = named_splits(found.split_of, split_of, "the path (set `split_of`)")
     cases, skipped = [], []
     for id, image in sorted(found.image_of.items()):
@@ -104,6 +115,7 @@ def sources(
             "matching neither `images` nor `masks`": found.passed,
             "images without a mask (`missing_mask: skip`)": skipped,
         },
+        notes=notes,
     )
 
 
@@ -229,7 +241,7 @@ def _belongs(mask: _Match, image: _Match, own: tuple[str, ...]) -> bool:
     return set(own) <= set(PurePosixPath(mask.place).parent.parts)
 
 
-def _check_pairs(found: _Found, root: str, *, union: bool, missing_mask: str) -> None:
+def _check_pairs(found: _Found, root: str, *, missing_mask: str) -> None:
     if missing := sorted(found.masks_of.keys() - found.image_of.keys()):
         raise UserError(
             f"{listed('mask', missing, 'no image')} below {root}; correct the patterns `images` "
@@ -240,10 +252,4 @@ def _check_pairs(found: _Found, root: str, *, union: bool, missing_mask: str) ->
         raise UserError(
             f"{listed('image', missing, 'no mask')} below {root}; correct the patterns `images` "
             "and `masks`, complete the data, or set `missing_mask` to skip or empty."
-        )
-    several = sorted(id for id, paths in found.masks_of.items() if len(paths) > 1)
-    if several and not union:
-        raise UserError(
-            f"{listed('image', several, 'several masks')} below {root}; correct the pattern "
-            "`masks`, or set `union` to unite them."
         )

@@ -196,6 +196,11 @@ def shape_after_turn(header: Header) -> tuple[int, ...]:
     return tuple(header.shape[axis] for axis in _order(header.affine))
 
 
+def spacing_after_turn(header: Header) -> npt.NDArray[np.float64]:
+    """Sizes of a voxel along right, anterior and superior, mm."""
+    return spacing_of(header.affine)[_order(header.affine)]
+
+
 def spacing_of(affine: Affine) -> npt.NDArray[np.float64]:
     """Sizes of a voxel along its stored axes, mm."""
     sizes: npt.NDArray[np.float64] = np.linalg.norm(affine[:3, :3], axis=0)
@@ -275,7 +280,7 @@ def read_volume(path: Path, channel: int | None) -> Volume:
     Raises:
         UserError: the file is damaged or holds values that are no numbers.
     """
-    affine = header_of(path).affine
+    header = header_of(path)
     voxels = read_voxels(path)
     values = voxels.values
     if channel is not None:
@@ -287,8 +292,8 @@ def read_volume(path: Path, channel: int | None) -> Volume:
             f"{path} holds values that are not numbers (NaN or infinite); replace them or remove "
             "the volume and its labels."
         )
-    spacing = tuple(float(spacing_of(affine)[axis]) for axis in _order(affine))
-    return Volume(turned(values, affine), voxels.slope, voxels.intercept, spacing)
+    spacing = tuple(spacing_after_turn(header).tolist())
+    return Volume(turned(values, header.affine), voxels.slope, voxels.intercept, spacing)
 
 
 @lru_cache(maxsize=1)

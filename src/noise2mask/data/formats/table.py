@@ -3,9 +3,8 @@
 Columns are ``image`` and ``mask``, paths below `root` or absolute ones, and maybe ``id``,
 ``split``, and ``group``, ``patient`` or ``slide``; `columns` says what a table calls them where it
 has names of its own. Several lines of one image are several masks of it: parts of one
-(``several: union``) or readings of several annotators (``several: majority``, what more than half
-of them marked). ``noise2mask data add`` writes such a table where names alone cannot tell which
-mask belongs to which image.
+or readings of several annotators (`several`). ``noise2mask data add`` writes such a table where
+names alone cannot tell which mask belongs to which image.
 
 `colours` reads colour-coded masks: the pixels of the named colours are foreground. All else is as
 in :mod:`noise2mask.data.formats.pairs`.
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from noise2mask.data.annotators import Several, annotated, together
 from noise2mask.data.formats import pairing
 from noise2mask.data.formats.folder import GROUP_COLUMNS
 from noise2mask.data.formats.image_files import Picture, decode, form_of, image_of
@@ -30,6 +30,7 @@ from noise2mask.data.formats.pairing import (
     Axes,
     Fill,
     Foreground,
+    Ignore,
     MissingMask,
     Percentiles,
     Reading,
@@ -38,14 +39,14 @@ from noise2mask.data.formats.pairing import (
     Threshold,
     WhiteIsZeroMasks,
     Window,
+    check_several,
     check_size,
     listed,
     named_splits,
 )
-from noise2mask.data.source import Image, Listing, Mask, Source, foreground_of, some
+from noise2mask.data.source import Details, Image, Levels, Listing, Mask, Source, some
 from noise2mask.errors import UserError
 
-Several = Literal["refuse", "union", "majority"]
 _COLUMNS = ("image", "mask", "id", "split", "group")
 _COLOUR = re.compile(r"#[0-9a-f]{6}", re.IGNORECASE)
 
@@ -60,15 +61,14 @@ def sources(
         dict[Literal["image", "mask", "id", "split", "group"], str],
         Field(description="names of the columns in the table, where they are others"),
     ] = {},  # noqa: B006
-    several: Annotated[
-        Several, Field(description="of one image's masks: refused, united, or what most mark")
-    ] = "refuse",
+    several: Several = "refuse",
     colours: Annotated[
         tuple[str, ...] | None,
         Field(min_length=1, description="colours that are foreground, e.g. '#ff0000'"),
     ] = None,
     split_of: SplitOf = {},  # noqa: B006
     foreground: Foreground = None,
+    ignore: Ignore = None,
     threshold: Threshold = None,
     fill: Fill = False,
     missing_mask: MissingMask = "refuse",
@@ -87,24 +87,26 @@ def sources(
             there, an image has no mask or several, or options contradict each other.
     """
     reading = Reading(
-        foreground, threshold, white_is_zero, stored_axes, window, percentiles, None, fill
-    )
+        foreground, threshold, white_is_zero, stored_axes, window, percentiles, None, fill, ignore,
+        several,
+    )  # fmt: skip
     reading.check(root)
     wanted = _colours(colours)
-    if wanted and (foreground or threshold is not None):
+    if wanted and (foreground or ignore or threshold is not None):
         raise UserError(
             f"both colours {list(colours or ())} and values of the masks in {root} are said to be "
-            "foreground; give `colours`, or `foreground` or `threshold`, not both."
+            "read; give `colours`, or `foreground`, `threshold` or `ignore`, not both."
         )
     place = _table(folder_of(root), table)
     cases = _cases(place, folder_of(root), columns)
-    _check_masks(cases, place, several, missing_mask)
+    _check_masks(cases, place, missing_mask)
+    notes = check_several({case.id: len(case.masks) for case in cases}, several, f"in {place}")
     said = {case.id: case.split for case in cases if case.split}
     if said and len(said) < len(cases):
         lack = [case.id for case in cases if not case.split]
         raise UserError(f"{listed('case', lack, 'no split')} in {place}, but others have; add it.")
     splits = named_splits(said, split_of, str(place))
-    payload = {"reading": reading, "colours": wanted, "several": several}
+    payload = {"reading": reading, "colours": wanted}
     skipped = [case.id for case in cases if not case.masks and missing_mask == "skip"]
     return Listing(
         (
@@ -119,42 +121,35 @@ def sources(
         ),
         unused={"images without a mask (`missing_mask: skip`)": skipped},
         tables=[place],
+        notes=notes,
     )
 
 
-def load(source: Source) -> tuple[Image, Mask]:
+def load(source: Source) -> tuple[Image, Mask | Levels]:
     """Decode one image and its mask.
 
     Raises:
         UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
     """
-    paths = mask_paths(source)
-    if source.payload["colours"]:
-        parts = [_coloured(source, path) for path in paths]
-        reading: Reading = source.payload["reading"]
-        picture = decode(source.payload["image"])
-        image = image_of(picture, window=reading.window, percentiles=reading.percentiles)
-        for path, part in zip(paths, parts, strict=True):
-            check_size(image.shape, picture.path, part.shape, path, picture.orientation)
-        if not parts:
-            return image, np.zeros(image.shape[:2], dtype=np.bool_)
-        return image, _together(parts, source.payload["several"])
-    if source.payload["several"] != "majority" or len(paths) < 2:
-        image, mask = pairing.load_pair(source)
-        return image, foreground_of(mask)
-    rules = source.payload.get("rules") or (None,) * len(paths)
-    parts = []
-    for path, rule in zip(paths, rules, strict=True):
-        only = {**source.payload, "mask": path, **({"rules": (rule,)} if rule else {})}
-        image, mask = pairing.load_pair(Source(source.id, source.group, source.split, only))
-        parts.append(foreground_of(mask))
-    return image, _together(parts, "majority")
+    if not source.payload["colours"]:
+        return pairing.load_pair(source)
+    reading: Reading = source.payload["reading"]
+    picture = decode(source.payload["image"])
+    image = image_of(picture, window=reading.window, percentiles=reading.percentiles)
+    parts = _coloured(source)
+    for path, part in zip(mask_paths(source), parts, strict=True):
+        check_size(image.shape, picture.path, part.shape, path, picture.orientation)
+    empty = np.zeros(image.shape[:2], dtype=np.bool_)
+    return image, together(parts, reading.several) if parts else empty
 
 
-def _together(parts: Sequence[Mask], several: Several) -> Mask:
-    """One mask of several: what any of them marks, or more than half of them."""
-    count = np.sum(parts, axis=0)
-    return np.asarray(2 * count > len(parts) if several == "majority" else count > 0)
+def details(source: Source) -> Details:
+    """Masks of several annotators, and the size of a pixel where the image's header says it."""
+    if not source.payload["colours"]:
+        return pairing.details(source)
+    parts = _coloured(source)
+    several = annotated(source.payload["reading"].several)
+    return Details(np.stack(parts) if several and parts else None)
 
 
 # The table ------------------------------------------------------------------------------------
@@ -287,18 +282,12 @@ def _ids(path: Path, given: Mapping[str, str]) -> dict[str, str]:
     return ids
 
 
-def _check_masks(cases: Sequence[_Case], path: Path, several: Several, missing: str) -> None:
+def _check_masks(cases: Sequence[_Case], path: Path, missing: str) -> None:
     without = [case.id for case in cases if not case.masks]
     if without and missing == "refuse":
         raise UserError(
             f"{listed('image', without, 'no mask')} in {path}; add the masks, or set "
             "`missing_mask` to skip or empty."
-        )
-    many = [case.id for case in cases if len(case.masks) > 1]
-    if many and several == "refuse":
-        raise UserError(
-            f"{listed('image', many, 'several masks')} in {path}; set `several` to union (parts of "
-            "one mask) or majority (annotators), or remove lines."
         )
 
 
@@ -352,8 +341,9 @@ def spelled(colour: int) -> str:
     return f"#{colour:06x}"
 
 
-def _coloured(source: Source, path: Path) -> Mask:
-    return np.isin(colour_numbers(decode(path)), source.payload["colours"])
+def _coloured(source: Source) -> list[Mask]:
+    colours = source.payload["colours"]
+    return [np.isin(colour_numbers(decode(path)), colours) for path in mask_paths(source)]
 
 
 class ColourFacts(NamedTuple):

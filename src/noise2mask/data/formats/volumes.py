@@ -31,7 +31,16 @@ from noise2mask.data.formats.listing import files_below, folder_of
 from noise2mask.data.formats.pairing import Ignore, Root, Window, add, listed, matches
 from noise2mask.data.formats.pairs import with_id
 from noise2mask.data.resize import resize_image, resize_levels
-from noise2mask.data.source import Image, Levels, Listing, Mask, Source, with_left_out
+from noise2mask.data.source import (
+    Details,
+    Image,
+    Levels,
+    Listing,
+    Mask,
+    Slice,
+    Source,
+    with_left_out,
+)
 from noise2mask.errors import UserError
 from noise2mask.progress import Progress
 
@@ -126,7 +135,8 @@ def sources(
     group_of = {id: id for id in found.pairs}
     if group_pattern is not None:
         group_of = matches(group_pattern, "group_pattern", list(found.pairs))
-    rule = {"axis": axis, "foreground": chosen, "window": window, "spacing": spacing}
+    rule: dict[str, Any] = {"axis": axis, "foreground": chosen, "window": window}
+    rule |= {"spacing": spacing, "every": every}
     if ignore:
         rule["ignore"] = tuple(ignore)
     progress = Progress(f"finding slices in {place}", len(found.pairs))
@@ -137,7 +147,7 @@ def sources(
         labels_header = spatial_files.header_of(labels_at)
         spatial_files.check_placed(labels_header)
         spatial_files.check_equal_grids(header, labels_header)
-        payload = {**rule, "volume": image, "labels": labels_at, "channel": selected}
+        payload = {**rule, "id": id, "volume": image, "labels": labels_at, "channel": selected}
         if keep == "all":
             count = spatial_files.shape_after_turn(header)[list(_AXES).index(axis)]
             numbers: Sequence[int] = range(count)
@@ -209,12 +219,40 @@ def load(source: Source) -> tuple[Image, Mask | Levels]:
     mask: Mask | Levels = foreground
     if "ignore" in given:
         mask = with_left_out(foreground, np.isin(label, given["ignore"]))
-    sides = np.delete(volume.spacing, axis)[::-1]  # height and width of a voxel
-    side = given["spacing"] or sides.min()
-    rows, columns = np.maximum(1, np.rint(sides / side * mask.shape)).astype(int).tolist()
-    if (rows, columns) == mask.shape:
+    size, _ = resampled(volume.spacing, labels.shape, axis, given["spacing"])
+    if size == mask.shape:
         return np.ascontiguousarray(image), cast("Mask | Levels", np.ascontiguousarray(mask))
-    return resize_image(image, (rows, columns)), resize_levels(mask, (rows, columns))
+    return resize_image(image, size), resize_levels(mask, size)
+
+
+def details(source: Source) -> Details:
+    """Where a slice lies in its volume, and the sides of its pixels."""
+    given = source.payload
+    axis, header = list(_AXES).index(given["axis"]), spatial_files.header_of(given["volume"])
+    spacing = spatial_files.spacing_after_turn(header).tolist()
+    _, sides = resampled(spacing, spatial_files.shape_after_turn(header), axis, given["spacing"])
+    thickness = given["every"] * spacing[axis]
+    return Details(
+        sides=sides, slice=Slice(given["id"], given["slice"] // given["every"], thickness)
+    )
+
+
+def resampled(
+    spacing: Sequence[float], shape: Sequence[int], axis: int, side: float | None
+) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Rows and columns of a slice of about square pixels, and the mm between them.
+
+    Args:
+        spacing: of the turned volume, mm.
+        shape: of it, voxels.
+        axis: that slices lie along.
+        side: of a pixel, mm; None: the shorter one of a voxel.
+    """
+    sides, voxels = (np.delete(each[:3], axis)[::-1] for each in (spacing, shape))
+    size = np.maximum(1, np.rint(sides / (side or sides.min()) * voxels)).astype(int)
+    rows, columns = size.tolist()
+    height, width = (sides * voxels / size).tolist()
+    return (rows, columns), (height, width)
 
 
 def _foreground_counts(path: Path, foreground: Sequence[int], axis: str) -> npt.NDArray[np.int64]:

@@ -29,7 +29,7 @@ class Answers:
 
     images: tuple[str, ...] = ()
     masks: tuple[str, ...] = ()
-    several: Literal["union", "majority"] | None = None
+    several: Literal["union", "majority", "staple", "soft"] | None = None
     foreground: tuple[str, ...] = ()
     colours: tuple[str, ...] = ()
     threshold: int | None = None

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
+from noise2mask.data.formats.image_files import form_of
 from noise2mask.data.layouts.answers import Answers, Choice, Question, labels_of
 from noise2mask.data.layouts.contents import look_at, look_into, looks_like_masks, overlap, some_of
 from noise2mask.data.layouts.families import Family, Member, Tree, nothing_to_read, suffix_of
@@ -158,6 +159,9 @@ def _no_match(tree: Tree, families: Sequence[Family]) -> UserError:
             f"{tree.root} holds {labels_of(masks)}, which are all masks by their names; add the "
             "images, or say which are images with --images and a part of the name."
         )
+    for member in (images[0].members[0], masks[0].members[0]):
+        if member.path.suffix.lower() in {".tif", ".tiff"}:
+            form_of(member.path)  # of several pages, which no other names would pair, it tells
     pair = f"{images[0].members[0].place} and {masks[0].members[0].place}"
     return UserError(
         f"{tree.root} holds images {labels_of(images)} and masks {labels_of(masks)}, but no names "
@@ -304,6 +308,14 @@ def _some_masks(of: dict[str, list[tuple[Match, Member]]]) -> list[list]:  # typ
     return [[mask.path for _, mask in pairs] for pairs in some_of(several, _COMPARED)]
 
 
+_WAYS = (
+    Choice("--several union", "parts of one mask: what any of them marks"),
+    Choice("--several soft", "annotators: the share of them that mark a pixel is learnt"),
+    Choice("--several majority", "annotators: what more than half of them mark"),
+    Choice("--several staple", "annotators: what is likely, by how far each can be trusted"),
+)
+
+
 def _masks_question(
     competing: Sequence[Match],
     families: Sequence[Family],
@@ -317,10 +329,7 @@ def _masks_question(
         )
         for one in sorted(competing, key=lambda one: -len(one.masks_of))
     ]
-    choices += [
-        Choice("--several union", "what any of them marks (parts of one mask)"),
-        Choice("--several majority", "what more than half of them mark (annotators)"),
-    ]
+    choices += _WAYS
     shown = "" if covered is None else f" (largest IoU of two of one image: {covered:.2f})"
     return Question(f"images have {len(competing)} kinds of masks{shown}; which count?",
                     tuple(choices))  # fmt: skip
@@ -338,10 +347,7 @@ def _several_question(of: dict[str, list[tuple[Match, Member]]], covered: float 
     shown = "could not be compared" if covered is None else f"overlap (largest IoU {covered:.2f})"
     return Question(
         f"{many} of {len(of)} images have several masks, which {shown}; what are they?",
-        (
-            Choice("--several union", "parts of one mask: what any of them marks"),
-            Choice("--several majority", "annotators: what more than half of them mark"),
-        ),
+        _WAYS,
     )
 
 

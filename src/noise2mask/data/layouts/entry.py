@@ -54,7 +54,7 @@ def plans(wanted: Wanted, reading: Mapping[str, Any]) -> Iterator[Plan]:
         wanted: the cases.
         reading: options that say how masks and images are read.
     """
-    by_table = "colours" in reading or wanted.cases.together == "majority" or wanted.cases.strays
+    by_table = "colours" in reading or wanted.cases.strays
     if not by_table:
         if len(wanted.cases.matches) == 1:
             yield from _as_folder(wanted, wanted.cases.matches[0], reading)
@@ -229,8 +229,8 @@ def _as_pairs(wanted: Wanted, reading: Mapping[str, Any]) -> Iterator[Plan]:
     options: dict[str, Any] = {"root": str(wanted.root), "images": image, "masks": mask}
     if wanted.splits.of:
         options |= _split_of(wanted)
-    if wanted.cases.together == "union":
-        options["union"] = True
+    if wanted.cases.together != "refuse":
+        options["several"] = wanted.cases.together
     if wanted.cases.missing != "refuse":
         options["missing_mask"] = wanted.cases.missing
     yield Plan("pairs", {**options, **reading})

@@ -195,12 +195,14 @@ def _colours(held: Held, answers: Answers, told: tuple[str, ...]) -> Foreground:
     if 0 in held.shares and len(others) == 1:
         reason = "the only colour beside black"
         return Foreground({"colours": others}, {"colours": reason}, told)
+    # Black, which few mean, comes last: the first choice is what the example gives.
+    offered = sorted(list(held.shares.items())[:_OFFERED], key=lambda each: each[0] == 0)
     choices = tuple(
         Choice(
             f"--colours {shell_colour(held.name(value))}",
             f"{share:.1%} of all pixels, in {held.masks[value]} of {held.looked} masks",
         )
-        for value, share in list(held.shares.items())[:_OFFERED]
+        for value, share in offered
     )
     return Foreground(
         told=told,

@@ -129,12 +129,19 @@ def _groups(root: Path, cases: Cases, splits: Units, answers: Answers) -> Units:
     return Units(found, None, (told,), table=splits.table)
 
 
+_WHY = {
+    "union": "masks of one image are its parts",
+    "majority": "what more than half of an image's annotators mark",
+    "staple": "what is likely by how far each annotator can be trusted",
+    "soft": "the share of annotators that mark a pixel is learnt",
+}
+"""Why `several` is what it is."""
+
+
 def _reasons(plan: Plan, cases: Cases) -> dict[str, str]:
     reasons = {}
-    if plan.options.get("union") or plan.options.get("several") == "union":
-        reasons["union" if plan.kind == "pairs" else "several"] = "masks of one image are its parts"
-    if plan.options.get("several") == "majority":
-        reasons["several"] = "what more than half of an image's masks mark"
+    if several := plan.options.get("several"):
+        reasons["several"] = _WHY[several]
     if "missing_mask" in plan.options:
         reasons["missing_mask"] = f"{len(cases.unlabelled)} images have none"
     return reasons

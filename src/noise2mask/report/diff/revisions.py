@@ -12,7 +12,6 @@ import io
 import shutil
 import subprocess
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -362,15 +361,10 @@ def _commit(root: Path, name: str) -> str | None:
 def _experiments(root: Path) -> dict[str, list[str]]:
     """Commits of each name of a DVC experiment, saved as ``refs/exps/<2>/<38 digits>/<name>``."""
     found: dict[str, list[str]] = {}
-    for name, commit in _experiment_refs(root):
-        found.setdefault(name, []).append(commit)
-    return found
-
-
-def _experiment_refs(root: Path) -> Iterator[tuple[str, str]]:
     listed = _git(root, "for-each-ref", "--format=%(refname) %(objectname)", "refs/exps")
     for line in (listed or b"").decode().splitlines():
         refname, commit = line.rsplit(" ", 1)
         _, _, start, *rest = refname.split("/", 4)
         if len(start) == 2 and len(rest) == 2:  # the others are DVC's own
-            yield rest[1], commit
+            found.setdefault(rest[1], []).append(commit)
+    return found

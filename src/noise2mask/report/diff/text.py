@@ -20,7 +20,7 @@ from noise2mask.report.diff.compare import (
     Compared,
     Comparison,
 )
-from noise2mask.report.markdown import escaped, grid
+from noise2mask.report.markdown import escaped, grid, padded
 from noise2mask.report.tables import p_text
 
 SURE = (BETTER, WORSE, HIGHER, LOWER)
@@ -293,12 +293,6 @@ def _unknown(comparison: Comparison) -> list[str]:
 
 def _aligned(table: Table) -> str:
     """A table with columns of equal width, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(table.header, *table.rows, strict=True)]
-    lines = []
-    for row in (table.header, ["-" * width for width in widths], *table.rows):
-        cells = [
-            text.ljust(width) if column < table.left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+    header, *rows = padded([table.header, *table.rows], table.left)
+    lines = [header, ["-" * len(text) for text in header], *rows]
+    return "\n".join("  ".join(cells).rstrip() for cells in lines)

@@ -17,7 +17,7 @@ from noise2mask.data.resize import resize_image, resize_mask
 from noise2mask.data.source import Image, Mask, foreground_of
 from noise2mask.data.splits import SPLITS
 from noise2mask.files import writing
-from noise2mask.report.figures.style import STYLE, WIDTH, empty, styled
+from noise2mask.report.figures.style import STYLE, WIDTH, styled
 
 LEGEND = "line: mask; below: case, split, share of foreground"
 ACROSS = 6  # cases side by side
@@ -39,13 +39,8 @@ def write_sheet(checked: Checked, path: Path, *, count: int, licence: str) -> No
     """Write a PNG with up to `count` cases of a checked dataset.
 
     The masks are contours, black outside and yellow inside, to be seen on dark and light. The
-    pictures are parts of the dataset, so its licence holds for them too.
-
-    Args:
-        checked: the dataset.
-        path: the PNG.
-        count: largest number of cases.
-        licence: of the dataset, for the title.
+    pictures are parts of the dataset, so its licence holds for them too. `licence` stands in the
+    title.
 
     Raises:
         UserError: a case that could be read before cannot be read any more, or the file cannot be
@@ -121,7 +116,8 @@ def contact_sheet(pictures: Sequence[Picture], titles: Sequence[str]) -> Figure:
     folded = [textwrap.fill(title, 120) for title in titles if title]
     figure.suptitle("\n".join(folded), fontsize=10)
     if not pictures:
-        return empty(figure, "no case to show")
+        figure.text(0.5, 0.5, "no case to show", ha="center", va="center", color="0.35")
+        return figure
     axes = list(figure.subplots(lines, ACROSS, squeeze=False).flat)
     for axis in axes:
         axis.set(xticks=[], yticks=[])

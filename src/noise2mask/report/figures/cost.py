@@ -62,12 +62,15 @@ def quality_against_cost(
     grid = figure.subplots(
         len(SHOWN) * len(blocks), across, squeeze=False, sharex=True, sharey=False
     )
+    drawn = []
     for line, axes in enumerate(grid):
         block, metric = blocks[line // len(SHOWN)], SHOWN[line % len(SHOWN)]
         for axis in axes[len(block) :]:
             axis.set_visible(False)
         for axis, dataset in zip(axes, block, strict=False):
-            _panel(axis, pareto[pareto["dataset"] == dataset], metric, looks, numbers)
+            panel = pareto[pareto["dataset"] == dataset]
+            _panel(axis, panel, metric, looks, numbers)
+            drawn.append((axis, panel, metric))
             if metric == SHOWN[0]:
                 axis.set_title(folded(labels.dataset(dataset), 32))
             else:
@@ -76,11 +79,8 @@ def quality_against_cost(
         axes[0].set_ylabel(direction(metric_of(metric)))
     lines = legend(figure, _handles(pareto, looks, labels, numbers, letters))
     figure.set_figheight(figure.get_figheight() + 0.18 * max(0, lines - 3))  # panels keep theirs
-    if letters:
-        for line, axes in enumerate(grid):
-            block, metric = blocks[line // len(SHOWN)], SHOWN[line % len(SHOWN)]
-            for axis, dataset in zip(axes, block, strict=False):
-                _name(axis, pareto[pareto["dataset"] == dataset], metric, letters)
+    for axis, panel, metric in drawn if letters else ():
+        _name(axis, panel, metric, letters)
     return figure
 
 

@@ -11,14 +11,14 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from noise2mask import plugins
 from noise2mask.evaluation.labels import Labels, metric_of
-from noise2mask.report.figures.looks import Looks
+from noise2mask.report.context import Report
 from noise2mask.report.figures.style import save, styled
 
 Section = Literal[
@@ -55,26 +55,6 @@ class Drawn(NamedTuple):
 
     figure: Figure
     numbers: pd.DataFrame
-
-
-class Source(Protocol):
-    """What figures are made of."""
-
-    @property
-    def tables(self) -> Mapping[str, pd.DataFrame]:
-        """Tables by name."""
-
-    @property
-    def labels(self) -> Labels:
-        """Names to be shown."""
-
-    @property
-    def looks(self) -> Looks:
-        """Colours and markers of trainings."""
-
-    @property
-    def cases(self) -> Any:
-        """Cases that may be shown, or None."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +126,10 @@ def entries() -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: SECTIONS.index(entry.section)))
 
 
-def figures(source: Source) -> Iterator[Shown]:
+def figures(report: Report) -> Iterator[Shown]:
     """Every figure that a report has, drawn."""
     for entry in entries():
-        given = _arguments(entry, source)
+        given = _arguments(entry, report)
         if given is None:
             continue
         for name, chosen in _variants(entry):
@@ -157,7 +137,7 @@ def figures(source: Source) -> Iterator[Shown]:
             if found is None:
                 continue
             drawn, numbers = found if isinstance(found, Drawn) else (found, None)
-            yield Shown(name, entry, _caption(entry, chosen, source.labels), drawn, numbers)
+            yield Shown(name, entry, _caption(entry, chosen, report.labels), drawn, numbers)
 
 
 def captioned(labels: Labels) -> Iterator[Captioned]:
@@ -170,9 +150,7 @@ def captioned(labels: Labels) -> Iterator[Captioned]:
 def in_report(shown: Sequence[_Named], chosen: Sequence[str] = ()) -> list[_Named]:
     """The figures for the text of a report, the one that decides first.
 
-    Args:
-        shown: all that there are.
-        chosen: names of those a study wants; without it the best ranked, one of each function.
+    Those that a study has `chosen` by name, else the best ranked, one of each function.
     """
     if chosen:
         known = {one.name: one for one in shown}
@@ -202,19 +180,19 @@ def save_figures(shown: Sequence[Shown], folder: Path) -> None:
             path.unlink()
 
 
-def _arguments(entry: Entry, source: Source) -> dict[str, Any] | None:
+def _arguments(entry: Entry, report: Report) -> dict[str, Any] | None:
     """What a figure is given; None if something that it needs is not there."""
-    others = {"labels": source.labels, "looks": source.looks, "cases": source.cases}
+    others = {"labels": report.labels, "looks": report.looks, "cases": report.cases}
     given: dict[str, Any] = {}
     for name, parameter in inspect.signature(entry.draw).parameters.items():
         needed = parameter.default is inspect.Parameter.empty
         if name in entry.each:
             continue
-        if name not in others and name not in source.tables:
+        if name not in others and name not in report.tables:
             if needed:
                 raise TypeError(f"figure {entry.name} asks for '{name}', which is no table")
             continue
-        value = others[name] if name in others else source.tables[name]
+        value = others[name] if name in others else report.tables[name]
         if value is None or (isinstance(value, pd.DataFrame) and value.empty):
             if needed:
                 return None

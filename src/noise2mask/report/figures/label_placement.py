@@ -63,11 +63,7 @@ def at_ends(
 ) -> None:
     """Write names to the right of a panel, in the colours of the lines that end there.
 
-    Args:
-        axis: where; its limits and scale are settled.
-        names: one a line.
-        heights: where lines end, data coordinates.
-        colours: of the lines.
+    Heights are where lines end, in data coordinates; limits and scale of the axis are settled.
     """
     to_axes = axis.transData + axis.transAxes.inverted()
     right = axis.get_xlim()[1]

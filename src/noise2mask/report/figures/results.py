@@ -182,12 +182,8 @@ def _dots(
             gid=f"{row.network} {row.mode} {row.sampler}",
         )  # fmt: skip
         text = number(value, meaning.digits)
-        axis.annotate(
-            f"{text} →" if right else f"← {text}", (place, height), gid="outside",
-            xytext=(-7 if right else 7, 0), textcoords="offset points", fontsize=8, color="0.25",
-            va="center", ha="right" if right else "left",
-            bbox={"facecolor": "white", "pad": 0.6, "linewidth": 0},
-        )  # fmt: skip
+        text = f"{text} →" if right else f"← {text}"
+        _beside(axis, text, (place, height), 7, right=right, gid="outside", color="0.25")
 
 
 def _range(shown: Sequence[float], panel: pd.DataFrame) -> tuple[float, float]:
@@ -218,12 +214,26 @@ def _floor_lines(axis: Axes, panel: pd.DataFrame, metric: Metric, last: float) -
                 words = f"{UNTRAINED[name]} {text}"
                 text = f"{words} →" if right else f"← {words}"
                 place = high if right else low
-            axis.annotate(
-                text, (place, last + LINE * line), gid=f"number of {name}", color="0.3", fontsize=8,
-                xytext=(-4 if right else 4, 0), textcoords="offset points", va="center",
-                ha="right" if right else "left",
-                bbox={"facecolor": "white", "pad": 0.6, "linewidth": 0},
-            )  # fmt: skip
+            _beside(
+                axis,
+                text,
+                (place, last + LINE * line),
+                4,
+                right=right,
+                gid=f"number of {name}",
+                color="0.3",
+            )
+
+
+def _beside(
+    axis: Axes, text: str, place: tuple[float, float], away: float, *, right: bool, **keywords: Any
+) -> None:
+    """A text beside a place, so many points to the left of it if that is at the right."""
+    axis.annotate(
+        text, place, xytext=(-away if right else away, 0), textcoords="offset points", fontsize=8,
+        va="center", ha="right" if right else "left",
+        bbox={"facecolor": "white", "pad": 0.6, "linewidth": 0}, **keywords,
+    )  # fmt: skip
 
 
 @figure(

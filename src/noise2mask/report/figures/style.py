@@ -104,12 +104,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """A figure with `count` panels, at most `across` side by side, none if `count` is 0.
 
-    Args:
-        count: number of panels.
-        height: of one panel with its title and axis, inches.
-        extra: height for the legend, inches.
-        across: panels side by side.
-        same_y: share the vertical axis.
+    Heights are in inches, `extra` is that of the legend.
 
     Returns:
         The figure, and its panels row by row.
@@ -233,9 +228,3 @@ def far_edge(values: ArrayLike, better: int) -> float:
     most = max(NEAR, FAR * float(np.median(behind)))
     few = np.mean(behind > most) <= FEW
     return better * (best - most) if few else better * -np.inf
-
-
-def empty(figure: Figure, message: str) -> Figure:
-    """Say on an empty figure that there is nothing to show."""
-    figure.text(0.5, 0.5, message, ha="center", va="center", color="0.35")
-    return figure

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from noise2mask import plugins
+from noise2mask.data.splits import SPLITS
 from noise2mask.evaluation.labels import metric_of, names_in, number
 from noise2mask.report.context import Report
 from noise2mask.report.markdown import Column, Table
-from noise2mask.report.settings import datasets_of, limits_of
+from noise2mask.report.settings import limits_of
 from noise2mask.report.tables import (
     against_table,
     cost_table,
@@ -75,22 +76,18 @@ def _tables(report: Report) -> Iterator[tuple[str, str, Table]]:
 
 def datasets(report: Report) -> Table:
     """Datasets with terms, cases and hashes."""
-    notes = datasets_of(report.study)
-    rows = list(zip(report.record.datasets.values(), notes, strict=True))
     return Table(
         [
-            Column("Dataset", lambda row: row[1].title, left=True),
-            Column("Stands in for", lambda row: row[1].stands_for or "–", left=True),
-            Column("Licence", lambda row: row[1].licence, left=True),
+            Column("Dataset", lambda row: row.title, left=True),
+            Column("Stands in for", lambda row: row.stands_for or "–", left=True),
+            Column("Licence", lambda row: row.licence, left=True),
             Column(
                 "Train / validation / test",
-                lambda row: " / ".join(
-                    str(row[0].counts.get(split, 0)) for split in ("train", "val", "test")
-                ),
+                lambda row: " / ".join(str(row.counts.get(split, 0)) for split in SPLITS),
             ),
-            Column("Hash", lambda row: row[0].digest or "not prepared", left=True),
+            Column("Hash", lambda row: row.digest or "not prepared", left=True),
         ],
-        rows,
+        list(report.record.datasets.values()),
     )
 
 
