@@ -9,6 +9,7 @@ more at 128 pixels, from which batches are then read as a training reads them. O
 """
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 from noise2mask.data.formats import phantoms
 from noise2mask.data.prepare import prepare
 from noise2mask.data.prepared import Split, open_split
+from noise2mask.study.code_hash import versions
 
 HEIGHT, WIDTH, BATCH = 767, 1022, 8
 SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
@@ -86,7 +88,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_folder(folder / "raw", given.images)
-        print(f"{given.images} images of {WIDTH} x {HEIGHT}, {BATCH} in a batch")
+        print(f"{given.images} images of {WIDTH} x {HEIGHT}, {BATCH} in a batch", end="")
+        print(f"; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(", ".join(f"{name} {said}" for name, said in versions().items()))
         print(f"{'':44}{'seconds':>9}{'images/s':>10}")
         for processes in dict.fromkeys((1, given.processes)):
             out = folder / f"{processes}"

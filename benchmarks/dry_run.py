@@ -9,15 +9,19 @@ data to the report. Time and memory are those of the one process of Snakemake.
 
 import argparse
 import os
+import platform
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import yaml
+
+from noise2mask.study.machine import processor
 
 ROOT = Path(__file__).parents[1]
 SHAPE = 18
@@ -64,6 +68,8 @@ def main() -> None:
     parser.add_argument("--profile")
     asked = parser.parse_args()
     options = ["--profile", asked.profile] if asked.profile else ["--cores", "2"]
+    print(f"{processor()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", end="")
+    print(f", Python {platform.python_version()}, Snakemake {version('snakemake')}\n")
     print("| trainings | jobs | seconds | GB |\n| ---: | ---: | ---: | ---: |")
     for trainings in sorted(asked.trainings):
         with tempfile.TemporaryDirectory() as place:
