@@ -306,13 +306,16 @@ def test_tables_of_a_study_that_is_half_done(study, results):
         "high", "n", "cases", "seeds",
     ]  # fmt: skip
     blind = summary[summary.network == "blind"]
-    assert len(set(blind.sampler)) == 1  # the better one alone
+    assert blind.metric.is_unique  # the better one alone
     scores = tables.metrics
     both = scores[(scores.network == "blind") & (scores.metric == "dice")]
     means = both.groupby("sampler").value.mean()
     assert set(means.index) == {"all_foreground", "mean_mask"}
-    assert blind.sampler.iloc[0] == means.idxmax()
-    assert blind[blind.metric == "dice"]["mean"].item() == pytest.approx(means.max())
+    best = blind.set_index("metric")
+    assert best.sampler["dice"] == means.idxmax()
+    assert best["mean"]["dice"] == pytest.approx(means.max())
+    both = scores[(scores.network == "blind") & (scores.metric == "brier")]
+    assert best["mean"]["brier"] == pytest.approx(both.groupby("sampler").value.mean().min())
     classical = scores[(scores.network == "classical") & (scores.metric == "dice")]
     means = classical.groupby("sampler").value.mean()
     assert set(means.index) == {"otsu", "clusters", "pixel_classifier"}
