@@ -1,4 +1,4 @@
-"""Predictions P3 to P8 on scores, written down before the runs.
+"""Predictions P3 to P8 on scores, written down before the runs; P8 while its study trained.
 
 P1 and P2, on losses, are in :mod:`noise2mask.analysis.claims.predictions_losses`. Rules and terms
 are those of :mod:`noise2mask.analysis.claims.verdicts`; each docstring gives the region. The
@@ -281,6 +281,7 @@ def p7(evidence: Evidence, *, recycled: Mode, diffusion: Mode) -> Outcome:
     name="P8",
     statement="Over datasets, {diffusion} is better than {feed_forward} in Dice.",
     objective="Dice, with datasets as units",
+    rule="while its study trained, before any of its scores was seen",
 )
 def p8(evidence: Evidence, *, diffusion: Mode, feed_forward: Mode) -> Outcome:
     """P8: diffusion is better than feed-forward training on the mean over datasets.
