@@ -333,14 +333,16 @@ def _references(prepared: Sequence[_Prepared]) -> dict[str, npt.NDArray[np.uint8
 
 def _prepare_source(kind: str, source: Source, split: str, *, cutting: _Cutting) -> _Done:
     """Decode one source, cut and resize it."""
-    image, mask = plugins.member("format", kind, "load")(source)
+    known = Details()
+    if load_known := function_of(kind, "load_known"):
+        image, mask, known = load_known(source)
+    else:
+        image, mask = plugins.member("format", kind, "load")(source)
     if image.shape[:2] != mask.shape:
         raise UserError(
             f"the image of case {source.id!r} has {_size(image)} pixels, but its mask has "
             f"{_size(mask)}; image and mask of a case must have the same size."
         )
-    details = function_of(kind, "details")
-    known: Details = details(source) if details else Details()
     marks = None
     if known.references is not None:
         marks = np.moveaxis(known.references.astype(np.uint8), 0, -1)  # H,W,R

@@ -16,7 +16,7 @@ is asked; then the module has two more::
                                                                what was decided, for a person
 
 A module whose `sources` is slow (it reads voxels) also has ``files(*, <options>) -> list[Path]``,
-and one that knows more of a case than image and mask has ``details(source) -> Details``.
+and one that knows more of a case has ``load_known(source) -> (image, mask, Details)``.
 """
 
 import hashlib

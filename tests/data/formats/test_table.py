@@ -8,9 +8,9 @@ from helpers.odd_files import drawn, photographed
 from noise2mask.data.formats.table import (
     colour_numbers,
     described,
-    details,
     judged,
     load,
+    load_known,
     sources,
     spelled,
     survey,
@@ -102,8 +102,8 @@ def test_every_annotator_is_kept_and_one_mask_made_of_them(root):
         )
         (source,) = judged(listing, [survey(source) for source in listing])
         np.testing.assert_array_equal(load(source)[1], expected)
-        np.testing.assert_array_equal(details(source).references, marks)
-    assert details(sources(**options, several="union")[0]).references is None
+        np.testing.assert_array_equal(load_known(source)[2].references, marks)
+    assert load_known(sources(**options, several="union")[0])[2].references is None
     with pytest.raises(UserError, match=r"`several` is 4, but 1 image \(a\) has fewer masks"):
         sources(**options, several=4)
 
@@ -112,8 +112,8 @@ def test_coloured_masks_of_several_annotators(root):
     second = lines("coded").partition("\n")[2].replace("coded/", "coded/../coded/")
     options = write(root, lines("coded") + second)
     source = sources(**options, colours=("#ff0080",), several="soft")[0]
-    assert details(source).references.shape == (2, *drawn(0).shape)
-    np.testing.assert_array_equal(load(source)[1], details(source).references[0])
+    assert load_known(source)[2].references.shape == (2, *drawn(0).shape)
+    np.testing.assert_array_equal(load(source)[1], load_known(source)[2].references[0])
 
 
 def test_values_that_are_left_out(root):

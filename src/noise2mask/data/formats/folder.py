@@ -38,8 +38,8 @@ from noise2mask.data.formats.pairing import (
     read_table,
 )
 from noise2mask.data.formats.pairing import described as described
-from noise2mask.data.formats.pairing import details as details
 from noise2mask.data.formats.pairing import judged as judged
+from noise2mask.data.formats.pairing import load_known as load_known
 from noise2mask.data.formats.pairing import survey as survey
 from noise2mask.data.formats.spatial_files import companions
 from noise2mask.data.source import Image, Levels, Listing, Mask, Source

@@ -169,9 +169,16 @@ def load_pair(source: Source) -> tuple[Image, Mask | Levels]:
         UserError: a file is damaged, the sizes differ, the headers place image and mask apart, or
             the mask's foreground is not clear.
     """
+    return load_known(source)[:2]
+
+
+def load_known(source: Source) -> tuple[Image, Mask | Levels, Details]:
+    """As :func:`load_pair`, with all annotators' masks and the sides that the header tells."""
     reading, read = _reading(source), _read(source)
     mask = together(read.masks, reading.several) if read.masks else np.zeros_like(read.left_out)
-    return read.image, mask if reading.ignore is None else with_left_out(mask, read.left_out)
+    references = np.stack(read.masks) if annotated(reading.several) and read.masks else None
+    levels = mask if reading.ignore is None else with_left_out(mask, read.left_out)
+    return read.image, levels, Details(references, read.sides)
 
 
 def _read(source: Source) -> _Read:
@@ -193,15 +200,6 @@ def _read(source: Source) -> _Read:
         parts.append(filled(part) if reading.fill else part)
         left_out |= left_out_of(mask, rule)
     return _Read(image, parts, left_out, own.sides)
-
-
-def details(source: Source) -> Details:
-    """Masks of several annotators, and the size of a pixel where the image's header says it."""
-    several = annotated(_reading(source).several)
-    if not several and spatial_files.suffix_of(source.payload["image"]) is None:
-        return Details()
-    read = _read(source)
-    return Details(np.stack(read.masks) if several and read.masks else None, read.sides)
 
 
 def _reading(source: Source) -> Reading:

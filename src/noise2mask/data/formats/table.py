@@ -131,25 +131,22 @@ def load(source: Source) -> tuple[Image, Mask | Levels]:
     Raises:
         UserError: a file is damaged, the sizes differ, or the mask's foreground is not clear.
     """
+    return load_known(source)[:2]
+
+
+def load_known(source: Source) -> tuple[Image, Mask | Levels, Details]:
+    """As :func:`load`, with all annotators' masks and the sides that the header tells."""
     if not source.payload["colours"]:
-        return pairing.load_pair(source)
+        return pairing.load_known(source)
     reading: Reading = source.payload["reading"]
     picture = decode(source.payload["image"])
     image = image_of(picture, window=reading.window, percentiles=reading.percentiles)
     parts = _coloured(source)
     for path, part in zip(mask_paths(source), parts, strict=True):
         check_size(image.shape, picture.path, part.shape, path, picture.orientation)
-    empty = np.zeros(image.shape[:2], dtype=np.bool_)
-    return image, together(parts, reading.several) if parts else empty
-
-
-def details(source: Source) -> Details:
-    """Masks of several annotators, and the size of a pixel where the image's header says it."""
-    if not source.payload["colours"]:
-        return pairing.details(source)
-    parts = _coloured(source)
-    several = annotated(source.payload["reading"].several)
-    return Details(np.stack(parts) if several and parts else None)
+    mask = together(parts, reading.several) if parts else np.zeros(image.shape[:2], dtype=np.bool_)
+    references = np.stack(parts) if annotated(reading.several) and parts else None
+    return image, mask, Details(references)
 
 
 # The table ------------------------------------------------------------------------------------

@@ -225,16 +225,15 @@ def load(source: Source) -> tuple[Image, Mask | Levels]:
     return resize_image(image, size), resize_levels(mask, size)
 
 
-def details(source: Source) -> Details:
-    """Where a slice lies in its volume, and the sides of its pixels."""
+def load_known(source: Source) -> tuple[Image, Mask | Levels, Details]:
+    """As :func:`load`, with the slice's place in its volume and the sides of its pixels."""
     given = source.payload
     axis, header = list(_AXES).index(given["axis"]), spatial_files.header_of(given["volume"])
     spacing = spatial_files.spacing_after_turn(header).tolist()
     _, sides = resampled(spacing, spatial_files.shape_after_turn(header), axis, given["spacing"])
     thickness = given["every"] * spacing[axis]
-    return Details(
-        sides=sides, slice=Slice(given["id"], given["slice"] // given["every"], thickness)
-    )
+    place = Slice(given["id"], given["slice"] // given["every"], thickness)
+    return *load(source), Details(sides=sides, slice=place)
 
 
 def resampled(
